@@ -1,0 +1,107 @@
+//! The seam: [`Session`], [`Action`] and [`Event`].
+
+use crate::Secret;
+use std::io::Read;
+use std::time::Instant;
+
+/// One client's conversation, driven from outside.
+///
+/// `Login` is what the server hands over when a login succeeds; for Pillarbox
+/// the account and what its owner may do.
+pub trait Session<Login>: Send {
+    /// Takes bytes the client sent. The server calls it only when the last
+    /// [`Action`] was [`Action::Wait`]: unread input is the back-pressure.
+    fn receive(&mut self, bytes: &[u8]);
+
+    /// Takes the answer to an action, or news from outside.
+    fn resume(&mut self, event: Event<Login>);
+
+    /// What to do now. It may touch the disk, so the server calls it where
+    /// blocking is allowed. It runs a further command only when the output of
+    /// the one before was taken, so it is to be called until it says `Wait` or
+    /// `Close`.
+    fn next(&mut self, now: Instant) -> Action;
+
+    /// Says that `next` may touch the disk (the client is logged in). Before
+    /// that the server may call it on a network thread.
+    fn may_block(&self) -> bool;
+}
+
+/// What the server is to do for a session.
+pub enum Action {
+    /// Send these octets, then call `next` again.
+    Send(Vec<u8>),
+    /// Send all that this reader gives (it ends by itself), then call `next`
+    /// again. A read error closes the connection: the length was promised.
+    SendFrom(Box<dyn Read + Send>),
+    /// Send what is pending, discard everything the client sent before the
+    /// handshake, do the TLS handshake, resume with [`Event::TlsStarted`].
+    StartTls,
+    /// Check a password; resume with `Authenticated` or `Denied`.
+    CheckPassword {
+        /// The user name as the client gave it.
+        user: String,
+        /// The password as the client gave it.
+        password: Secret,
+    },
+    /// Find a user's SCRAM-SHA-256 keys; resume with [`Event::ScramKeys`]
+    /// (invented but stable ones for a user who has none).
+    FindScramKeys {
+        /// The user name as the client gave it.
+        user: String,
+    },
+    /// The SCRAM exchange ended; `proven` says whether the client knew the
+    /// password. Resume with `Authenticated` or `Denied`.
+    ScramFinished {
+        /// The user name as the client gave it.
+        user: String,
+        /// Whether the client's proof was right.
+        proven: bool,
+    },
+    /// Nothing to do until the client sends, an event comes, or `until`.
+    Wait {
+        /// When to call `next` again though nothing came; the session then
+        /// closes for idleness or does what was due.
+        until: Option<Instant>,
+    },
+    /// Close the connection after what was sent.
+    Close,
+}
+
+/// What happened outside a session.
+pub enum Event<Login> {
+    /// The login is good.
+    Authenticated(Login),
+    /// The login is refused.
+    Denied(Denial),
+    /// The keys asked for with [`Action::FindScramKeys`].
+    ScramKeys(crate::sasl::ScramKeys),
+    /// The TLS handshake is done.
+    TlsStarted,
+    /// A mailbox this session subscribed to changed.
+    MailboxChanged,
+    /// The server is stopping: say goodbye after the command under way.
+    Shutdown,
+}
+
+/// Why a login is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// Unknown user or wrong password: one text for both.
+    BadCredentials,
+    /// Too many connections of this user.
+    TooManyConnections,
+    /// The server cannot check now (queue full, mail root unreadable).
+    Unavailable,
+}
+
+/// How the connection is protected when a session begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// No TLS, and passwords are refused until STARTTLS.
+    Plain,
+    /// No TLS, but passwords are allowed (loopback, or configured).
+    PlainWithPasswords,
+    /// TLS from the first byte or after STARTTLS.
+    Tls,
+}
