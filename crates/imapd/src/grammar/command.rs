@@ -1,0 +1,484 @@
+//! What a client can ask for, as values (RFC 3501 section 6 and extensions).
+
+use super::sequence::SequenceSet;
+use std::num::NonZeroU32;
+use store::{Flags, InternalDate, Keyword, SpecialUse};
+use wire::Secret;
+
+/// A command with its tag.
+#[derive(Debug, Clone)]
+pub struct Tagged {
+    /// The tag, as the client wrote it.
+    pub tag: String,
+    /// What it asks for.
+    pub command: Command,
+}
+
+/// What numbers a command takes and its responses speak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers {
+    /// Message sequence numbers.
+    Sequence,
+    /// Unique identifiers (the command had the UID prefix).
+    Uid,
+}
+
+/// A client command. Mailbox names are decoded from modified UTF-7.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// CAPABILITY.
+    Capability,
+    /// NOOP.
+    Noop,
+    /// LOGOUT.
+    Logout,
+    /// ID (RFC 2971); empty for NIL.
+    Id(Vec<(Vec<u8>, Option<Vec<u8>>)>),
+    /// STARTTLS.
+    Starttls,
+    /// AUTHENTICATE, with the initial response (RFC 4959) still in base64 (`=`
+    /// for an empty one).
+    Authenticate {
+        /// The mechanism's name in upper case.
+        mechanism: String,
+        /// The initial response as sent.
+        initial: Option<Vec<u8>>,
+    },
+    /// LOGIN.
+    Login {
+        /// The user name's octets.
+        user: Vec<u8>,
+        /// The password.
+        password: Secret,
+    },
+    /// NAMESPACE (RFC 2342).
+    Namespace,
+    /// ENABLE (RFC 5161), the capabilities in upper case.
+    Enable(Vec<String>),
+    /// SELECT.
+    Select(Select),
+    /// EXAMINE.
+    Examine(Select),
+    /// CREATE, with a special use asked for (RFC 6154).
+    Create {
+        /// The mailbox's name.
+        mailbox: String,
+        /// Its special use.
+        special_use: Option<SpecialUse>,
+    },
+    /// DELETE.
+    Delete(String),
+    /// RENAME.
+    Rename {
+        /// The name it has.
+        from: String,
+        /// The name it is to have.
+        to: String,
+    },
+    /// SUBSCRIBE.
+    Subscribe(String),
+    /// UNSUBSCRIBE.
+    Unsubscribe(String),
+    /// LIST (RFC 5258).
+    List(List),
+    /// LSUB.
+    Lsub {
+        /// The reference.
+        reference: String,
+        /// The pattern.
+        pattern: String,
+    },
+    /// STATUS.
+    Status {
+        /// The mailbox's name.
+        mailbox: String,
+        /// What is asked.
+        items: Vec<StatusItem>,
+    },
+    /// APPEND (RFC 3502: one message or more).
+    Append {
+        /// The mailbox's name.
+        mailbox: String,
+        /// The messages announced so far.
+        messages: Vec<AppendMessage>,
+    },
+    /// IDLE (RFC 2177).
+    Idle,
+    /// CHECK.
+    Check,
+    /// CLOSE.
+    Close,
+    /// UNSELECT (RFC 3691).
+    Unselect,
+    /// EXPUNGE.
+    Expunge,
+    /// UID EXPUNGE (RFC 4315).
+    UidExpunge(SequenceSet),
+    /// SEARCH and UID SEARCH.
+    Search(Search),
+    /// FETCH and UID FETCH.
+    Fetch(Fetch),
+    /// STORE and UID STORE.
+    Store(Store),
+    /// COPY and UID COPY.
+    Copy {
+        /// Which messages.
+        set: SequenceSet,
+        /// What the set's numbers are.
+        numbers: Numbers,
+        /// The destination.
+        mailbox: String,
+    },
+    /// MOVE and UID MOVE (RFC 6851).
+    Move {
+        /// Which messages.
+        set: SequenceSet,
+        /// What the set's numbers are.
+        numbers: Numbers,
+        /// The destination.
+        mailbox: String,
+    },
+}
+
+/// SELECT's and EXAMINE's arguments.
+#[derive(Debug, Clone)]
+pub struct Select {
+    /// The mailbox's name.
+    pub mailbox: String,
+    /// Whether the CONDSTORE parameter was given (RFC 7162 section 3.1.8).
+    pub condstore: Condstore,
+    /// The QRESYNC parameter (RFC 7162 section 3.2.5).
+    pub qresync: Option<Qresync>,
+}
+
+/// The CONDSTORE parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condstore {
+    /// Given.
+    Asked,
+    /// Not given.
+    Absent,
+}
+
+/// The QRESYNC parameter.
+#[derive(Debug, Clone)]
+pub struct Qresync {
+    /// The UIDVALIDITY the client knows.
+    pub uid_validity: NonZeroU32,
+    /// The mod-sequence the client knows.
+    pub modseq: u64,
+    /// The UIDs the client knows.
+    pub known_uids: Option<SequenceSet>,
+    /// Sequence numbers and the UIDs they had.
+    pub sequence_match: Option<(SequenceSet, SequenceSet)>,
+}
+
+/// LIST's arguments.
+#[derive(Debug, Clone)]
+pub struct List {
+    /// Selection options.
+    pub select: Vec<ListSelect>,
+    /// The reference, decoded.
+    pub reference: String,
+    /// The patterns, decoded.
+    pub patterns: Vec<String>,
+    /// Return options; `None` when there was no RETURN.
+    pub returns: Option<Vec<ListReturn>>,
+}
+
+/// A LIST selection option (RFC 5258 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListSelect {
+    /// SUBSCRIBED.
+    Subscribed,
+    /// REMOTE.
+    Remote,
+    /// RECURSIVEMATCH.
+    RecursiveMatch,
+    /// SPECIAL-USE (RFC 6154).
+    SpecialUse,
+}
+
+/// A LIST return option (RFC 5258 section 3.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListReturn {
+    /// SUBSCRIBED.
+    Subscribed,
+    /// CHILDREN.
+    Children,
+    /// SPECIAL-USE (RFC 6154).
+    SpecialUse,
+    /// STATUS (RFC 5819).
+    Status(Vec<StatusItem>),
+}
+
+/// A STATUS item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusItem {
+    /// MESSAGES.
+    Messages,
+    /// RECENT.
+    Recent,
+    /// UIDNEXT.
+    UidNext,
+    /// UIDVALIDITY.
+    UidValidity,
+    /// UNSEEN.
+    Unseen,
+    /// HIGHESTMODSEQ (RFC 7162).
+    HighestModSeq,
+    /// SIZE (RFC 8438).
+    Size,
+    /// DELETED (RFC 9051).
+    Deleted,
+    /// MAILBOXID (RFC 8474).
+    MailboxId,
+}
+
+/// One message of an APPEND. Its octets are not in the command: the session
+/// gets them from [`super::framing::CommandBuffer`].
+#[derive(Debug, Clone)]
+pub struct AppendMessage {
+    /// System flags.
+    pub flags: Flags,
+    /// Keywords.
+    pub keywords: Vec<Keyword>,
+    /// The internal date, if given.
+    pub date: Option<InternalDate>,
+    /// The literal's length in octets.
+    pub octets: u64,
+}
+
+/// SEARCH's arguments.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// What the answer's numbers are.
+    pub numbers: Numbers,
+    /// Return options (RFC 4731, RFC 5182); `None` when there was no RETURN.
+    /// `RETURN ()` is given as `ALL`.
+    pub returns: Option<Vec<ReturnOption>>,
+    /// What to look for.
+    pub key: SearchKey,
+}
+
+/// A SEARCH return option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReturnOption {
+    /// MIN.
+    Min,
+    /// MAX.
+    Max,
+    /// ALL.
+    All,
+    /// COUNT.
+    Count,
+    /// SAVE (RFC 5182).
+    Save,
+}
+
+/// A day: days since 1970-01-01.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Date(pub i64);
+
+/// What SEARCH looks for. Strings are decoded by the CHARSET, not folded.
+#[derive(Debug, Clone)]
+pub enum SearchKey {
+    /// ALL.
+    All,
+    /// Every one of these.
+    And(Vec<SearchKey>),
+    /// One of both.
+    Or(Box<SearchKey>, Box<SearchKey>),
+    /// NOT.
+    Not(Box<SearchKey>),
+    /// A system flag is set: SEEN, ANSWERED and so on.
+    Flagged(Flags),
+    /// A system flag is not set: UNSEEN and so on.
+    Unflagged(Flags),
+    /// RECENT.
+    Recent,
+    /// NEW: RECENT UNSEEN.
+    New,
+    /// OLD: NOT RECENT.
+    Old,
+    /// KEYWORD.
+    Keyword(String),
+    /// UNKEYWORD.
+    Unkeyword(String),
+    /// BEFORE.
+    Before(Date),
+    /// ON.
+    On(Date),
+    /// SINCE.
+    Since(Date),
+    /// SENTBEFORE.
+    SentBefore(Date),
+    /// SENTON.
+    SentOn(Date),
+    /// SENTSINCE.
+    SentSince(Date),
+    /// OLDER than so many seconds (RFC 5032).
+    Older(u32),
+    /// YOUNGER than so many seconds (RFC 5032).
+    Younger(u32),
+    /// LARGER, in octets.
+    Larger(u64),
+    /// SMALLER, in octets.
+    Smaller(u64),
+    /// HEADER, and SUBJECT, FROM, TO, CC, BCC.
+    Header {
+        /// The field's name.
+        name: String,
+        /// What it is to hold; empty if it is only to be there.
+        value: String,
+    },
+    /// BODY.
+    Body(String),
+    /// TEXT.
+    Text(String),
+    /// A set of sequence numbers.
+    Sequence(SequenceSet),
+    /// UID.
+    Uid(SequenceSet),
+    /// MODSEQ (RFC 7162 section 3.1.5).
+    ModSeq(u64),
+}
+
+impl SearchKey {
+    /// Whether MODSEQ occurs in it (the answer then has MODSEQ too).
+    pub fn names_modseq(&self) -> bool {
+        match self {
+            Self::ModSeq(_) => true,
+            Self::And(keys) => keys.iter().any(Self::names_modseq),
+            Self::Or(left, right) => left.names_modseq() || right.names_modseq(),
+            Self::Not(key) => key.names_modseq(),
+            _ => false,
+        }
+    }
+}
+
+/// FETCH's arguments.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    /// Which messages.
+    pub set: SequenceSet,
+    /// What the set's numbers are.
+    pub numbers: Numbers,
+    /// What of them, in the order asked, macros expanded.
+    pub items: Vec<FetchItem>,
+    /// CHANGEDSINCE (RFC 7162 section 3.1.4.1).
+    pub changed_since: Option<u64>,
+    /// The VANISHED modifier (RFC 7162 section 3.2.6).
+    pub vanished: Vanished,
+}
+
+/// FETCH's VANISHED modifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vanished {
+    /// Given.
+    Asked,
+    /// Not given.
+    Absent,
+}
+
+/// A FETCH data item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchItem {
+    /// ENVELOPE.
+    Envelope,
+    /// FLAGS.
+    Flags,
+    /// INTERNALDATE.
+    InternalDate,
+    /// RFC822 (sets `\Seen`).
+    Rfc822,
+    /// RFC822.HEADER.
+    Rfc822Header,
+    /// RFC822.TEXT (sets `\Seen`).
+    Rfc822Text,
+    /// RFC822.SIZE.
+    Rfc822Size,
+    /// BODY: the structure without extension fields.
+    Body,
+    /// BODYSTRUCTURE.
+    BodyStructure,
+    /// UID.
+    Uid,
+    /// MODSEQ (RFC 7162).
+    ModSeq,
+    /// EMAILID (RFC 8474).
+    EmailId,
+    /// THREADID (RFC 8474).
+    ThreadId,
+    /// SAVEDATE (RFC 8514).
+    SaveDate,
+    /// `BODY[...]` and `BODY.PEEK[...]`.
+    Section(Section),
+}
+
+/// A body section (RFC 3501 section 6.4.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// The part's number; empty for the message itself.
+    pub path: Vec<u32>,
+    /// What of the part.
+    pub text: SectionText,
+    /// Whether fetching sets `\Seen`.
+    pub peek: Peek,
+    /// First octet and length (not 0), as asked.
+    pub partial: Option<(u64, u64)>,
+}
+
+/// What of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SectionText {
+    /// `[]` or `[1.2]`: all of the message, or the part's body.
+    Whole,
+    /// HEADER.
+    Header,
+    /// HEADER.FIELDS, the names as written.
+    HeaderFields(Vec<Vec<u8>>),
+    /// HEADER.FIELDS.NOT.
+    HeaderFieldsNot(Vec<Vec<u8>>),
+    /// TEXT.
+    Text,
+    /// MIME.
+    Mime,
+}
+
+/// Whether fetching a section sets `\Seen`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peek {
+    /// `BODY.PEEK[...]`: it does not.
+    Yes,
+    /// `BODY[...]`: it does.
+    No,
+}
+
+/// STORE's arguments.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Which messages.
+    pub set: SequenceSet,
+    /// What the set's numbers are.
+    pub numbers: Numbers,
+    /// What to do with the flags.
+    pub action: store::FlagAction,
+    /// Whether the client wants to see the result.
+    pub silent: Silent,
+    /// System flags.
+    pub flags: Flags,
+    /// Keywords.
+    pub keywords: Vec<Keyword>,
+    /// UNCHANGEDSINCE (RFC 7162 section 3.1.3).
+    pub unchanged_since: Option<u64>,
+}
+
+/// Whether a STORE was `.SILENT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silent {
+    /// It was.
+    Yes,
+    /// It was not.
+    No,
+}

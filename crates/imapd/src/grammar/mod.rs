@@ -1,0 +1,16 @@
+//! The command grammar: octets become values.
+//!
+//! [`framing::CommandBuffer`] cuts the client's octets into whole commands,
+//! [`parse`] reads one.
+
+pub mod command;
+mod cursor;
+pub mod framing;
+mod parser;
+mod search;
+pub mod sequence;
+
+pub use command::*;
+pub use framing::{CommandBuffer, Limits, Need, Refusal};
+pub use parser::{Malformed, Reply, parse};
+pub use sequence::{Bound, SequenceSet};
