@@ -5,12 +5,15 @@
 
 pub mod command;
 mod cursor;
+pub(crate) mod date;
+mod fetch;
 pub mod framing;
 mod parser;
 mod search;
 pub mod sequence;
 
 pub use command::*;
+pub(crate) use cursor::is_atom_char;
 pub use framing::{CommandBuffer, Limits, Need, Refusal};
 pub use parser::{Malformed, Reply, parse};
 pub use sequence::{Bound, SequenceSet};

@@ -1,0 +1,207 @@
+//! FETCH's arguments (RFC 3501 section 6.4.5, RFC 7162).
+
+use super::command::{Fetch, FetchItem, Numbers, Peek, Section, SectionText, Vanished};
+use super::cursor::{Cursor, Parsed};
+
+/// How many items a FETCH may have.
+const ITEMS: usize = 1000;
+/// How many levels a section's part number may have.
+const LEVELS: usize = 100;
+/// How many fields HEADER.FIELDS may name.
+const FIELDS: usize = 1000;
+
+/// Reads what follows `FETCH`.
+pub(super) fn arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Fetch> {
+    cursor.space()?;
+    let set = cursor.sequence_set()?;
+    cursor.space()?;
+    let mut items = Vec::new();
+    if cursor.eat(b'(') {
+        cursor.skip_spaces();
+        while !cursor.eat(b')') {
+            if items.len() >= ITEMS {
+                return Err("Too many FETCH items".into());
+            }
+            item(cursor, &mut items)?;
+            if cursor.peek() != Some(b')') {
+                cursor.expect(b' ', "A ) is missing")?;
+                cursor.skip_spaces();
+            }
+        }
+        if items.is_empty() {
+            return Err("FETCH needs an item".into());
+        }
+    } else if !macro_items(cursor, &mut items) {
+        item(cursor, &mut items)?;
+    }
+    let mut fetch = Fetch {
+        set,
+        numbers,
+        items,
+        changed_since: None,
+        vanished: Vanished::Absent,
+    };
+    cursor.skip_spaces();
+    if cursor.eat(b'(') {
+        modifiers(cursor, &mut fetch)?;
+    }
+    Ok(fetch)
+}
+
+fn modifiers(cursor: &mut Cursor<'_>, fetch: &mut Fetch) -> Parsed<()> {
+    cursor.skip_spaces();
+    while !cursor.eat(b')') {
+        match cursor.word()?.as_str() {
+            "CHANGEDSINCE" => {
+                cursor.space()?;
+                fetch.changed_since = Some(cursor.number64()?);
+            }
+            "VANISHED" => fetch.vanished = Vanished::Asked,
+            _ => return Err("Unknown FETCH modifier".into()),
+        }
+        if cursor.peek() != Some(b')') {
+            cursor.expect(b' ', "A ) is missing")?;
+            cursor.skip_spaces();
+        }
+    }
+    // RFC 7162 section 3.2.6.
+    if fetch.vanished == Vanished::Asked
+        && (fetch.changed_since.is_none() || fetch.numbers == Numbers::Sequence)
+    {
+        return Err("VANISHED needs UID FETCH with CHANGEDSINCE".into());
+    }
+    Ok(())
+}
+
+/// ALL, FAST and FULL.
+fn macro_items(cursor: &mut Cursor<'_>, items: &mut Vec<FetchItem>) -> bool {
+    let mut ahead = cursor.clone();
+    let Ok(word) = ahead.word() else {
+        return false;
+    };
+    let fast = [
+        FetchItem::Flags,
+        FetchItem::InternalDate,
+        FetchItem::Rfc822Size,
+    ];
+    let more: &[FetchItem] = match word.as_str() {
+        "FAST" => &[],
+        "ALL" => &[FetchItem::Envelope],
+        "FULL" => &[FetchItem::Envelope, FetchItem::Body],
+        _ => return false,
+    };
+    items.extend(fast);
+    items.extend_from_slice(more);
+    *cursor = ahead;
+    true
+}
+
+fn item(cursor: &mut Cursor<'_>, items: &mut Vec<FetchItem>) -> Parsed<()> {
+    let name = cursor
+        .take_while(|octet| octet.is_ascii_alphanumeric() || octet == b'.')
+        .to_ascii_uppercase();
+    let item = match name.as_slice() {
+        b"ENVELOPE" => FetchItem::Envelope,
+        b"FLAGS" => FetchItem::Flags,
+        b"INTERNALDATE" => FetchItem::InternalDate,
+        b"RFC822" => FetchItem::Rfc822,
+        b"RFC822.HEADER" => FetchItem::Rfc822Header,
+        b"RFC822.TEXT" => FetchItem::Rfc822Text,
+        b"RFC822.SIZE" => FetchItem::Rfc822Size,
+        b"BODYSTRUCTURE" => FetchItem::BodyStructure,
+        b"UID" => FetchItem::Uid,
+        b"MODSEQ" => FetchItem::ModSeq,
+        b"EMAILID" => FetchItem::EmailId,
+        b"THREADID" => FetchItem::ThreadId,
+        b"SAVEDATE" => FetchItem::SaveDate,
+        b"BODY" if cursor.peek() != Some(b'[') => FetchItem::Body,
+        b"BODY" => FetchItem::Section(section(cursor, Peek::No)?),
+        b"BODY.PEEK" => FetchItem::Section(section(cursor, Peek::Yes)?),
+        _ => return Err("Unknown FETCH item".into()),
+    };
+    // The same item twice is answered once.
+    if !items.contains(&item) {
+        items.push(item);
+    }
+    Ok(())
+}
+
+/// `[...]` and `<first.length>`.
+fn section(cursor: &mut Cursor<'_>, peek: Peek) -> Parsed<Section> {
+    cursor.expect(b'[', "A [ was expected")?;
+    let mut path = Vec::new();
+    let mut named = true;
+    while matches!(cursor.peek(), Some(b'0'..=b'9')) {
+        if path.len() >= LEVELS {
+            return Err("A part number is too long".into());
+        }
+        path.push(cursor.nz_number()?.get());
+        if !cursor.eat(b'.') {
+            named = false;
+            break;
+        }
+    }
+    let text = if named && cursor.peek() != Some(b']') {
+        section_text(cursor)?
+    } else if named && !path.is_empty() {
+        return Err("A part number ends with a dot".into());
+    } else {
+        SectionText::Whole
+    };
+    if text == SectionText::Mime && path.is_empty() {
+        return Err("MIME needs a part number".into());
+    }
+    cursor.expect(b']', "A ] is missing")?;
+    let mut partial = None;
+    if cursor.eat(b'<') {
+        let first = cursor.number64()?;
+        cursor.expect(b'.', "Invalid partial range")?;
+        let length = cursor.number64()?;
+        if length == 0 {
+            return Err("A partial range must not be empty".into());
+        }
+        cursor.expect(b'>', "Invalid partial range")?;
+        partial = Some((first, length));
+    }
+    Ok(Section {
+        path,
+        text,
+        peek,
+        partial,
+    })
+}
+
+fn section_text(cursor: &mut Cursor<'_>) -> Parsed<SectionText> {
+    let name = cursor
+        .take_while(|octet| octet.is_ascii_alphabetic() || octet == b'.')
+        .to_ascii_uppercase();
+    Ok(match name.as_slice() {
+        b"HEADER" => SectionText::Header,
+        b"TEXT" => SectionText::Text,
+        b"MIME" => SectionText::Mime,
+        b"HEADER.FIELDS" => SectionText::HeaderFields(fields(cursor)?),
+        b"HEADER.FIELDS.NOT" => SectionText::HeaderFieldsNot(fields(cursor)?),
+        _ => return Err("Unknown section".into()),
+    })
+}
+
+fn fields(cursor: &mut Cursor<'_>) -> Parsed<Vec<Vec<u8>>> {
+    cursor.space()?;
+    cursor.expect(b'(', "A ( was expected")?;
+    cursor.skip_spaces();
+    let mut fields = Vec::new();
+    while !cursor.eat(b')') {
+        if fields.len() >= FIELDS {
+            return Err("Too many header fields".into());
+        }
+        fields.push(cursor.astring()?);
+        if cursor.peek() != Some(b')') {
+            cursor.expect(b' ', "A ) is missing")?;
+            cursor.skip_spaces();
+        }
+    }
+    if fields.is_empty() {
+        return Err("HEADER.FIELDS needs a field".into());
+    }
+    Ok(fields)
+}

@@ -1,0 +1,15 @@
+//! What the server says: the one place where protocol text is put together.
+//!
+//! [`Writer`] alone quotes. Texts and octets from messages reach a line only
+//! through it, so none of them can end a line or become syntax.
+
+mod esearch;
+mod structure;
+mod writer;
+
+pub use esearch::{ExtendedSearch, write_extended_search, write_search};
+pub use structure::Extension;
+pub use writer::{
+    ChildInfo, ListResponse, Recent, Writer, show_identifier, show_internal_date, show_set,
+    special_use_attribute,
+};

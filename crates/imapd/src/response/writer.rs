@@ -1,0 +1,451 @@
+//! [`Writer`]: atoms, strings, lists, sets and dates as RFC 3501 writes them.
+
+use crate::grammar::command::StatusItem;
+use crate::grammar::date::{MONTHS, civil_from_days};
+use std::fmt::Write as _;
+use store::message::{Address, Envelope};
+use store::{Flags, InternalDate, MailboxStatus, SpecialUse};
+
+/// The longest string that is quoted; longer ones are literals.
+const QUOTED_OCTETS: usize = 1000;
+
+/// Collects the octets of responses.
+#[derive(Debug, Default)]
+pub struct Writer {
+    octets: Vec<u8>,
+}
+
+impl Writer {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What was written.
+    pub fn into_octets(self) -> Vec<u8> {
+        self.octets
+    }
+
+    /// What was written so far.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// Text that is syntax or printable ASCII by construction. Control and 8-bit
+    /// characters, which are a mistake here, become `?`.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        self.octets
+            .extend(text.chars().map(|character| match u8::try_from(character) {
+                Ok(octet) if (0x20..0x7f).contains(&octet) => octet,
+                _ => b'?',
+            }));
+        self
+    }
+
+    /// A number.
+    pub fn number(&mut self, number: u64) -> &mut Self {
+        self.text(&number.to_string())
+    }
+
+    /// A line's end.
+    pub fn crlf(&mut self) -> &mut Self {
+        self.octets.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// `string`: quoted if short and printable ASCII, otherwise a literal. NUL,
+    /// which neither may hold, is left out.
+    pub fn string(&mut self, octets: &[u8]) -> &mut Self {
+        if is_quotable(octets) {
+            self.octets.push(b'"');
+            for octet in octets {
+                if matches!(octet, b'"' | b'\\') {
+                    self.octets.push(b'\\');
+                }
+                self.octets.push(*octet);
+            }
+            self.octets.push(b'"');
+            return self;
+        }
+        let nuls = octets.iter().filter(|octet| **octet == 0).count();
+        self.literal_announcement((octets.len() - nuls) as u64);
+        self.octets
+            .extend(octets.iter().copied().filter(|octet| *octet != 0));
+        self
+    }
+
+    /// `{n}` and its line end; the octets follow from elsewhere.
+    pub fn literal_announcement(&mut self, octets: u64) -> &mut Self {
+        self.text("{").number(octets).text("}").crlf()
+    }
+
+    /// `nstring`.
+    pub fn nstring(&mut self, octets: Option<&[u8]>) -> &mut Self {
+        match octets {
+            Some(octets) => self.string(octets),
+            None => self.text("NIL"),
+        }
+    }
+
+    /// A mailbox's name in modified UTF-7: an atom where that is possible and
+    /// plain, otherwise a string.
+    pub fn mailbox(&mut self, name: &str) -> &mut Self {
+        let name = store::modified_utf7::encode(name);
+        let plain = !name.is_empty()
+            && !name.eq_ignore_ascii_case("NIL")
+            && name
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || b"./_-&+#,".contains(&octet));
+        if plain {
+            self.text(&name)
+        } else {
+            self.string(name.as_bytes())
+        }
+    }
+
+    /// `(\Seen $Label)`: system flags, `\Recent` and keywords.
+    pub fn flags<'a>(
+        &mut self,
+        flags: Flags,
+        recent: Recent,
+        keywords: impl IntoIterator<Item = &'a str>,
+    ) -> &mut Self {
+        self.text("(");
+        let mut space = "";
+        let names = [
+            (Flags::ANSWERED, "\\Answered"),
+            (Flags::FLAGGED, "\\Flagged"),
+            (Flags::DELETED, "\\Deleted"),
+            (Flags::SEEN, "\\Seen"),
+            (Flags::DRAFT, "\\Draft"),
+        ];
+        for (flag, name) in names {
+            if flags.contains(flag) {
+                self.text(space).text(name);
+                space = " ";
+            }
+        }
+        if recent == Recent::Yes {
+            self.text(space).text("\\Recent");
+            space = " ";
+        }
+        for keyword in keywords {
+            // The keyword may stem from a file; only an atom can be shown.
+            if !keyword.is_empty() && keyword.bytes().all(crate::grammar::is_atom_char) {
+                self.text(space).text(keyword);
+                space = " ";
+            }
+        }
+        self.text(")")
+    }
+
+    /// `ENVELOPE`'s value (RFC 3501 section 7.4.2).
+    pub fn envelope(&mut self, envelope: &Envelope) -> &mut Self {
+        self.text("(")
+            .nstring(envelope.date.as_deref())
+            .text(" ")
+            .nstring(envelope.subject.as_deref());
+        for addresses in [
+            &envelope.from,
+            &envelope.sender,
+            &envelope.reply_to,
+            &envelope.to,
+            &envelope.cc,
+            &envelope.bcc,
+        ] {
+            self.text(" ").addresses(addresses);
+        }
+        self.text(" ")
+            .nstring(envelope.in_reply_to.as_deref())
+            .text(" ")
+            .nstring(envelope.message_id.as_deref())
+            .text(")")
+    }
+
+    fn addresses(&mut self, addresses: &[Address]) -> &mut Self {
+        if addresses.is_empty() {
+            return self.text("NIL");
+        }
+        self.text("(");
+        for address in addresses {
+            self.text("(")
+                .nstring(address.name.as_deref())
+                .text(" ")
+                .nstring(address.route.as_deref())
+                .text(" ")
+                .nstring(address.mailbox.as_deref())
+                .text(" ")
+                .nstring(address.host.as_deref())
+                .text(")");
+        }
+        self.text(")")
+    }
+
+    /// An untagged STATUS response (RFC 3501 section 7.2.4, RFC 8438, RFC 8474),
+    /// line end included. `name` is shown as it is to appear.
+    pub fn status(
+        &mut self,
+        name: &str,
+        status: &MailboxStatus,
+        items: &[StatusItem],
+    ) -> &mut Self {
+        self.text("* STATUS ").mailbox(name).text(" (");
+        let mut space = "";
+        for item in items {
+            self.text(space);
+            space = " ";
+            match item {
+                StatusItem::Messages => self.text("MESSAGES ").number(status.messages.into()),
+                StatusItem::Recent => self.text("RECENT ").number(status.recent.into()),
+                StatusItem::UidNext => self.text("UIDNEXT ").number(status.uid_next.get().into()),
+                StatusItem::UidValidity => self
+                    .text("UIDVALIDITY ")
+                    .number(status.uid_validity.get().into()),
+                StatusItem::Unseen => self.text("UNSEEN ").number(status.unseen.into()),
+                StatusItem::HighestModSeq => {
+                    self.text("HIGHESTMODSEQ ").number(status.highest_modseq)
+                }
+                StatusItem::Size => self.text("SIZE ").number(status.size_octets),
+                StatusItem::Deleted => self.text("DELETED ").number(status.deleted.into()),
+                StatusItem::MailboxId => self
+                    .text("MAILBOXID (")
+                    .text(&show_identifier(&status.mailbox_id))
+                    .text(")"),
+            };
+        }
+        self.text(")").crlf()
+    }
+
+    /// An untagged LIST or LSUB response with its line end. Attributes come with
+    /// their backslash; `child_info` adds `CHILDINFO` (RFC 5258 section 4).
+    pub fn list(
+        &mut self,
+        response: ListResponse,
+        attributes: &[&str],
+        delimiter: Option<char>,
+        name: &str,
+        child_info: ChildInfo,
+    ) -> &mut Self {
+        self.text(match response {
+            ListResponse::List => "* LIST (",
+            ListResponse::Lsub => "* LSUB (",
+        })
+        .text(&attributes.join(" "))
+        .text(") ");
+        match delimiter {
+            Some(delimiter) => {
+                let mut buffer = [0; 4];
+                self.string(delimiter.encode_utf8(&mut buffer).as_bytes())
+            }
+            None => self.text("NIL"),
+        };
+        self.text(" ").mailbox(name);
+        if child_info == ChildInfo::Subscribed {
+            self.text(" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+        }
+        self.crlf()
+    }
+}
+
+/// Whether `\Recent` is among the flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recent {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+}
+
+/// Which response lists a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListResponse {
+    /// LIST.
+    List,
+    /// LSUB.
+    Lsub,
+}
+
+/// Whether a listed mailbox is there for inferiors that match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildInfo {
+    /// An inferior is subscribed.
+    Subscribed,
+    /// Nothing is told.
+    Absent,
+}
+
+/// A special use as its attribute, backslash included.
+pub fn special_use_attribute(special_use: SpecialUse) -> &'static str {
+    match special_use {
+        SpecialUse::Archive => "\\Archive",
+        SpecialUse::Drafts => "\\Drafts",
+        SpecialUse::Junk => "\\Junk",
+        SpecialUse::Sent => "\\Sent",
+        SpecialUse::Trash => "\\Trash",
+        SpecialUse::Flagged => "\\Flagged",
+        SpecialUse::All => "\\All",
+    }
+}
+
+/// An object identifier (RFC 8474): octets in hexadecimal.
+pub fn show_identifier(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+/// An internal date as `"17-Jul-1996 02:44:25 +0000"`, quotes included.
+pub fn show_internal_date(date: InternalDate) -> String {
+    // A file's time can be anything; a year has four digits.
+    const FIRST: i64 = -62_167_219_200;
+    const LAST: i64 = 253_402_300_799;
+    let seconds = date.0.clamp(FIRST, LAST);
+    let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
+    let time = seconds.rem_euclid(86_400);
+    let name = usize::try_from(month)
+        .ok()
+        .and_then(|month| MONTHS.get(month.wrapping_sub(1)))
+        .unwrap_or(&"Jan");
+    format!(
+        "\"{day:2}-{name}-{year:04} {:02}:{:02}:{:02} +0000\"",
+        time / 3600,
+        time / 60 % 60,
+        time % 60
+    )
+}
+
+/// Ascending numbers as a set: `1:3,5`. Empty for none.
+pub fn show_set(numbers: impl IntoIterator<Item = u32>) -> String {
+    let mut text = String::new();
+    let mut run: Option<(u32, u32)> = None;
+    let put = |text: &mut String, (first, last): (u32, u32)| {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        let _ = if first == last {
+            write!(text, "{first}")
+        } else {
+            write!(text, "{first}:{last}")
+        };
+    };
+    for number in numbers {
+        run = match run {
+            Some((first, last)) if number == last => Some((first, last)),
+            Some((first, last)) if last.checked_add(1) == Some(number) => Some((first, number)),
+            Some(done) => {
+                put(&mut text, done);
+                Some((number, number))
+            }
+            None => Some((number, number)),
+        };
+    }
+    if let Some(done) = run {
+        put(&mut text, done);
+    }
+    text
+}
+
+fn is_quotable(octets: &[u8]) -> bool {
+    octets.len() <= QUOTED_OCTETS && octets.iter().all(|octet| (0x20..0x7f).contains(octet))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Writer)) -> String {
+        let mut writer = Writer::new();
+        write(&mut writer);
+        String::from_utf8_lossy(writer.octets()).into_owned()
+    }
+
+    #[test]
+    fn strings_cannot_break_out() {
+        assert_eq!(
+            written(|w| {
+                w.string(b"a\"\\b");
+            }),
+            r#""a\"\\b""#
+        );
+        assert_eq!(
+            written(|w| {
+                w.string(b"a\r\nb\0");
+            }),
+            "{4}\r\na\r\nb"
+        );
+        assert_eq!(
+            written(|w| {
+                w.string(b"");
+            }),
+            "\"\""
+        );
+        assert_eq!(
+            written(|w| {
+                w.nstring(None);
+            }),
+            "NIL"
+        );
+        assert_eq!(
+            written(|w| {
+                w.text("a\r\n\u{e4}");
+            }),
+            "a???"
+        );
+        assert_eq!(
+            written(|w| {
+                w.mailbox("nil");
+            }),
+            "\"nil\""
+        );
+        assert_eq!(
+            written(|w| {
+                w.mailbox("a b\u{e4}");
+            }),
+            "\"a b&AOQ-\""
+        );
+        assert_eq!(
+            written(|w| {
+                w.flags(
+                    Flags::SEEN.with(Flags::DRAFT),
+                    Recent::Yes,
+                    ["$A", "b c", ""],
+                );
+            }),
+            "(\\Seen \\Draft \\Recent $A)"
+        );
+    }
+
+    #[test]
+    fn sets_and_dates() {
+        assert_eq!(show_set([1, 2, 3, 5, 7, 8]), "1:3,5,7:8");
+        assert_eq!(show_set([u32::MAX - 1, u32::MAX]), "4294967294:4294967295");
+        assert_eq!(show_set([]), "");
+        assert_eq!(
+            show_internal_date(InternalDate(837_596_665)),
+            "\"17-Jul-1996 09:44:25 +0000\""
+        );
+        assert_eq!(
+            show_internal_date(InternalDate(0)),
+            "\" 1-Jan-1970 00:00:00 +0000\""
+        );
+        assert_eq!(show_internal_date(InternalDate(i64::MAX)).len(), 28);
+        assert_eq!(show_internal_date(InternalDate(i64::MIN)).len(), 28);
+    }
+
+    #[test]
+    fn lists_a_mailbox() {
+        assert_eq!(
+            written(|w| {
+                w.list(
+                    ListResponse::List,
+                    &["\\HasNoChildren", "\\Sent"],
+                    Some('/'),
+                    "a/b",
+                    ChildInfo::Subscribed,
+                );
+            }),
+            "* LIST (\\HasNoChildren \\Sent) \"/\" a/b (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n"
+        );
+    }
+}

@@ -1,0 +1,311 @@
+//! Evaluates SEARCH keys over a mailbox (RFC 3501 section 6.4.4).
+
+use crate::grammar::command::{Date, SearchKey};
+use crate::grammar::sequence::{SequenceSet, holds};
+use memchr::memmem::Finder;
+use std::io::Read;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use store::message::{
+    Piece, Summary, WithHeaders, decode_header, fold, header_values, parse_date, text_contains,
+};
+use store::{Error, Flags, Mailbox, MessageRow, OpenedMessage, Result, Snapshot, Uid};
+
+/// How much of a message's header is looked at.
+const HEADER_OCTETS: u64 = 1 << 20;
+/// Seconds of a day.
+const DAY_SECONDS: i64 = 86_400;
+
+/// What is searched.
+pub struct Scope<'a> {
+    /// The mailbox the messages are in.
+    pub mailbox: &'a Mailbox,
+    /// The messages, as the session sees them.
+    pub snapshot: &'a Snapshot,
+    /// Whether a message is `\Recent` in the session.
+    pub recent: &'a dyn Fn(Uid) -> bool,
+    /// The saved result that `$` names, ascending.
+    pub saved: &'a [Uid],
+    /// Now, in seconds since 1970, for OLDER and YOUNGER.
+    pub now_seconds: i64,
+}
+
+/// Finds the messages that match: indices into the snapshot, from 0, ascending.
+/// A message that vanished meanwhile does not match. Errors are the disk's.
+pub fn search(scope: &Scope<'_>, key: &SearchKey) -> Result<Vec<usize>> {
+    let test = prepare(scope, key);
+    let mut found = Vec::new();
+    for (index, row) in scope.snapshot.rows().enumerate() {
+        let mut candidate = Candidate {
+            scope,
+            index,
+            row,
+            summary: None,
+            opened: None,
+            header: None,
+        };
+        match candidate.matches(&test) {
+            Ok(true) => found.push(index),
+            Ok(false) | Err(Error::Expunged) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// A key made ready: sets resolved, strings folded, keywords looked up, cheap
+/// tests first.
+enum Test {
+    Always,
+    Never,
+    All(Vec<Test>),
+    Either(Box<(Test, Test)>),
+    Not(Box<Test>),
+    Flagged(Flags),
+    Recent,
+    Keyword(u16),
+    Days(RangeInclusive<i64>),
+    SentDays(RangeInclusive<i64>),
+    Dates(RangeInclusive<i64>),
+    Sizes(RangeInclusive<u64>),
+    Indices(Vec<RangeInclusive<u32>>),
+    Uids(Vec<RangeInclusive<u32>>),
+    Saved,
+    ModSeq(u64),
+    Header(HeaderTest),
+    Text(String, WithHeaders),
+}
+
+struct HeaderTest {
+    /// In lower case.
+    name: String,
+    value: Option<Finder<'static>>,
+}
+
+impl Test {
+    /// What a test costs: 0 memory only, 1 a cached summary, 2 the header, 3 the text.
+    fn cost(&self) -> u32 {
+        match self {
+            Self::All(tests) => tests.iter().map(Self::cost).max().unwrap_or(0),
+            Self::Either(tests) => tests.0.cost().max(tests.1.cost()),
+            Self::Not(test) => test.cost(),
+            Self::SentDays(_) => 1,
+            Self::Header(header) if header.is_in_envelope() => 1,
+            Self::Header(_) => 2,
+            Self::Text(..) => 3,
+            _ => 0,
+        }
+    }
+}
+
+impl HeaderTest {
+    /// Whether the envelope holds the field's whole text.
+    fn is_in_envelope(&self) -> bool {
+        matches!(self.name.as_str(), "subject" | "message-id" | "in-reply-to")
+    }
+
+    fn matches(&self, raw: &[u8]) -> bool {
+        self.value.as_ref().is_none_or(|value| {
+            let text = fold(&decode_header(raw));
+            value.find(text.as_bytes()).is_some()
+        })
+    }
+}
+
+/// The grammar caps how deep keys nest, so recursion is bounded.
+fn prepare(scope: &Scope<'_>, key: &SearchKey) -> Test {
+    match key {
+        SearchKey::All => Test::Always,
+        SearchKey::And(keys) => {
+            let mut tests: Vec<Test> = keys.iter().map(|key| prepare(scope, key)).collect();
+            tests.sort_by_key(Test::cost);
+            Test::All(tests)
+        }
+        SearchKey::Or(left, right) => {
+            let (mut left, mut right) = (prepare(scope, left), prepare(scope, right));
+            if right.cost() < left.cost() {
+                std::mem::swap(&mut left, &mut right);
+            }
+            Test::Either(Box::new((left, right)))
+        }
+        SearchKey::Not(key) => not(prepare(scope, key)),
+        SearchKey::Flagged(flags) => Test::Flagged(*flags),
+        SearchKey::Unflagged(flags) => not(Test::Flagged(*flags)),
+        SearchKey::Recent => Test::Recent,
+        SearchKey::New => Test::All(vec![not(Test::Flagged(Flags::SEEN)), Test::Recent]),
+        SearchKey::Old => not(Test::Recent),
+        SearchKey::Keyword(name) => keyword(scope, name),
+        SearchKey::Unkeyword(name) => not(keyword(scope, name)),
+        SearchKey::Before(date) => Test::Days(before(*date)),
+        SearchKey::On(date) => Test::Days(date.0..=date.0),
+        SearchKey::Since(date) => Test::Days(date.0..=i64::MAX),
+        SearchKey::SentBefore(date) => Test::SentDays(before(*date)),
+        SearchKey::SentOn(date) => Test::SentDays(date.0..=date.0),
+        SearchKey::SentSince(date) => Test::SentDays(date.0..=i64::MAX),
+        SearchKey::Older(seconds) => {
+            Test::Dates(i64::MIN..=scope.now_seconds.saturating_sub(i64::from(*seconds)))
+        }
+        SearchKey::Younger(seconds) => {
+            Test::Dates(scope.now_seconds.saturating_sub(i64::from(*seconds))..=i64::MAX)
+        }
+        SearchKey::Larger(octets) => match octets.checked_add(1) {
+            Some(least) => Test::Sizes(least..=u64::MAX),
+            None => Test::Never,
+        },
+        SearchKey::Smaller(octets) => match octets.checked_sub(1) {
+            Some(most) => Test::Sizes(0..=most),
+            None => Test::Never,
+        },
+        SearchKey::Header { name, value } => Test::Header(HeaderTest {
+            name: name.to_ascii_lowercase(),
+            value: (!value.is_empty()).then(|| Finder::new(fold(value).as_bytes()).into_owned()),
+        }),
+        SearchKey::Body(text) | SearchKey::Text(text) if text.is_empty() => Test::Always,
+        SearchKey::Body(text) => Test::Text(fold(text), WithHeaders::No),
+        SearchKey::Text(text) => Test::Text(fold(text), WithHeaders::Yes),
+        SearchKey::Sequence(SequenceSet::Saved) | SearchKey::Uid(SequenceSet::Saved) => Test::Saved,
+        SearchKey::Sequence(set) => {
+            let largest = u32::try_from(scope.snapshot.len()).unwrap_or(u32::MAX);
+            Test::Indices(set.resolve(largest))
+        }
+        SearchKey::Uid(set) => {
+            let largest = scope.snapshot.rows().next_back();
+            Test::Uids(set.resolve(largest.map_or(0, |row| row.uid.get())))
+        }
+        SearchKey::ModSeq(modseq) => Test::ModSeq(*modseq),
+    }
+}
+
+fn not(test: Test) -> Test {
+    match test {
+        Test::Always => Test::Never,
+        Test::Never => Test::Always,
+        Test::Not(test) => *test,
+        test => Test::Not(Box::new(test)),
+    }
+}
+
+fn before(date: Date) -> RangeInclusive<i64> {
+    i64::MIN..=date.0.saturating_sub(1)
+}
+
+fn keyword(scope: &Scope<'_>, name: &str) -> Test {
+    scope
+        .snapshot
+        .keywords()
+        .iter()
+        .position(|keyword| keyword.eq_ignore_ascii_case(name))
+        .and_then(|index| u16::try_from(index).ok())
+        .map_or(Test::Never, Test::Keyword)
+}
+
+/// A message under test; what is read of it is kept until the next.
+struct Candidate<'a> {
+    scope: &'a Scope<'a>,
+    index: usize,
+    row: &'a MessageRow,
+    summary: Option<Arc<Summary>>,
+    opened: Option<OpenedMessage>,
+    header: Option<Arc<Vec<u8>>>,
+}
+
+impl Candidate<'_> {
+    fn matches(&mut self, test: &Test) -> Result<bool> {
+        Ok(match test {
+            Test::Always => true,
+            Test::Never => false,
+            Test::All(tests) => {
+                for test in tests {
+                    if !self.matches(test)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            Test::Either(tests) => self.matches(&tests.0)? || self.matches(&tests.1)?,
+            Test::Not(test) => !self.matches(test)?,
+            Test::Flagged(flags) => self.row.flags.contains(*flags),
+            Test::Recent => (self.scope.recent)(self.row.uid),
+            Test::Keyword(index) => self.row.keywords.contains(index),
+            Test::Days(days) => days.contains(&self.row.internal_date.0.div_euclid(DAY_SECONDS)),
+            Test::SentDays(days) => self.sent_day()?.is_some_and(|day| days.contains(&day)),
+            Test::Dates(dates) => dates.contains(&self.row.internal_date.0),
+            Test::Sizes(sizes) => sizes.contains(&self.row.size_octets),
+            Test::Indices(ranges) => u32::try_from(self.index)
+                .ok()
+                .and_then(|index| index.checked_add(1))
+                .is_some_and(|number| holds(ranges, number)),
+            Test::Uids(ranges) => holds(ranges, self.row.uid.get()),
+            Test::Saved => self.scope.saved.binary_search(&self.row.uid).is_ok(),
+            Test::ModSeq(modseq) => self.row.modseq >= *modseq,
+            Test::Header(header) => self.header_matches(header)?,
+            Test::Text(needle, with_headers) => {
+                let summary = self.summary()?;
+                let message = self.opened()?;
+                text_contains(&message, &summary, needle, *with_headers)?
+            }
+        })
+    }
+
+    /// The Date field's day, in its own zone (RFC 3501: disregarding time and zone).
+    fn sent_day(&mut self) -> Result<Option<i64>> {
+        let summary = self.summary()?;
+        let date = summary.envelope.date.as_deref().and_then(parse_date);
+        Ok(date.map(|(seconds, zone)| {
+            seconds
+                .saturating_add(i64::from(zone))
+                .div_euclid(DAY_SECONDS)
+        }))
+    }
+
+    fn header_matches(&mut self, test: &HeaderTest) -> Result<bool> {
+        if test.is_in_envelope() {
+            let summary = self.summary()?;
+            let envelope = &summary.envelope;
+            let value = match test.name.as_str() {
+                "subject" => &envelope.subject,
+                "message-id" => &envelope.message_id,
+                _ => &envelope.in_reply_to,
+            };
+            return Ok(value.as_deref().is_some_and(|value| test.matches(value)));
+        }
+        let header = self.header()?;
+        Ok(header_values(&header, test.name.as_bytes())
+            .iter()
+            .any(|value| test.matches(value)))
+    }
+
+    fn summary(&mut self) -> Result<Arc<Summary>> {
+        if let Some(summary) = &self.summary {
+            return Ok(Arc::clone(summary));
+        }
+        let summary = self.scope.mailbox.summary(self.row.uid)?;
+        self.summary = Some(Arc::clone(&summary));
+        Ok(summary)
+    }
+
+    fn opened(&mut self) -> Result<OpenedMessage> {
+        if let Some(opened) = &self.opened {
+            return Ok(opened.clone());
+        }
+        let opened = self.scope.mailbox.open_message(self.row.uid)?;
+        self.opened = Some(opened.clone());
+        Ok(opened)
+    }
+
+    fn header(&mut self) -> Result<Arc<Vec<u8>>> {
+        if let Some(header) = &self.header {
+            return Ok(Arc::clone(header));
+        }
+        let mut octets = Vec::new();
+        if let Some(extent) = self.summary()?.locate(&[], Piece::Header) {
+            self.opened()?
+                .reader(extent, 0, HEADER_OCTETS)?
+                .read_to_end(&mut octets)
+                .map_err(|error| Error::io("reading a message's header", error))?;
+        }
+        let header = Arc::new(octets);
+        self.header = Some(Arc::clone(&header));
+        Ok(header)
+    }
+}
