@@ -14,6 +14,6 @@ pub mod sequence;
 
 pub use command::*;
 pub(crate) use cursor::is_atom_char;
-pub use framing::{CommandBuffer, Limits, Need, Refusal};
+pub use framing::{CommandBuffer, Limits, Line, Need, Phase, Refusal};
 pub use parser::{Malformed, Reply, parse};
 pub use sequence::{Bound, SequenceSet};

@@ -1,7 +1,7 @@
 //! SEARCH's arguments (RFC 3501 section 6.4.4, RFC 4731, 5032, 5182, 7162).
 
 use super::command::{Numbers, ReturnOption, Search, SearchKey};
-use super::cursor::{Cursor, Fault, Parsed};
+use super::cursor::{Cursor, Fault};
 use super::date;
 use encoding_rs::Encoding;
 use store::Flags;
