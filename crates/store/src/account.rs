@@ -1,0 +1,518 @@
+//! One user's mailboxes: list, create, rename, delete, subscribe.
+//!
+//! INBOX is the root; every other mailbox is a directory beside it, named as
+//! `maildir::names` says. A mailbox appears and goes by one rename in the root,
+//! which is synced before success is told, so that a crash leaves it whole or not
+//! there. What may be left over has a name starting with `..`, which is no
+//! mailbox's, and is removed when the account is opened.
+
+use crate::control_file::{self, failed};
+use crate::maildir::{subscriptions, uidvalidity};
+pub use crate::special_use::SpecialUse;
+use crate::special_use::SpecialUses;
+use crate::{Error, Flags, Mailbox, MailboxName, ModSeq, Result, Uid, UidValidity};
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+/// How many mailboxes a user may make.
+const MAX_MAILBOXES: usize = 10_000;
+/// Deleted mailboxes get this name first.
+const TRASHED: &str = "..DOVECOT-TRASHED-";
+/// New mailboxes are made under this name.
+const UNFINISHED: &str = "..PILLARBOX-NEW-";
+/// Tells that the default mailboxes are made or being made.
+const DEFAULTS_MARKER: &str = "pillarbox-default-mailboxes";
+const DEFAULTS_BEGUN: &[u8] = b"begun\n";
+const DEFAULTS_DONE: &[u8] = b"done\n";
+
+/// How names are shown and mail is laid out.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The hierarchy delimiter, `/` or `.`.
+    pub delimiter: char,
+    /// What is shown before every name but INBOX: empty, or `INBOX.` as Courier.
+    pub prefix: String,
+}
+
+/// One line of a listing.
+#[derive(Debug, Clone)]
+pub struct ListEntry {
+    /// The mailbox's name.
+    pub name: MailboxName,
+    /// Whether it can be selected (false: only a parent, or only subscribed).
+    pub selectable: bool,
+    /// Whether it exists at all (false: subscribed only).
+    pub exists: bool,
+    /// Whether it has inferiors.
+    pub has_children: bool,
+    /// Whether it is subscribed.
+    pub subscribed: bool,
+    /// Its special use.
+    pub special_use: Option<SpecialUse>,
+}
+
+/// What STATUS tells (RFC 3501 section 6.3.10, RFC 7162, RFC 8438).
+#[derive(Debug, Clone)]
+pub struct MailboxStatus {
+    pub messages: u32,
+    pub recent: u32,
+    pub unseen: u32,
+    pub deleted: u32,
+    pub uid_next: Uid,
+    pub uid_validity: UidValidity,
+    pub highest_modseq: ModSeq,
+    pub size_octets: u64,
+    pub mailbox_id: [u8; 16],
+}
+
+/// One user's mailboxes.
+#[derive(Debug)]
+pub struct Account {
+    root: PathBuf,
+    layout: Layout,
+    /// What is open. Only changed with `changing` locked, so that no mailbox is in
+    /// memory twice.
+    open: DashMap<MailboxName, Weak<Mailbox>>,
+    /// Held while the set of mailboxes changes and while one is opened.
+    changing: Mutex<()>,
+}
+
+impl Account {
+    /// Opens (and makes, where absent) the Maildir at `root`. One `Account` per
+    /// root and process: the caller keeps and shares it.
+    pub fn open(root: &Path, layout: Layout) -> Result<Arc<Self>> {
+        if !root.is_dir() {
+            use std::os::unix::fs::DirBuilderExt;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(root)
+                .map_err(|error| failed("make directory", root, error))?;
+            if let Some(parent) = root.parent().filter(|parent| *parent != Path::new("")) {
+                control_file::sync_directory(parent)?;
+            }
+        }
+        make_maildir(root)?;
+        remove_left_over(root);
+        Ok(Arc::new(Self {
+            root: root.to_owned(),
+            layout,
+            open: DashMap::new(),
+            changing: Mutex::new(()),
+        }))
+    }
+
+    /// The layout.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Makes Drafts, Sent, Junk, Trash and Archive, subscribed, with their special
+    /// uses, if the account has no mailbox but INBOX and had none made before. What
+    /// a crash interrupts is completed at the next call.
+    pub fn make_default_mailboxes(&self) -> Result<()> {
+        let _changing = self.changing.lock();
+        let marker = control_file::read(&self.root.join(DEFAULTS_MARKER))?;
+        match marker.as_deref() {
+            Some(DEFAULTS_BEGUN) => {}
+            Some(_) => return Ok(()),
+            None if self.directories()?.is_empty() => {
+                control_file::replace(&self.root, DEFAULTS_MARKER, DEFAULTS_BEGUN)?;
+            }
+            None => return control_file::replace(&self.root, DEFAULTS_MARKER, DEFAULTS_DONE),
+        }
+        // Their names tell their special uses.
+        for level in ["Drafts", "Sent", "Junk", "Trash", "Archive"] {
+            let name = MailboxName(vec![level.to_owned()]);
+            match self.create_locked(&name, None) {
+                Ok(_) | Err(Error::AlreadyExists) => {}
+                Err(error) => return Err(error),
+            }
+            subscriptions::set(&self.root, &name, true)?;
+        }
+        control_file::replace(&self.root, DEFAULTS_MARKER, DEFAULTS_DONE)
+    }
+
+    /// Reads a name as a client writes it, decoded to Unicode, prefix and
+    /// delimiter included. A trailing delimiter is dropped.
+    pub fn parse_name(&self, text: &str) -> Result<MailboxName> {
+        MailboxName::parse(text, &self.layout)
+    }
+
+    /// The reverse of `parse_name`.
+    pub fn show_name(&self, name: &MailboxName) -> String {
+        name.show(&self.layout)
+    }
+
+    /// Every mailbox, \Noselect parents and subscribed-only names included,
+    /// INBOX first, then sorted.
+    pub fn list(&self) -> Result<Vec<ListEntry>> {
+        let mut directories = self.directories()?;
+        directories.insert(MailboxName::inbox(), self.root.clone());
+        let subscribed = subscriptions::read(&self.root)?;
+        let uses =
+            SpecialUses::read(&self.root)?.of_existing(|name| directories.contains_key(name));
+        let mut parents = BTreeSet::new();
+        for name in directories.keys() {
+            let mut parent = name.parent();
+            while let Some(name) = parent {
+                parent = name.parent();
+                parents.insert(name);
+            }
+        }
+        if directories.len() > 1 && self.prefix_is_inbox() {
+            parents.insert(MailboxName::inbox());
+        }
+        let names: BTreeSet<&MailboxName> = directories
+            .keys()
+            .chain(&parents)
+            .chain(&subscribed)
+            .collect();
+        let mut entries: Vec<_> = names
+            .into_iter()
+            .map(|name| ListEntry {
+                selectable: directories.contains_key(name),
+                exists: directories.contains_key(name) || parents.contains(name),
+                has_children: parents.contains(name),
+                subscribed: subscribed.contains(name),
+                special_use: uses.get(name).copied(),
+                name: name.clone(),
+            })
+            .collect();
+        entries.sort_by_key(|entry| !entry.name.is_inbox());
+        Ok(entries)
+    }
+
+    /// Creates a mailbox; missing parents then are \Noselect until created
+    /// themselves. After a crash it is there whole or not at all; its special use
+    /// may be missing.
+    pub fn create(
+        &self,
+        name: &MailboxName,
+        special_use: Option<SpecialUse>,
+    ) -> Result<Arc<Mailbox>> {
+        let _changing = self.changing.lock();
+        self.create_locked(name, special_use)
+    }
+
+    /// Deletes a mailbox; one with inferiors becomes \Noselect. Subscriptions stay
+    /// (RFC 3501 section 6.3.6). After a crash it is gone or untouched; what is
+    /// left of its files is removed when the account is opened next.
+    pub fn delete(&self, name: &MailboxName) -> Result<()> {
+        if name.is_inbox() {
+            return Err(Error::CannotDo("INBOX cannot be deleted"));
+        }
+        let trashed = {
+            let _changing = self.changing.lock();
+            let directory = self.directory(name)?.ok_or(Error::NonExistent)?;
+            let trashed = self.unique(TRASHED)?;
+            std::fs::rename(&directory, &trashed)
+                .map_err(|error| failed("remove", &directory, error))?;
+            if let Some(mailbox) = self.forget(name) {
+                mailbox.mark_gone();
+            }
+            control_file::sync_directory(&self.root)?;
+            SpecialUses::read(&self.root)?
+                .change(&self.root, |kept| (kept != name).then(|| kept.clone()))?;
+            trashed
+        };
+        if let Err(error) = std::fs::remove_dir_all(&trashed) {
+            tracing::warn!(path = %trashed.display(), %error, "deleted mailbox is left over");
+        }
+        Ok(())
+    }
+
+    /// Renames with inferiors; INBOX's messages move, INBOX stays (RFC 3501 6.3.5).
+    /// Subscriptions stay as they are. Each directory is renamed by itself: after a
+    /// crash some inferiors may still be under the old name, none is lost.
+    pub fn rename(&self, from: &MailboxName, to: &MailboxName) -> Result<()> {
+        if to.is_inbox() || from == to {
+            return Err(Error::AlreadyExists);
+        }
+        if from.is_inbox() {
+            return self.rename_inbox(to);
+        }
+        if to.is_inferior_of(from) {
+            return Err(Error::CannotDo("a mailbox cannot become its own inferior"));
+        }
+        let _changing = self.changing.lock();
+        let directories = self.directories()?;
+        // In order of their names, so shallow before deep: where the new name is a
+        // superior of the old one, each place is left before it is taken.
+        let mut moves = Vec::new();
+        for (name, directory) in &directories {
+            if name != from && !name.is_inferior_of(from) {
+                continue;
+            }
+            let mut levels = to.levels().to_vec();
+            levels.extend(name.levels().iter().skip(from.levels().len()).cloned());
+            let renamed = MailboxName::new(levels)?;
+            if renamed.is_inbox() {
+                return Err(Error::AlreadyExists);
+            }
+            let taken = directories.contains_key(&renamed)
+                && renamed != *from
+                && !renamed.is_inferior_of(from);
+            if taken {
+                return Err(Error::AlreadyExists);
+            }
+            let place = self.place(&renamed)?;
+            moves.push((name.clone(), directory.clone(), renamed, place));
+        }
+        if moves.is_empty() {
+            return Err(Error::NonExistent);
+        }
+        if directories.contains_key(to) {
+            return Err(Error::AlreadyExists);
+        }
+        for (done, (_, directory, _, place)) in moves.iter().enumerate() {
+            if let Err(error) = std::fs::rename(directory, place) {
+                for (_, directory, _, place) in moves.iter().take(done).rev() {
+                    if let Err(error) = std::fs::rename(place, directory) {
+                        tracing::error!(path = %place.display(), %error, "cannot undo a rename");
+                    }
+                }
+                return Err(failed("rename", directory, error));
+            }
+        }
+        let mut reopened = Vec::new();
+        for (name, _, renamed, place) in &moves {
+            if let Some(mailbox) = self.forget(name) {
+                mailbox.relocate(place.clone());
+                reopened.push((renamed.clone(), Arc::downgrade(&mailbox)));
+            }
+        }
+        for (renamed, mailbox) in reopened {
+            self.open.insert(renamed, mailbox);
+        }
+        control_file::sync_directory(&self.root)?;
+        let renamed: BTreeMap<_, _> = moves
+            .iter()
+            .map(|(name, _, renamed, _)| (name, renamed))
+            .collect();
+        SpecialUses::read(&self.root)?.change(&self.root, |name| {
+            Some((*renamed.get(name).unwrap_or(&name)).clone())
+        })
+    }
+
+    /// Subscribes or unsubscribes; the mailbox need not exist.
+    pub fn set_subscribed(&self, name: &MailboxName, subscribed: bool) -> Result<()> {
+        let _changing = self.changing.lock();
+        subscriptions::set(&self.root, name, subscribed)
+    }
+
+    /// Opens a mailbox, or gives the one that is open, up to date with the disk.
+    pub fn mailbox(&self, name: &MailboxName) -> Result<Arc<Mailbox>> {
+        let known = self.open.get(name).and_then(|mailbox| mailbox.upgrade());
+        let mailbox = match known {
+            Some(mailbox) if !mailbox.is_gone() => mailbox,
+            _ => {
+                let _changing = self.changing.lock();
+                self.open_locked(name)?
+            }
+        };
+        match mailbox.sync() {
+            Ok(_) => Ok(mailbox),
+            Err(error) => {
+                let _changing = self.changing.lock();
+                if self.directory(name)?.is_some() {
+                    return Err(error);
+                }
+                // Someone removed its directory.
+                if let Some(mailbox) = self.forget(name) {
+                    mailbox.mark_gone();
+                }
+                Err(Error::NonExistent)
+            }
+        }
+    }
+
+    /// What STATUS tells, without claiming new mail.
+    pub fn status(&self, name: &MailboxName) -> Result<MailboxStatus> {
+        let mailbox = self.mailbox(name)?;
+        let snapshot = mailbox.snapshot();
+        let mut status = MailboxStatus {
+            messages: 0,
+            recent: 0,
+            unseen: 0,
+            deleted: 0,
+            uid_next: snapshot.uid_next(),
+            uid_validity: snapshot.uid_validity(),
+            highest_modseq: snapshot.highest_modseq(),
+            size_octets: 0,
+            mailbox_id: mailbox.guid(),
+        };
+        for row in snapshot.rows() {
+            status.messages += 1;
+            status.recent += u32::from(row.recent);
+            status.unseen += u32::from(!row.flags.contains(Flags::SEEN));
+            status.deleted += u32::from(row.flags.contains(Flags::DELETED));
+            status.size_octets = status.size_octets.saturating_add(row.size_octets);
+        }
+        Ok(status)
+    }
+
+    fn create_locked(
+        &self,
+        name: &MailboxName,
+        special_use: Option<SpecialUse>,
+    ) -> Result<Arc<Mailbox>> {
+        if name.is_inbox() || self.directory(name)?.is_some() {
+            return Err(Error::AlreadyExists);
+        }
+        let place = self.place(name)?;
+        if self.directories()?.len() >= MAX_MAILBOXES {
+            return Err(Error::CannotDo("there are too many mailboxes"));
+        }
+        if control_file::is_directory(&place) {
+            // Someone made it, or removed its cur/.
+            make_maildir(&place)?;
+        } else {
+            let unfinished = self.unique(UNFINISHED)?;
+            let made = make_mailbox(&unfinished).and_then(|()| {
+                std::fs::rename(&unfinished, &place)
+                    .map_err(|error| failed("create", &place, error))
+            });
+            if let Err(error) = made {
+                // What is left has no mail and is removed at the next opening.
+                let _ = std::fs::remove_dir_all(&unfinished);
+                return Err(error);
+            }
+            control_file::sync_directory(&self.root)?;
+        }
+        if let Some(special_use) = special_use {
+            SpecialUses::read(&self.root)?.set(&self.root, name, special_use)?;
+        }
+        self.open_locked(name)
+    }
+
+    fn open_locked(&self, name: &MailboxName) -> Result<Arc<Mailbox>> {
+        let known = self.open.get(name).and_then(|mailbox| mailbox.upgrade());
+        if let Some(mailbox) = known.filter(|mailbox| !mailbox.is_gone()) {
+            return Ok(mailbox);
+        }
+        let directory = self.directory(name)?.ok_or(Error::NonExistent)?;
+        make_maildir(&directory)?;
+        let mailbox = Mailbox::open(directory, || uidvalidity::next(&self.root))?;
+        self.open.retain(|_, mailbox| mailbox.strong_count() > 0);
+        self.open.insert(name.clone(), Arc::downgrade(&mailbox));
+        Ok(mailbox)
+    }
+
+    fn rename_inbox(&self, to: &MailboxName) -> Result<()> {
+        let inbox = self.mailbox(&MailboxName::inbox())?;
+        let destination = self.create(to, None)?;
+        let uids: Vec<Uid> = inbox.snapshot().rows().map(|row| row.uid).collect();
+        inbox.move_to(&uids, &destination).map(drop)
+    }
+
+    /// Takes a mailbox out of the registry; gives it if someone has it open.
+    fn forget(&self, name: &MailboxName) -> Option<Arc<Mailbox>> {
+        self.open.remove(name)?.1.upgrade()
+    }
+
+    /// Where a mailbox of that name is or would be.
+    fn place(&self, name: &MailboxName) -> Result<PathBuf> {
+        if name.is_inbox() {
+            return Ok(self.root.clone());
+        }
+        let directory = name.directory_name();
+        Ok(self
+            .root
+            .join(directory.ok_or(Error::InvalidName("name is too long"))?))
+    }
+
+    /// The directory of an existing mailbox, also one that is not named as we would.
+    fn directory(&self, name: &MailboxName) -> Result<Option<PathBuf>> {
+        if let Ok(place) = self.place(name)
+            && (name.is_inbox() || control_file::is_directory(&place.join("cur")))
+            && control_file::is_directory(&place)
+        {
+            return Ok(Some(place));
+        }
+        Ok(self.directories()?.remove(name))
+    }
+
+    /// Every mailbox but INBOX with its directory. Links are passed over: mail lies
+    /// beneath the root.
+    fn directories(&self) -> Result<BTreeMap<MailboxName, PathBuf>> {
+        let mut directories = BTreeMap::new();
+        let list_failed = |error| failed("list", &self.root, error);
+        for entry in std::fs::read_dir(&self.root).map_err(list_failed)? {
+            let entry = entry.map_err(list_failed)?;
+            let file_name = entry.file_name();
+            let Some(name) = MailboxName::from_directory_name(&file_name) else {
+                continue;
+            };
+            let path = entry.path();
+            if !control_file::is_directory(&path) || !control_file::is_directory(&path.join("cur"))
+            {
+                continue;
+            }
+            let canonical = name.directory_name();
+            if canonical.as_deref().map(std::ffi::OsStr::new) == Some(&file_name) {
+                directories.insert(name, path);
+            } else {
+                directories.entry(name).or_insert(path);
+            }
+        }
+        Ok(directories)
+    }
+
+    /// A name in the root that no one has and that is no mailbox's.
+    fn unique(&self, prefix: &str) -> Result<PathBuf> {
+        let random = control_file::random_name()?;
+        Ok(self.root.join(format!("{prefix}{random}")))
+    }
+
+    /// Whether other mailboxes are shown below INBOX.
+    fn prefix_is_inbox(&self) -> bool {
+        let level = self.layout.prefix.strip_suffix(self.layout.delimiter);
+        level.is_some_and(|level| level.eq_ignore_ascii_case("INBOX"))
+    }
+}
+
+/// Makes cur/, new/ and tmp/ where absent.
+fn make_maildir(directory: &Path) -> Result<()> {
+    let mut made = false;
+    for part in ["tmp", "new", "cur"] {
+        made |= control_file::make_directory(&directory.join(part))?;
+    }
+    if made {
+        control_file::sync_directory(directory)?;
+    }
+    Ok(())
+}
+
+/// Makes a whole new mailbox directory, not INBOX's.
+fn make_mailbox(directory: &Path) -> Result<()> {
+    control_file::make_directory(directory)?;
+    control_file::write_new(&directory.join("maildirfolder"), b"")?;
+    make_maildir(directory)
+}
+
+/// Removes what a crash left of mailboxes being made or deleted.
+fn remove_left_over(root: &Path) {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !name.starts_with(TRASHED) && !name.starts_with(UNFINISHED) {
+            continue;
+        }
+        match std::fs::remove_dir_all(entry.path()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(path = %entry.path().display(), %error, "cannot remove left over directory");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "account_tests.rs"]
+mod tests;

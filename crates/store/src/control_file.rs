@@ -1,0 +1,104 @@
+//! Small text files beside the mail: read whole, replaced whole, durably.
+
+use crate::{Error, Result};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+/// No control file is read beyond this many octets.
+pub(crate) const MAX_OCTETS: u64 = 64 << 20;
+
+/// An error naming the path.
+pub(crate) fn failed(what: &str, path: &Path, source: std::io::Error) -> Error {
+    Error::io(format!("{what} {}", path.display()), source)
+}
+
+/// Reads a file; `None` if there is none. Links are not followed.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("open", path, error)),
+    };
+    let mut octets = Vec::new();
+    file.take(MAX_OCTETS + 1)
+        .read_to_end(&mut octets)
+        .map_err(|error| failed("read", path, error))?;
+    if octets.len() as u64 > MAX_OCTETS {
+        let error = std::io::Error::new(ErrorKind::FileTooLarge, "larger than any such file");
+        return Err(failed("read", path, error));
+    }
+    Ok(Some(octets))
+}
+
+/// Replaces the file `name` in `directory` by these octets. After a crash it has
+/// its old or its new content; at most `<name>.pillarbox-new` is left over, which
+/// the next replacement overwrites.
+pub(crate) fn replace(directory: &Path, name: &str, octets: &[u8]) -> Result<()> {
+    let fresh = directory.join(format!("{name}.pillarbox-new"));
+    remove_if_there(&fresh)?;
+    write_new(&fresh, octets)?;
+    let path = directory.join(name);
+    std::fs::rename(&fresh, &path).map_err(|error| failed("replace", &path, error))?;
+    sync_directory(directory)
+}
+
+/// Writes and syncs a file that must not exist yet (mode 0600).
+pub(crate) fn write_new(path: &Path, octets: &[u8]) -> Result<()> {
+    let mut file = create_new(path).map_err(|error| failed("create", path, error))?;
+    file.write_all(octets)
+        .and_then(|()| file.sync_all())
+        .map_err(|error| failed("write", path, error))
+}
+
+/// Makes a file that must not exist yet (mode 0600).
+pub(crate) fn create_new(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Removes a file; none there is no error.
+pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes names in a directory durable.
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| failed("sync", path, error))
+}
+
+/// Makes a directory (mode 0700) if it is absent; tells whether it did.
+pub(crate) fn make_directory(path: &Path) -> Result<bool> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(failed("make directory", path, error)),
+    }
+}
+
+/// Whether the path is a directory itself, not a link to one.
+pub(crate) fn is_directory(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Twenty-four random hex digits.
+pub(crate) fn random_name() -> Result<String> {
+    let mut octets = [0; 12];
+    getrandom::fill(&mut octets)
+        .map_err(|error| Error::io("random number", std::io::Error::other(error)))?;
+    Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+}
