@@ -167,6 +167,16 @@ impl Exchange {
     }
 }
 
+/// Decodes what a client sends in an exchange: base64, padded.
+pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+    BASE64.decode(text).ok()
+}
+
+/// Encodes what a server sends in an exchange.
+pub fn encode_base64(octets: &[u8]) -> String {
+    BASE64.encode(octets)
+}
+
 fn step_plain(input: &[u8]) -> Step {
     let mut fields = input.split(|octet| *octet == 0);
     let (Some(authzid), Some(authcid), Some(password), None) =

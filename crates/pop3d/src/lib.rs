@@ -1,0 +1,20 @@
+//! POP3 (RFC 1939) with CAPA (RFC 2449), STLS (RFC 2595), AUTH (RFC 5034) and
+//! response codes (RFC 2449, RFC 3206), as a state machine without socket.
+//!
+//! A session goes from AUTHORIZATION through TRANSACTION to UPDATE, and only
+//! [`transaction::Transaction::quit`] makes an [`update::Update`]: a connection
+//! that is dropped, times out or is shut down removes nothing.
+
+pub mod access;
+pub mod authorization;
+pub mod command;
+pub mod maildrop;
+pub mod policy;
+pub mod reply;
+pub mod session;
+pub mod stuffing;
+pub mod transaction;
+pub mod update;
+
+pub use policy::{Access, DeletePolicy, Login, Policy, SeenPolicy};
+pub use session::{Options, Pop3Session, StartTls};

@@ -1,0 +1,183 @@
+//! [`Transaction`]: the TRANSACTION state (RFC 1939 section 5).
+
+use crate::access::ExclusiveAccess;
+use crate::command::{Command, MessageNumber};
+use crate::maildrop::{Column, Listing, Maildrop};
+use crate::policy::{Access, Login, Policy, SeenPolicy};
+use crate::reply::{Code, Reply};
+use crate::stuffing::{Extent, Stuffed};
+use crate::update::Update;
+use std::io::Read;
+use std::sync::Arc;
+use store::{Account, Error, FlagAction, Flags, Mailbox, MailboxName, Uid};
+
+/// What a command answers.
+pub enum Answer {
+    /// One line.
+    Line(Reply),
+    /// One line, then a listing to be had with [`Transaction::next_piece`].
+    Listing(Reply, Listing),
+    /// One line, then a message.
+    Message(Reply, Box<dyn Read + Send>),
+}
+
+/// A maildrop opened for a user.
+pub struct Transaction {
+    account: Arc<Account>,
+    mailbox: Arc<Mailbox>,
+    maildrop: Maildrop,
+    policy: Policy,
+    /// The message sent last, to be marked `\Seen`.
+    retrieved: Option<Uid>,
+    access: Option<ExclusiveAccess>,
+}
+
+impl Transaction {
+    /// Opens the user's maildrop and freezes it; the reply says why it failed.
+    pub fn open(login: Login) -> Result<Self, Reply> {
+        let Login {
+            account, policy, ..
+        } = login;
+        let failed = |_: Error| Reply::err_with(Code::SysTemp, "the maildrop cannot be opened now");
+        let mailbox = account.mailbox(&MailboxName::inbox()).map_err(failed)?;
+        let access = match policy.access {
+            Access::Shared => None,
+            Access::Exclusive => match ExclusiveAccess::take(mailbox.id()) {
+                Some(access) => Some(access),
+                None => {
+                    let text = "another session has the maildrop open";
+                    return Err(Reply::err_with(Code::InUse, text));
+                }
+            },
+        };
+        let snapshot = mailbox.sync().map_err(failed)?;
+        let unique_ids = mailbox.unique_id_listing(&snapshot).map_err(failed)?;
+        let maildrop = Maildrop::new(&snapshot, unique_ids);
+        Ok(Self {
+            account,
+            mailbox,
+            maildrop,
+            policy,
+            retrieved: None,
+            access,
+        })
+    }
+
+    /// What the account's owner wants.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The reply that tells how much there is.
+    pub fn summary(&self) -> Reply {
+        let (count, size) = (self.maildrop.count(), self.maildrop.size_octets());
+        Reply::ok(format!("maildrop has {count} messages ({size} octets)"))
+    }
+
+    /// Goes on with a listing.
+    pub fn next_piece(&self, listing: Listing) -> (Vec<u8>, Option<Listing>) {
+        listing.next_piece(&self.maildrop)
+    }
+
+    /// Runs a command. `QUIT` and `CAPA` are the session's.
+    pub fn run(&mut self, command: Command) -> Answer {
+        match command {
+            Command::Stat => {
+                let (count, size) = (self.maildrop.count(), self.maildrop.size_octets());
+                Answer::Line(Reply::ok(format!("{count} {size}")))
+            }
+            Command::List(None) => Answer::Listing(self.summary(), Listing::new(Column::Size)),
+            Command::Uidl(None) => Answer::Listing(
+                Reply::ok("unique-id listing follows"),
+                Listing::new(Column::UniqueId),
+            ),
+            Command::List(Some(number)) => Answer::Line(match self.maildrop.message(number) {
+                Some(message) => Reply::ok(format!("{number} {}", message.size_octets)),
+                None => no_such_message(),
+            }),
+            Command::Uidl(Some(number)) => Answer::Line(match self.maildrop.message(number) {
+                Some(message) => Reply::ok(format!("{number} {}", message.unique_id)),
+                None => no_such_message(),
+            }),
+            Command::Retr(number) => self.retrieve(number, Extent::Whole),
+            Command::Top { number, lines } => self.retrieve(number, Extent::BodyLines(lines)),
+            Command::Dele(number) => Answer::Line(match self.maildrop.mark_deleted(number) {
+                Some(()) => Reply::ok(format!("message {number} deleted")),
+                None => no_such_message(),
+            }),
+            Command::Noop => Answer::Line(Reply::ok("nothing done")),
+            Command::Rset => {
+                self.maildrop.reset();
+                Answer::Line(self.summary())
+            }
+            Command::Capa
+            | Command::Stls
+            | Command::AuthList
+            | Command::Auth { .. }
+            | Command::User(_)
+            | Command::Pass(_)
+            | Command::Quit => Answer::Line(Reply::err("not allowed after login")),
+        }
+    }
+
+    fn retrieve(&mut self, number: MessageNumber, extent: Extent) -> Answer {
+        let Some(message) = self.maildrop.message(number) else {
+            return Answer::Line(no_such_message());
+        };
+        let uid = message.uid;
+        let opened = self.mailbox.open_message(uid).and_then(|opened| {
+            let whole = opened.whole()?;
+            Ok((whole.octets, opened.reader(whole, 0, whole.octets)?))
+        });
+        match opened {
+            Ok((octets, reader)) => {
+                let reply = match extent {
+                    Extent::Whole => {
+                        self.retrieved = Some(uid);
+                        Reply::ok(format!("{octets} octets"))
+                    }
+                    Extent::BodyLines(_) => Reply::ok("top of message follows"),
+                };
+                Answer::Message(reply, Box::new(Stuffed::new(reader, extent)))
+            }
+            Err(Error::Expunged) => Answer::Line(Reply::err(format!(
+                "message {number} was removed by another session"
+            ))),
+            Err(_) => Answer::Line(Reply::err_with(
+                Code::SysTemp,
+                format!("message {number} cannot be read now"),
+            )),
+        }
+    }
+
+    /// Takes note that all output was sent: a retrieved message is now seen, if
+    /// the policy says so. Failing to store that is no failure of RETR.
+    pub fn output_was_sent(&mut self) {
+        let Some(uid) = self.retrieved.take() else {
+            return;
+        };
+        match self.policy.mark_seen {
+            SeenPolicy::Keep => {}
+            SeenPolicy::Mark => {
+                let _ = self
+                    .mailbox
+                    .store_flags(&[uid], FlagAction::Add, Flags::SEEN, &[], None);
+            }
+        }
+    }
+
+    /// Ends the state by QUIT, the only way into UPDATE.
+    pub fn quit(self) -> Update {
+        Update {
+            deleted: self.maildrop.deleted(),
+            account: self.account,
+            mailbox: self.mailbox,
+            delete: self.policy.delete,
+            _access: self.access,
+        }
+    }
+}
+
+fn no_such_message() -> Reply {
+    Reply::err("no such message")
+}
