@@ -55,11 +55,7 @@ impl Maildrop {
     /// The view of a snapshot, in the order and with the unique-ids given.
     /// Messages that POP3 hid are left out.
     pub fn new(snapshot: &Snapshot, unique_ids: Vec<(Uid, Arc<str>)>) -> Self {
-        let hidden = snapshot
-            .keywords()
-            .iter()
-            .position(|keyword| keyword.eq_ignore_ascii_case(HIDDEN_KEYWORD));
-        let hidden = hidden.and_then(|index| u16::try_from(index).ok());
+        let hidden = hidden_keyword(snapshot);
         let messages = unique_ids.into_iter().filter_map(|(uid, unique_id)| {
             let row = snapshot.row(snapshot.index_of(uid)?)?;
             if hidden.is_some_and(|index| row.keywords.contains(&index)) {
@@ -133,6 +129,15 @@ impl Maildrop {
         uids.sort_unstable();
         uids
     }
+}
+
+/// The index of [`HIDDEN_KEYWORD`] among a snapshot's keywords.
+pub(crate) fn hidden_keyword(snapshot: &Snapshot) -> Option<u16> {
+    let keywords = snapshot.keywords();
+    let index = keywords
+        .iter()
+        .position(|keyword| keyword.eq_ignore_ascii_case(HIDDEN_KEYWORD))?;
+    u16::try_from(index).ok()
 }
 
 fn index(number: MessageNumber) -> Option<usize> {

@@ -82,6 +82,8 @@ pub struct Pop3Session {
     /// A login that is yet to open its maildrop.
     login: Option<Login>,
     bad_commands: u32,
+    /// The shortest retention of any user, in days, told before login.
+    shortest_expiry_days: Option<u32>,
     service: Service,
     login_deadline: Instant,
     /// When the client last sent a command or took a reply.
@@ -101,12 +103,21 @@ impl Pop3Session {
             listing: None,
             login: None,
             bad_commands: 0,
+            shortest_expiry_days: None,
             service: Service::Running,
             login_deadline,
             active: now,
         };
         session.say(Reply::ok("Pillarbox POP3 ready"));
         session
+    }
+
+    /// Has CAPA tell before login that some users' messages expire, the shortest
+    /// retention being `days` (RFC 2449 section 6.7). Without it NEVER is told.
+    #[must_use]
+    pub fn with_shortest_expiry(mut self, days: Option<u32>) -> Self {
+        self.shortest_expiry_days = days;
+        self
     }
 
     fn say(&mut self, reply: Reply) {
@@ -254,14 +265,16 @@ impl Pop3Session {
             "+OK capability list follows\r\n\
              TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n",
         );
-        let expire_days = match &self.state {
-            State::Transaction(transaction) => transaction.policy().expire_days,
-            State::Authorization(_) | State::Over => None,
-        };
-        match expire_days {
-            Some(days) => text.push_str(&format!("EXPIRE {days}\r\n")),
-            None => text.push_str("EXPIRE NEVER\r\n"),
-        }
+        text.push_str(&match &self.state {
+            State::Transaction(transaction) => match transaction.policy().expire_days {
+                Some(days) => format!("EXPIRE {days}\r\n"),
+                None => "EXPIRE NEVER\r\n".to_owned(),
+            },
+            State::Authorization(_) | State::Over => match self.shortest_expiry_days {
+                Some(days) => format!("EXPIRE {days} USER\r\n"),
+                None => "EXPIRE NEVER\r\n".to_owned(),
+            },
+        });
         if matches!(self.state, State::Authorization(_))
             && self.options.security != Security::Tls
             && self.options.starttls == StartTls::Offered

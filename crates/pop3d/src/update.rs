@@ -1,6 +1,7 @@
 //! [`Update`]: the UPDATE state (RFC 1939 section 6).
 
 use crate::access::ExclusiveAccess;
+use crate::maildrop::hidden_keyword;
 use crate::policy::{DeletePolicy, HIDDEN_KEYWORD};
 use crate::reply::{Code, Reply};
 use std::sync::Arc;
@@ -78,11 +79,7 @@ impl Update {
         let Ok(snapshot) = self.mailbox.sync() else {
             return self.deleted.len();
         };
-        let hidden = snapshot
-            .keywords()
-            .iter()
-            .position(|keyword| keyword.eq_ignore_ascii_case(HIDDEN_KEYWORD))
-            .and_then(|index| u16::try_from(index).ok());
+        let hidden = hidden_keyword(&snapshot);
         self.deleted
             .iter()
             .filter_map(|uid| snapshot.row(snapshot.index_of(*uid)?))
