@@ -1,0 +1,547 @@
+//! Own changes to a mailbox: each commits to the disk, then shows in the snapshot.
+
+use super::state::{Place, State, failed};
+use super::{FlagAction, FlagOutcome, Incoming};
+use crate::disk;
+use crate::maildir::filename::{self, Info};
+use crate::snapshot::MessageRow;
+use crate::{Error, Flags, Keyword, ModSeq, Result, Uid};
+use std::collections::HashSet;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How often a file that keeps changing its name is looked for.
+const ATTEMPTS: usize = 10;
+
+/// A message to copy or move, as its source knows it.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) uid: Uid,
+    path: PathBuf,
+    row: MessageRow,
+    keywords: Vec<Keyword>,
+    unknown: String,
+    trailer: String,
+}
+
+/// Whether the source keeps its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transfer {
+    Copy,
+    Move,
+}
+
+/// How a file came to its new place.
+enum Placed {
+    Linked,
+    Gone,
+}
+
+impl State {
+    /// Appends all or none. A crash before the directory is synced leaves nothing
+    /// but files in `tmp/`, or messages without UID; one before the uidlist is synced
+    /// leaves messages that the next look takes for newly delivered. Neither was
+    /// acknowledged.
+    pub(super) fn append(&mut self, messages: &mut [Incoming]) -> Result<Vec<Uid>> {
+        let before = self.is_settled();
+        let mut prepared = Vec::with_capacity(messages.len());
+        for message in messages.iter_mut() {
+            let date = message.finish()?;
+            let indices = self.keywords.intern(&self.directory, &message.keywords)?;
+            prepared.push((date, indices));
+        }
+        let mut placed: Vec<PathBuf> = Vec::with_capacity(messages.len());
+        let result = self.append_prepared(messages, prepared, &mut placed);
+        if result.is_err() {
+            for path in placed {
+                let _ = disk::unlink(&path);
+            }
+        }
+        self.settle(before);
+        result
+    }
+    fn append_prepared(
+        &mut self,
+        messages: &mut [Incoming],
+        prepared: Vec<(crate::InternalDate, Vec<u16>)>,
+        placed: &mut Vec<PathBuf>,
+    ) -> Result<Vec<Uid>> {
+        let mut rows = Vec::with_capacity(messages.len());
+        for (message, (internal_date, indices)) in messages.iter_mut().zip(prepared) {
+            let unique: Arc<str> =
+                filename::fresh_sized(Some(message.file_octets), message.size_octets).into();
+            let (in_new, suffix) = self.suffix_for(&unique, message.flags, &indices, "", "");
+            let path = self.half(in_new).join(format!("{unique}{suffix}"));
+            disk::rename(&message.path, &path).map_err(|error| failed("place", &path, error))?;
+            message.placed = true;
+            placed.push(path);
+            rows.push((
+                MessageRow {
+                    uid: Uid::MIN,
+                    flags: message.flags,
+                    recent: true,
+                    keywords: indices.into(),
+                    modseq: 0,
+                    size_octets: message.size_octets,
+                    internal_date,
+                    unique_name: unique,
+                },
+                Place {
+                    uid: Uid::MIN,
+                    in_new,
+                    suffix,
+                },
+            ));
+        }
+        self.commit_new(rows)
+    }
+    /// The suffix of a new message, and whether it goes to `new/`: only there when
+    /// it has no flag at all.
+    fn suffix_for(
+        &mut self,
+        unique: &Arc<str>,
+        flags: Flags,
+        indices: &[u16],
+        unknown: &str,
+        trailer: &str,
+    ) -> (bool, Box<str>) {
+        let letters = self.keywords.set(unique, 0, indices);
+        let info = Info {
+            flags,
+            letters,
+            unknown: unknown.to_owned(),
+            trailer: trailer.to_owned(),
+        };
+        if info == Info::default() && indices.is_empty() {
+            (true, Box::from(""))
+        } else {
+            (false, info.suffix().into_boxed_str())
+        }
+    }
+    /// Syncs the directories, lists the UIDs durably, shows the messages.
+    fn commit_new(&mut self, mut rows: Vec<(MessageRow, Place)>) -> Result<Vec<Uid>> {
+        for in_new in [true, false] {
+            if rows.iter().any(|(_, place)| place.in_new == in_new) {
+                let half = self.half(in_new);
+                disk::sync_directory(&half).map_err(|error| failed("sync", &half, error))?;
+            }
+        }
+        self.keywords.save(&self.directory)?;
+        let names: Vec<Arc<str>> = rows
+            .iter()
+            .map(|(row, _)| Arc::clone(&row.unique_name))
+            .collect();
+        let known_next = self.snapshot.uid_next.get();
+        let uids = self.uidlist.assign(&self.directory, &names, known_next)?;
+        let modseq = self.tick();
+        let mut given = Vec::with_capacity(uids.len());
+        for ((row, place), uid) in rows.iter_mut().zip(uids) {
+            let uid = Uid::new(uid).ok_or(Error::CannotDo("the mailbox has no UIDs left"))?;
+            row.uid = uid;
+            row.modseq = modseq;
+            place.uid = uid;
+            given.push(uid);
+        }
+        self.admit(rows);
+        Ok(given)
+    }
+    /// Changes flags and keywords. A crash leaves some messages with their old flags.
+    pub(super) fn store_flags(
+        &mut self,
+        uids: &[Uid],
+        action: FlagAction,
+        flags: Flags,
+        keywords: &[Keyword],
+        unchanged_since: Option<ModSeq>,
+    ) -> Result<FlagOutcome> {
+        let indices = match action {
+            FlagAction::Remove => {
+                let mut known: Vec<u16> = keywords
+                    .iter()
+                    .filter_map(|name| self.keywords.known(name))
+                    .collect();
+                known.sort_unstable();
+                known.dedup();
+                known
+            }
+            FlagAction::Add | FlagAction::Replace => {
+                self.keywords.intern(&self.directory, keywords)?
+            }
+        };
+        let mut outcome = FlagOutcome::default();
+        let mut touched = [false; 2];
+        let mut failure = None;
+        let mut modseq = None;
+        for &uid in uids {
+            match self.find(uid) {
+                Some((row, _)) if unchanged_since.is_some_and(|since| row.modseq > since) => {
+                    outcome.modified.push(uid);
+                    continue;
+                }
+                Some(_) => {}
+                None => {
+                    outcome.expunged.push(uid);
+                    continue;
+                }
+            }
+            match self.store_one(uid, action, flags, &indices, &mut modseq, &mut touched) {
+                Ok(true) => {}
+                Ok(false) => outcome.expunged.push(uid),
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        self.keywords.save(&self.directory)?;
+        for (half, touched) in touched.into_iter().enumerate() {
+            if touched {
+                let half = self.half(half == 0);
+                disk::sync_directory(&half).map_err(|error| failed("sync", &half, error))?;
+            }
+        }
+        self.settle_header();
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(outcome),
+        }
+    }
+    /// Changes one message; false if it is gone.
+    fn store_one(
+        &mut self,
+        uid: Uid,
+        action: FlagAction,
+        flags: Flags,
+        indices: &[u16],
+        modseq: &mut Option<ModSeq>,
+        touched: &mut [bool; 2],
+    ) -> Result<bool> {
+        for _ in 0..ATTEMPTS {
+            let Some((row, place)) = self.find(uid) else {
+                return Ok(false);
+            };
+            let old = &row.keywords;
+            let (new_flags, new_keywords): (Flags, Vec<u16>) = match action {
+                FlagAction::Replace => (flags, indices.to_vec()),
+                FlagAction::Add => {
+                    let mut all = old.to_vec();
+                    all.extend(indices);
+                    all.sort_unstable();
+                    all.dedup();
+                    (row.flags.with(flags), all)
+                }
+                FlagAction::Remove => {
+                    let left = old.iter().filter(|index| !indices.contains(index));
+                    (row.flags.without(flags), left.copied().collect())
+                }
+            };
+            if new_flags == row.flags && *new_keywords == **old {
+                return Ok(true);
+            }
+            let unique = Arc::clone(&row.unique_name);
+            let (recent, place) = (row.recent, place.clone());
+            let mut info = Info::parse(&place.suffix);
+            info.flags = new_flags;
+            info.letters = self.keywords.set(&unique, info.letters, &new_keywords);
+            let suffix = info.suffix();
+            match self.rename_to_cur(&unique, &place, &suffix, touched) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    self.must_scan = true;
+                    self.refresh()?;
+                    continue;
+                }
+                Err(error) => return Err(failed("rename", &self.path(&unique, &place), error)),
+            }
+            if recent && place.in_new {
+                self.recent_in_cur.insert(uid);
+            }
+            let modseq = match *modseq {
+                Some(modseq) => modseq,
+                None => *modseq.insert(self.tick()),
+            };
+            self.snapshot.update(uid, |row| {
+                row.flags = new_flags;
+                row.keywords = new_keywords.into();
+                row.modseq = modseq;
+            });
+            return Ok(true);
+        }
+        Err(Error::CannotDo(
+            "the message's file keeps changing its name",
+        ))
+    }
+    /// Gives a message's file another suffix, in `cur/`.
+    fn rename_to_cur(
+        &mut self,
+        unique: &Arc<str>,
+        place: &Place,
+        suffix: &str,
+        touched: &mut [bool; 2],
+    ) -> std::io::Result<()> {
+        if !place.in_new && *place.suffix == *suffix {
+            return Ok(());
+        }
+        let before = self.is_settled();
+        let from = self.path(unique, place);
+        let to = self.half(false).join(format!("{unique}{suffix}"));
+        let renamed = disk::rename(&from, &to);
+        self.settle(before);
+        renamed?;
+        touched[0] |= place.in_new;
+        touched[1] = true;
+        if let Some(place) = self.files.get_mut(unique) {
+            place.in_new = false;
+            place.suffix = Box::from(suffix);
+        }
+        Ok(())
+    }
+    /// Moves what is recent to `cur/`; gives its UIDs.
+    pub(super) fn claim_recent(&mut self) -> Result<Vec<Uid>> {
+        let recent: Vec<Uid> = self
+            .snapshot
+            .rows()
+            .filter(|row| row.recent)
+            .map(|row| row.uid)
+            .collect();
+        let mut touched = [false; 2];
+        for &uid in &recent {
+            let Some((row, place)) = self.find(uid) else {
+                continue;
+            };
+            let (unique, place) = (Arc::clone(&row.unique_name), place.clone());
+            if place.in_new {
+                let suffix = if place.suffix.is_empty() {
+                    Info::default().suffix()
+                } else {
+                    place.suffix.to_string()
+                };
+                match self.rename_to_cur(&unique, &place, &suffix, &mut touched) {
+                    Ok(()) => {}
+                    Err(error) => {
+                        // Another program was faster, or the disk is full: it stays
+                        // where it is and is claimed all the same.
+                        self.must_scan = true;
+                        if error.kind() != ErrorKind::NotFound {
+                            tracing::warn!(%error, "a message stays in new/");
+                        }
+                    }
+                }
+            }
+            self.recent_in_cur.remove(&uid);
+            self.snapshot.update(uid, |row| row.recent = false);
+        }
+        Ok(recent)
+    }
+    /// Removes messages. A crash leaves some of them in place.
+    pub(super) fn expunge(&mut self, uids: &[Uid]) -> Result<Vec<Uid>> {
+        let mut removed = HashSet::new();
+        let mut touched = [false; 2];
+        let mut failure = None;
+        let before = self.is_settled();
+        'messages: for &uid in uids {
+            for _ in 0..ATTEMPTS {
+                let Some((row, place)) = self.find(uid) else {
+                    continue 'messages;
+                };
+                if removed.contains(&uid) {
+                    continue 'messages;
+                }
+                let (path, in_new) = (self.path(&row.unique_name, place), place.in_new);
+                match disk::unlink(&path) {
+                    Ok(()) => {
+                        touched[usize::from(!in_new)] = true;
+                        removed.insert(uid);
+                        continue 'messages;
+                    }
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        // What was removed so far must not be counted as foreign.
+                        self.forget(&removed);
+                        self.must_scan = true;
+                        self.refresh()?;
+                    }
+                    Err(error) => {
+                        failure = Some(failed("remove", &path, error));
+                        break 'messages;
+                    }
+                }
+            }
+        }
+        self.settle(before);
+        for (half, touched) in touched.into_iter().enumerate() {
+            if touched {
+                let half = self.half(half == 0);
+                if let Err(error) = disk::sync_directory(&half) {
+                    failure.get_or_insert(failed("sync", &half, error));
+                }
+            }
+        }
+        self.forget(&removed);
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(uids
+                .iter()
+                .copied()
+                .filter(|uid| removed.remove(uid))
+                .collect()),
+        }
+    }
+    /// What is known of messages that are to be copied or moved.
+    pub(super) fn take(&self, uids: &[Uid]) -> Vec<Taken> {
+        let mut taken = Vec::with_capacity(uids.len());
+        for &uid in uids {
+            let Some((row, place)) = self.find(uid) else {
+                continue;
+            };
+            let info = Info::parse(&place.suffix);
+            taken.push(Taken {
+                uid,
+                path: self.path(&row.unique_name, place),
+                row: row.clone(),
+                keywords: row
+                    .keywords
+                    .iter()
+                    .filter_map(|index| self.snapshot.keywords.get(usize::from(*index)).cloned())
+                    .collect(),
+                unknown: info.unknown,
+                trailer: info.trailer,
+            });
+        }
+        taken
+    }
+    /// Takes messages of another mailbox (or of this one) in. Gives pairs of source
+    /// and destination UID, and the UIDs whose files were not where they were said
+    /// to be. A crash leaves a message in the source or in both: renamed files
+    /// without UID are newly delivered mail to the next look.
+    pub(super) fn receive(
+        &mut self,
+        taken: &[Taken],
+        transfer: Transfer,
+    ) -> Result<(Vec<(Uid, Uid)>, Vec<Uid>)> {
+        let before = self.is_settled();
+        let mut rows = Vec::with_capacity(taken.len());
+        let mut sources = Vec::with_capacity(taken.len());
+        let mut missing = Vec::new();
+        let mut undo: Vec<(PathBuf, PathBuf)> = Vec::with_capacity(taken.len());
+        let mut result = Ok(());
+        for message in taken {
+            let file_octets = filename::size_field(&message.row.unique_name, 'S');
+            let unique: Arc<str> =
+                filename::fresh_sized(file_octets, message.row.size_octets).into();
+            let indices = match self.keywords.intern(&self.directory, &message.keywords) {
+                Ok(indices) => indices,
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            };
+            let (in_new, suffix) = self.suffix_for(
+                &unique,
+                message.row.flags,
+                &indices,
+                &message.unknown,
+                &message.trailer,
+            );
+            let path = self.half(in_new).join(format!("{unique}{suffix}"));
+            match self.place(&message.path, &path, transfer, message.row.internal_date.0) {
+                Ok(Placed::Linked) => undo.push((path, message.path.clone())),
+                Ok(Placed::Gone) => {
+                    self.keywords.forget(&unique);
+                    missing.push(message.uid);
+                    continue;
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+            sources.push(message.uid);
+            rows.push((
+                MessageRow {
+                    uid: Uid::MIN,
+                    recent: true,
+                    keywords: indices.into(),
+                    modseq: 0,
+                    unique_name: unique,
+                    ..message.row.clone()
+                },
+                Place {
+                    uid: Uid::MIN,
+                    in_new,
+                    suffix,
+                },
+            ));
+        }
+        let committed = match result {
+            Ok(()) if rows.is_empty() => Ok(Vec::new()),
+            Ok(()) => self.commit_new(rows),
+            Err(error) => Err(error),
+        };
+        if committed.is_err() {
+            for (path, source) in undo {
+                let _ = match transfer {
+                    Transfer::Copy => disk::unlink(&path),
+                    Transfer::Move => disk::rename(&path, &source),
+                };
+            }
+        }
+        self.settle(before);
+        let pairs = sources.into_iter().zip(committed?).collect();
+        Ok((pairs, missing))
+    }
+    /// Brings one file here: a rename or a hard link, a copy where neither can be.
+    fn place(&self, from: &Path, to: &Path, transfer: Transfer, date: i64) -> Result<Placed> {
+        let tried = match transfer {
+            Transfer::Copy => disk::link(from, to),
+            Transfer::Move => disk::rename(from, to),
+        };
+        match tried {
+            Ok(()) => return Ok(Placed::Linked),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Placed::Gone),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::CrossesDevices
+                        | ErrorKind::TooManyLinks
+                        | ErrorKind::PermissionDenied
+                        | ErrorKind::Unsupported
+                ) => {}
+            Err(error) => return Err(failed("place", to, error)),
+        }
+        let (mut source, _) = match disk::open_regular(from) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Placed::Gone),
+            Err(error) => return Err(failed("open", from, error)),
+        };
+        let temporary = self.directory.join("tmp").join(filename::fresh());
+        let copied = disk::create_new(&temporary).and_then(|mut file| {
+            std::io::copy(&mut source, &mut file)?;
+            disk::set_modified(&file, date)?;
+            disk::sync_file(&file)?;
+            disk::rename(&temporary, to)
+        });
+        if let Err(error) = copied {
+            let _ = disk::unlink(&temporary);
+            return Err(failed("copy", to, error));
+        }
+        if transfer == Transfer::Move {
+            disk::unlink(from).map_err(|error| failed("remove", from, error))?;
+        }
+        Ok(Placed::Linked)
+    }
+    /// After a move: syncs the source's directories and forgets what went.
+    pub(super) fn release(&mut self, uids: &[Uid], before: [bool; 2]) -> Result<()> {
+        self.settle(before);
+        let gone: HashSet<Uid> = uids.iter().copied().collect();
+        let mut synced = Ok(());
+        for in_new in [true, false] {
+            let half = self.half(in_new);
+            if let Err(error) = disk::sync_directory(&half) {
+                synced = Err(failed("sync", &half, error));
+            }
+        }
+        self.forget(&gone);
+        synced
+    }
+}

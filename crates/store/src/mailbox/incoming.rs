@@ -1,0 +1,120 @@
+//! Messages on their way in.
+
+use super::state::failed;
+use crate::disk;
+use crate::maildir::filename;
+use crate::{Flags, InternalDate, Keyword, Result};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Octets kept back before they are written.
+const BUFFER_OCTETS: usize = 64 << 10;
+
+/// A message on its way in: a file in `tmp/`, removed when dropped unused. A crash
+/// leaves that file, which a later opening removes when it is 36 hours old.
+#[derive(Debug)]
+pub struct Incoming {
+    file: File,
+    pub(super) path: PathBuf,
+    buffer: Vec<u8>,
+    /// Whether a CR waits for what follows it.
+    pending_cr: bool,
+    pub(super) file_octets: u64,
+    pub(super) size_octets: u64,
+    pub(super) flags: Flags,
+    pub(super) keywords: Vec<Keyword>,
+    pub(super) date: Option<InternalDate>,
+    /// Whether it left `tmp/`.
+    pub(super) placed: bool,
+}
+
+impl Incoming {
+    pub(super) fn begin(directory: &Path) -> Result<Self> {
+        let path = directory.join("tmp").join(filename::fresh());
+        let file = disk::create_new(&path).map_err(|error| failed("create", &path, error))?;
+        Ok(Self {
+            file,
+            path,
+            buffer: Vec::new(),
+            pending_cr: false,
+            file_octets: 0,
+            size_octets: 0,
+            flags: Flags::default(),
+            keywords: Vec::new(),
+            date: None,
+            placed: false,
+        })
+    }
+    /// Adds octets (any line ends; stored as given with CRLF turned into LF).
+    pub fn write(&mut self, octets: &[u8]) -> Result<()> {
+        let mut rest = octets;
+        if self.pending_cr && !rest.is_empty() {
+            self.pending_cr = false;
+            if rest.first() != Some(&b'\n') {
+                self.store(b"\r")?;
+            }
+        }
+        while let Some(at) = memchr::memchr(b'\r', rest) {
+            let (before, from_cr) = rest.split_at(at);
+            let after = from_cr.get(1..).unwrap_or_default();
+            self.store(before)?;
+            match after.first() {
+                Some(b'\n') => {}
+                Some(_) => self.store(b"\r")?,
+                None => self.pending_cr = true,
+            }
+            rest = after;
+        }
+        self.store(rest)
+    }
+    fn store(&mut self, octets: &[u8]) -> Result<()> {
+        let line_ends = memchr::memchr_iter(b'\n', octets).count();
+        self.file_octets += octets.len() as u64;
+        self.size_octets += (octets.len() + line_ends) as u64;
+        self.buffer.extend_from_slice(octets);
+        if self.buffer.len() >= BUFFER_OCTETS {
+            self.flush()?;
+        }
+        Ok(())
+    }
+    fn flush(&mut self) -> Result<()> {
+        self.file
+            .write_all(&self.buffer)
+            .map_err(|error| failed("write", &self.path, error))?;
+        self.buffer.clear();
+        Ok(())
+    }
+    /// Sets what the message is to have.
+    pub fn describe(&mut self, flags: Flags, keywords: Vec<Keyword>, date: Option<InternalDate>) {
+        self.flags = flags;
+        self.keywords = keywords;
+        self.date = date;
+    }
+    /// Writes what is left and makes the file durable; gives its internal date.
+    pub(super) fn finish(&mut self) -> Result<InternalDate> {
+        if std::mem::take(&mut self.pending_cr) {
+            self.store(b"\r")?;
+        }
+        self.flush()?;
+        self.buffer = Vec::new();
+        if let Some(date) = self.date {
+            disk::set_modified(&self.file, date.0)
+                .map_err(|error| failed("date", &self.path, error))?;
+        }
+        disk::sync_file(&self.file).map_err(|error| failed("sync", &self.path, error))?;
+        let metadata = self
+            .file
+            .metadata()
+            .map_err(|error| failed("look at", &self.path, error))?;
+        Ok(InternalDate(disk::Stamp::of(&metadata).seconds))
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if !self.placed {
+            let _ = disk::unlink(&self.path);
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! One mailbox: append, flags, copy, move, expunge. Each commits, then publishes.
+
+mod change;
+mod incoming;
+mod open;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use incoming::Incoming;
+
+use crate::disk;
+use crate::maildir::uidlist::default_unique_id;
+use crate::maildir::watch;
+use crate::message::Summary;
+use crate::{Error, Flags, Keyword, ModSeq, Result, Snapshot, Uid};
+use change::Transfer;
+use parking_lot::{Mutex, MutexGuard};
+use state::{State, failed};
+use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+
+/// How many summaries a mailbox keeps.
+const SUMMARIES: usize = 256;
+/// How often a file that keeps changing its name is looked for.
+const ATTEMPTS: usize = 10;
+
+/// One mailbox, shared by all sessions that have it open.
+#[derive(Debug)]
+pub struct Mailbox {
+    id: u64,
+    guid: [u8; 16],
+    gone: AtomicBool,
+    state: Mutex<State>,
+    /// What is shown without waiting for the disk.
+    published: Mutex<Snapshot>,
+    wakers: Mutex<Wakers>,
+    summaries: Mutex<Summaries>,
+}
+
+#[derive(Debug, Default)]
+struct Wakers {
+    next: u64,
+    wakers: HashMap<u64, Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Summaries {
+    by_uid: HashMap<Uid, Arc<Summary>>,
+    order: VecDeque<Uid>,
+}
+
+/// What a flag change does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlagAction {
+    Add,
+    Remove,
+    Replace,
+}
+
+/// What a flag change did.
+#[derive(Debug, Default)]
+pub struct FlagOutcome {
+    /// UIDs left alone because their mod-sequence exceeds UNCHANGEDSINCE.
+    pub modified: Vec<Uid>,
+    /// UIDs that are gone.
+    pub expunged: Vec<Uid>,
+}
+
+/// What a copy or move did: pairs of source and destination UID, in source order.
+#[derive(Debug)]
+pub struct Copied {
+    pub uid_validity: crate::UidValidity,
+    pub pairs: Vec<(Uid, Uid)>,
+}
+
+/// Expunged UIDs since a mod-sequence (RFC 7162 section 3.2.5).
+#[derive(Debug)]
+pub enum Vanished {
+    /// Exactly these.
+    Exactly(Vec<Uid>),
+    /// History does not reach back so far: any UID not present now.
+    Unknown,
+}
+
+/// An opened message. Clones are cheap and share the descriptor.
+#[derive(Debug, Clone)]
+pub struct OpenedMessage {
+    pub(crate) file: Arc<std::fs::File>,
+    /// Octets on disk.
+    pub(crate) file_octets: u64,
+}
+
+impl Mailbox {
+    /// Marks it deleted and wakes all.
+    pub(crate) fn mark_gone(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.wake();
+    }
+    /// Follows a rename of its directory.
+    pub(crate) fn relocate(&self, directory: PathBuf) {
+        let mut state = self.state.lock();
+        state.directory = directory;
+        state.must_scan = true;
+    }
+    /// A number that is this mailbox's alone in this process.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+    /// The mailbox GUID of the uidlist.
+    pub fn guid(&self) -> [u8; 16] {
+        self.guid
+    }
+    /// Looks for foreign changes (cheap when the directories did not change) and
+    /// gives the state after it.
+    pub fn sync(&self) -> Result<Snapshot> {
+        if self.is_gone() {
+            return Ok(self.snapshot());
+        }
+        let mut state = self.state.lock();
+        let refreshed = state.refresh();
+        let snapshot = state.snapshot.clone();
+        let changed = self.publish(state);
+        refreshed?;
+        if changed {
+            self.wake();
+        }
+        Ok(snapshot)
+    }
+    /// Shows the state as it is now and releases it; tells whether anything that
+    /// sessions see changed.
+    fn publish(&self, state: MutexGuard<'_, State>) -> bool {
+        let mut published = self.published.lock();
+        let changed = published.highest_modseq != state.snapshot.highest_modseq
+            || published.uid_next != state.snapshot.uid_next;
+        *published = state.snapshot.clone();
+        changed
+    }
+    /// Runs a change, shows what came of it even if it failed midway, and wakes.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        if self.is_gone() {
+            return Err(Error::NonExistent);
+        }
+        let mut state = self.state.lock();
+        let result = change(&mut state);
+        if self.publish(state) {
+            self.wake();
+        }
+        result
+    }
+    /// Wakes all subscribers; no lock is held while they run.
+    fn wake(&self) {
+        let wakers: Vec<Waker> = self.wakers.lock().wakers.values().cloned().collect();
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+    /// What the watch saw: changes not our own make the directories be read.
+    pub(crate) fn notice(&self, events: &[watch::Event], overflow: bool) {
+        {
+            let mut state = self.state.lock();
+            let news = overflow
+                || events
+                    .iter()
+                    .any(|event| state.is_news(event.in_new, &event.name, event.appeared));
+            if !news {
+                return;
+            }
+            state.must_scan = true;
+        }
+        if let Err(error) = self.sync() {
+            tracing::warn!(%error, "a watched mailbox cannot be read");
+            // Sessions look for themselves and tell their clients.
+            self.wake();
+        }
+    }
+    /// The directories `new` and `cur`.
+    pub(crate) fn halves(&self) -> [PathBuf; 2] {
+        let state = self.state.lock();
+        [state.half(true), state.half(false)]
+    }
+    /// The state as known now, without looking at the disk.
+    pub fn snapshot(&self) -> Snapshot {
+        self.published.lock().clone()
+    }
+    /// Whether it was deleted (or renamed away, for INBOX never).
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+    /// Moves all of `new/` to `cur/` and gives the UIDs of what was recent, ascending.
+    pub fn claim_recent(&self) -> Result<Vec<Uid>> {
+        self.change(State::claim_recent)
+    }
+    /// Wakes this waker at each change, whoever made it, until the guard drops.
+    /// While there is a subscription the directories are watched.
+    pub fn subscribe(self: &Arc<Self>, waker: Waker) -> Subscription {
+        // The lock is held until the watch stands: another's last drop must not end it.
+        let mut wakers = self.wakers.lock();
+        wakers.next += 1;
+        let number = wakers.next;
+        wakers.wakers.insert(number, waker);
+        if wakers.wakers.len() == 1 {
+            watch::add(self);
+        }
+        drop(wakers);
+        Subscription {
+            mailbox: Arc::downgrade(self),
+            number,
+        }
+    }
+    /// Starts a message in `tmp/`.
+    pub fn begin_append(&self) -> Result<Incoming> {
+        if self.is_gone() {
+            return Err(Error::NonExistent);
+        }
+        let directory = self.state.lock().directory.clone();
+        Incoming::begin(&directory)
+    }
+    /// Appends all or none, durably; gives their UIDs.
+    pub fn append(&self, mut messages: Vec<Incoming>) -> Result<Vec<Uid>> {
+        self.change(|state| state.append(&mut messages))
+    }
+    /// Changes flags and keywords of these UIDs, those whose mod-sequence is at
+    /// most `unchanged_since` if given.
+    pub fn store_flags(
+        &self,
+        uids: &[Uid],
+        action: FlagAction,
+        flags: Flags,
+        keywords: &[Keyword],
+        unchanged_since: Option<ModSeq>,
+    ) -> Result<FlagOutcome> {
+        self.change(|state| state.store_flags(uids, action, flags, keywords, unchanged_since))
+    }
+    /// Removes these messages, durably; gives those that were there. One that is
+    /// gone already is no error.
+    pub fn expunge(&self, uids: &[Uid]) -> Result<Vec<Uid>> {
+        self.change(|state| state.expunge(uids))
+    }
+    /// Copies into another mailbox (or this one) with flags, keywords, dates.
+    pub fn copy_to(&self, uids: &[Uid], destination: &Mailbox) -> Result<Copied> {
+        self.transfer(uids, destination, Transfer::Copy)
+    }
+    /// Moves into another mailbox.
+    pub fn move_to(&self, uids: &[Uid], destination: &Mailbox) -> Result<Copied> {
+        self.transfer(uids, destination, Transfer::Move)
+    }
+    /// Both mailboxes are locked in the order of their numbers. A file that was
+    /// renamed meanwhile is looked for once more; one that is gone is left out.
+    fn transfer(&self, uids: &[Uid], destination: &Mailbox, transfer: Transfer) -> Result<Copied> {
+        if self.is_gone() || destination.is_gone() {
+            return Err(Error::NonExistent);
+        }
+        let (mut source, mut target) = if self.id == destination.id {
+            (self.state.lock(), None)
+        } else if self.id < destination.id {
+            let source = self.state.lock();
+            (source, Some(destination.state.lock()))
+        } else {
+            let target = destination.state.lock();
+            (self.state.lock(), Some(target))
+        };
+        let result = transfer_locked(&mut source, target.as_deref_mut(), uids, transfer);
+        let uid_validity = target.as_deref().unwrap_or(&source).snapshot.uid_validity;
+        let target_changed = target.is_some_and(|target| destination.publish(target));
+        let source_changed = self.publish(source);
+        if target_changed {
+            destination.wake();
+        }
+        if source_changed {
+            self.wake();
+        }
+        Ok(Copied {
+            uid_validity,
+            pairs: result?,
+        })
+    }
+    /// What was expunged after this mod-sequence.
+    pub fn vanished_since(&self, modseq: ModSeq) -> Vanished {
+        let state = self.state.lock();
+        if modseq < state.floor {
+            return Vanished::Unknown;
+        }
+        let start = state.expunged.partition_point(|(when, _)| *when <= modseq);
+        let mut uids: Vec<Uid> = state.expunged.range(start..).map(|(_, uid)| *uid).collect();
+        uids.sort_unstable();
+        Vanished::Exactly(uids)
+    }
+    /// Opens a message's file, following renames others make.
+    pub fn open_message(&self, uid: Uid) -> Result<OpenedMessage> {
+        for _ in 0..ATTEMPTS {
+            let path = {
+                let state = self.state.lock();
+                let (row, place) = state.find(uid).ok_or(Error::Expunged)?;
+                state.path(&row.unique_name, place)
+            };
+            match disk::open_regular(&path) {
+                Ok((file, metadata)) => {
+                    return Ok(OpenedMessage {
+                        file: Arc::new(file),
+                        file_octets: metadata.len(),
+                    });
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    if self.is_gone() {
+                        return Err(Error::Expunged);
+                    }
+                    self.state.lock().must_scan = true;
+                    self.sync()?;
+                }
+                Err(error) => return Err(failed("open", &path, error)),
+            }
+        }
+        Err(Error::Expunged)
+    }
+    /// A message's envelope, structure and offsets, cached.
+    pub fn summary(&self, uid: Uid) -> Result<Arc<Summary>> {
+        if let Some(summary) = self.summaries.lock().by_uid.get(&uid) {
+            return Ok(Arc::clone(summary));
+        }
+        let summary = Arc::new(Summary::read(&self.open_message(uid)?)?);
+        let mut summaries = self.summaries.lock();
+        if summaries.by_uid.insert(uid, Arc::clone(&summary)).is_none() {
+            summaries.order.push_back(uid);
+            if summaries.order.len() > SUMMARIES {
+                if let Some(oldest) = summaries.order.pop_front() {
+                    summaries.by_uid.remove(&oldest);
+                }
+            }
+        }
+        Ok(summary)
+    }
+    /// POP3 unique-ids and order: for each message of the snapshot, in the order
+    /// POP3 numbers them, its UID and unique-id. What is shown is stored.
+    pub fn unique_id_listing(&self, snapshot: &Snapshot) -> Result<Vec<(Uid, Arc<str>)>> {
+        let mut state = self.state.lock();
+        let uid_validity = snapshot.uid_validity;
+        let mut numbered = Vec::new();
+        let mut rest = Vec::with_capacity(snapshot.len());
+        let mut stored = false;
+        for row in snapshot.rows() {
+            let record = state.uidlist.records.get_mut(&row.uid.get());
+            let shown = record.as_deref().and_then(|record| record.field('P'));
+            let unique_id = match shown {
+                Some("") if is_unique_id(&row.unique_name) => Arc::clone(&row.unique_name),
+                Some(text) if is_unique_id(text) => Arc::from(text),
+                _ => Arc::from(default_unique_id(row.uid.get(), uid_validity)),
+            };
+            let mut number = None;
+            if let Some(record) = record {
+                number = record.field('O').and_then(|text| text.parse::<u64>().ok());
+                if record.field('P').is_none() {
+                    record.set_field('P', &unique_id);
+                    stored = true;
+                }
+            }
+            match number {
+                Some(number) => numbered.push((number, row.uid, unique_id)),
+                None => rest.push((row.uid, unique_id)),
+            }
+        }
+        if stored && !self.is_gone() {
+            let directory = state.directory.clone();
+            state.uidlist.rewrite(&directory)?;
+        }
+        numbered.sort_unstable_by_key(|(number, uid, _)| (*number, *uid));
+        let mut listing: Vec<(Uid, Arc<str>)> = numbered
+            .into_iter()
+            .map(|(_, uid, unique_id)| (uid, unique_id))
+            .collect();
+        listing.append(&mut rest);
+        Ok(listing)
+    }
+}
+
+/// RFC 1939 section 7: 1 to 70 octets of 0x21 to 0x7E.
+fn is_unique_id(text: &str) -> bool {
+    (1..=70).contains(&text.len()) && text.bytes().all(|octet| (0x21..=0x7e).contains(&octet))
+}
+
+/// Copies or moves between locked mailboxes (`target` is none for one mailbox).
+fn transfer_locked(
+    source: &mut State,
+    mut target: Option<&mut State>,
+    uids: &[Uid],
+    transfer: Transfer,
+) -> Result<Vec<(Uid, Uid)>> {
+    let mut pairs = Vec::with_capacity(uids.len());
+    let mut left: Vec<Uid> = uids.to_vec();
+    for _ in 0..ATTEMPTS {
+        let taken = source.take(&left);
+        if taken.is_empty() {
+            break;
+        }
+        let before = source.is_settled();
+        let (moved, missing) = match target.as_deref_mut() {
+            Some(target) => target.receive(&taken, transfer)?,
+            None => source.receive(&taken, transfer)?,
+        };
+        let gone: Vec<Uid> = moved.iter().map(|(from, _)| *from).collect();
+        pairs.extend(moved);
+        if transfer == Transfer::Move {
+            source.release(&gone, before)?;
+        }
+        if missing.is_empty() {
+            break;
+        }
+        source.must_scan = true;
+        source.refresh()?;
+        left = missing;
+    }
+    pairs.sort_unstable();
+    Ok(pairs)
+}
+
+/// Ends its subscription when dropped.
+#[derive(Debug)]
+pub struct Subscription {
+    mailbox: Weak<Mailbox>,
+    number: u64,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let Some(mailbox) = self.mailbox.upgrade() else {
+            return;
+        };
+        let mut wakers = mailbox.wakers.lock();
+        wakers.wakers.remove(&self.number);
+        if wakers.wakers.is_empty() {
+            watch::remove(&mailbox);
+        }
+        drop(wakers);
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        watch::forget(self.id);
+    }
+}

@@ -1,0 +1,154 @@
+//! Opening a mailbox: its control files, and what crashes left.
+
+use super::state::{State, failed};
+use super::{FlagAction, Mailbox, Summaries, Wakers};
+use crate::control_file;
+use crate::disk;
+use crate::maildir::courier;
+use crate::maildir::imported::Imported;
+use crate::maildir::keywords::KeywordTable;
+use crate::maildir::uidlist::{Record, Uidlist};
+use crate::{Error, Flags, Keyword, ModSeq, Result, UidValidity};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Files in `tmp/` older than this are nobody's.
+const TMP_AGE: Duration = Duration::from_secs(36 * 3600);
+/// Holds the mod-sequence of the last opening.
+const MODSEQ_NAME: &str = "pillarbox-modseq";
+/// More changes than this happen in no run.
+const MODSEQ_GAP: ModSeq = 1_000_000_000;
+
+impl Mailbox {
+    /// Opens the mailbox at `directory`; `new_uid_validity` is asked when it has
+    /// no usable UIDVALIDITY.
+    pub(crate) fn open(
+        directory: PathBuf,
+        new_uid_validity: impl FnOnce() -> Result<UidValidity>,
+    ) -> Result<Arc<Self>> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        if !control_file::is_directory(&directory) {
+            return Err(Error::NonExistent);
+        }
+        for name in ["tmp", "new", "cur"] {
+            control_file::make_directory(&directory.join(name))?;
+        }
+        remove_old_temporaries(&directory.join("tmp"));
+        let mut imported_keywords = HashMap::new();
+        let uidlist = match Uidlist::read(&directory)? {
+            Some(list) => list,
+            None => match courier::import(&directory)? {
+                Some(mut imported) => {
+                    imported_keywords = std::mem::take(&mut imported.keywords);
+                    take_over(imported)?
+                }
+                None => Uidlist::new(new_uid_validity()?)?,
+            },
+        };
+        let keywords = KeywordTable::read(&directory)?;
+        let guid = uidlist.guid;
+        let modseq = first_modseq(&directory);
+        let mut state = State::new(directory, uidlist, keywords, modseq)?;
+        state.refresh()?;
+        if state.uidlist.is_wasteful() {
+            let directory = state.directory.clone();
+            state.uidlist.rewrite(&directory)?;
+            state.settle_header();
+        } else {
+            state.uidlist.keep_second_name(&state.directory);
+        }
+        for (unique, names) in imported_keywords {
+            let Some(uid) = state.files.get(unique.as_str()).map(|place| place.uid) else {
+                continue;
+            };
+            let names: Vec<Keyword> = names.into_iter().map(Keyword::from).collect();
+            let stored = state.store_flags(&[uid], FlagAction::Add, Flags::default(), &names, None);
+            if let Err(error) = stored {
+                tracing::warn!(%error, "keywords of a message could not be taken over");
+            }
+        }
+        Ok(Arc::new(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            guid,
+            gone: AtomicBool::new(false),
+            published: Mutex::new(state.snapshot.clone()),
+            state: Mutex::new(state),
+            wakers: Mutex::new(Wakers::default()),
+            summaries: Mutex::new(Summaries::default()),
+        }))
+    }
+}
+
+/// A uidlist of what another server's files say.
+fn take_over(imported: Imported) -> Result<Uidlist> {
+    let mut list = Uidlist::new(imported.uid_validity)?;
+    for (uid, name) in imported.uids {
+        let mut record = Record {
+            name: Arc::from(name.as_str()),
+            fields: None,
+        };
+        if let Some(unique_id) = imported.pop3.get(&name) {
+            if !unique_id.contains(' ') {
+                record.set_field('P', unique_id);
+            }
+        }
+        list.insert(uid, record);
+    }
+    list.uid_next = list.uid_next.max(imported.uid_next);
+    Ok(list)
+}
+
+/// A mod-sequence above all told before: unix time in microseconds, or a good way
+/// above where the last opening began, should the clock have gone back.
+fn first_modseq(directory: &Path) -> ModSeq {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(1, |age| u64::try_from(age.as_micros()).unwrap_or(1));
+    let before = control_file::read(&directory.join(MODSEQ_NAME))
+        .ok()
+        .flatten()
+        .and_then(|octets| String::from_utf8(octets).ok())
+        .and_then(|text| text.trim().parse::<ModSeq>().ok())
+        .filter(|before| *before < 1 << 62);
+    let modseq = before.map_or(now, |before| now.max(before + MODSEQ_GAP));
+    // Lost by a crash it only matters if the clock goes back as well: not synced.
+    let fresh = directory.join(format!("{MODSEQ_NAME}.tmp"));
+    let written = std::fs::write(&fresh, format!("{modseq}\n"))
+        .and_then(|()| disk::rename(&fresh, &directory.join(MODSEQ_NAME)));
+    if let Err(error) = written {
+        tracing::warn!(%error, "the mod-sequence could not be kept");
+    }
+    modseq
+}
+
+/// Removes what deliveries that never ended left in `tmp/`.
+fn remove_old_temporaries(path: &Path) {
+    let Ok(names) = disk::list_messages(path).map_err(|error| failed("read", path, error)) else {
+        return;
+    };
+    for name in names {
+        let file = path.join(name);
+        let age = std::fs::symlink_metadata(&file)
+            .ok()
+            .map(|metadata| std::os::unix::fs::MetadataExt::ctime(&metadata))
+            .and_then(|changed| u64::try_from(changed).ok())
+            .and_then(|changed| {
+                SystemTime::now()
+                    .duration_since(UNIX_EPOCH + Duration::from_secs(changed))
+                    .ok()
+            });
+        if age.is_some_and(|age| age > TMP_AGE) {
+            match disk::unlink(&file) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    tracing::warn!(path = %file.display(), %error, "cannot be removed");
+                }
+                _ => {}
+            }
+        }
+    }
+}

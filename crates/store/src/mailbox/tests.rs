@@ -1,0 +1,313 @@
+use super::*;
+use crate::model::InternalDate;
+use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+use std::task::Wake;
+use std::time::{Duration, Instant};
+
+fn open(path: &Path) -> Arc<Mailbox> {
+    Mailbox::open(path.to_owned(), || Ok(crate::UidValidity::MIN)).unwrap()
+}
+
+fn uid(number: u32) -> Uid {
+    Uid::new(number).unwrap()
+}
+
+fn put(mailbox: &Mailbox, text: &[u8], flags: Flags, keywords: &[&str]) -> Uid {
+    let mut incoming = mailbox.begin_append().unwrap();
+    for octet in text {
+        incoming.write(&[*octet]).unwrap();
+    }
+    let keywords = keywords.iter().map(|name| Keyword::from(*name)).collect();
+    incoming.describe(flags, keywords, Some(InternalDate(1_000_000_000)));
+    mailbox.append(vec![incoming]).unwrap()[0]
+}
+
+fn deliver(path: &Path, name: &str) {
+    std::fs::write(path.join("tmp").join(name), "A: b\n\nc\n").unwrap();
+    std::fs::rename(path.join("tmp").join(name), path.join("new").join(name)).unwrap();
+}
+
+fn files(path: &Path, half: &str) -> Vec<String> {
+    let mut names = disk::list_messages(&path.join(half)).unwrap();
+    names.sort();
+    names
+}
+
+#[test]
+fn append_and_reopen_keep_uids() {
+    let directory = tempfile::tempdir().unwrap();
+    let mailbox = open(directory.path());
+    let first = put(&mailbox, b"A: b\r\n\r\nc\rd\r\n\r", Flags::SEEN, &["Work"]);
+    let second = put(&mailbox, b"x\n", Flags::default(), &[]);
+    assert_eq!((first, second), (uid(1), uid(2)));
+    let guid = mailbox.guid();
+    drop(mailbox);
+    let mailbox = open(directory.path());
+    let snapshot = mailbox.sync().unwrap();
+    assert_eq!(mailbox.guid(), guid);
+    assert_eq!(snapshot.uid_next(), uid(3));
+    let row = snapshot.row(0).unwrap();
+    assert_eq!(row.size_octets, 14);
+    assert_eq!(row.flags, Flags::SEEN);
+    assert_eq!(row.internal_date, InternalDate(1_000_000_000));
+    let keyword = usize::from(row.keywords[0]);
+    assert_eq!(&*snapshot.keywords()[keyword], "Work");
+    assert_eq!(snapshot.row(1).unwrap().size_octets, 3);
+    let opened = mailbox.open_message(first).unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut &*opened.file, &mut text).unwrap();
+    assert_eq!(text, "A: b\n\nc\rd\n\r");
+}
+
+#[test]
+fn dropped_incoming_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mailbox = open(directory.path());
+    let mut incoming = mailbox.begin_append().unwrap();
+    incoming.write(b"x").unwrap();
+    assert_eq!(files(directory.path(), "tmp").len(), 1);
+    drop(incoming);
+    assert!(files(directory.path(), "tmp").is_empty());
+    assert!(mailbox.sync().unwrap().is_empty());
+}
+
+#[test]
+fn foreign_changes_are_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mailbox = open(path);
+    deliver(path, "20.M1P1.h");
+    deliver(path, "3.M1P1.h");
+    let snapshot = mailbox.sync().unwrap();
+    assert_eq!(&*snapshot.row(0).unwrap().unique_name, "3.M1P1.h");
+    assert_eq!(snapshot.row(0).unwrap().size_octets, 11);
+    assert!(snapshot.row(0).unwrap().recent);
+    std::fs::rename(path.join("new/3.M1P1.h"), path.join("cur/3.M1P1.h:2,FPS")).unwrap();
+    let later = mailbox.sync().unwrap();
+    let row = later.row(0).unwrap();
+    assert_eq!(row.flags, Flags::SEEN.with(Flags::FLAGGED));
+    assert!(!row.recent && row.modseq > snapshot.highest_modseq());
+    assert_eq!(snapshot.difference(&later).changed, [uid(1)]);
+    mailbox
+        .store_flags(&[uid(1)], FlagAction::Remove, Flags::SEEN, &[], None)
+        .unwrap();
+    assert_eq!(files(path, "cur"), ["3.M1P1.h:2,FP"]);
+    std::fs::remove_file(path.join("new/20.M1P1.h")).unwrap();
+    let last = mailbox.sync().unwrap();
+    assert_eq!((last.len(), last.uid_next()), (1, uid(3)));
+    let vanished = mailbox.vanished_since(later.highest_modseq());
+    assert!(matches!(vanished, Vanished::Exactly(uids) if uids == [uid(2)]));
+    assert!(matches!(mailbox.vanished_since(1), Vanished::Unknown));
+    assert!(matches!(mailbox.open_message(uid(2)), Err(Error::Expunged)));
+    // The same name again is another message.
+    deliver(path, "20.M1P1.h");
+    assert_eq!(mailbox.sync().unwrap().row(1).unwrap().uid, uid(3));
+}
+
+#[test]
+fn one_name_twice_is_one_message_and_oddities_are_ignored() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mailbox = open(path);
+    std::fs::write(path.join("cur/1.a.h:2,S"), "x").unwrap();
+    std::fs::write(path.join("cur/1.a.h:2,"), "x").unwrap();
+    std::fs::write(path.join("cur/.hidden"), "x").unwrap();
+    std::fs::write(path.join("cur/2.a\n.h"), "x").unwrap();
+    std::fs::create_dir(path.join("cur/3.a.h")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", path.join("cur/4.a.h")).unwrap();
+    assert_eq!(mailbox.sync().unwrap().len(), 1);
+}
+
+#[test]
+fn an_unreadable_directory_is_no_empty_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mailbox = open(path);
+    put(&mailbox, b"x", Flags::SEEN, &[]);
+    std::fs::rename(path.join("cur"), path.join("away")).unwrap();
+    assert!(mailbox.sync().is_err());
+    assert_eq!(mailbox.snapshot().len(), 1);
+    std::fs::rename(path.join("away"), path.join("cur")).unwrap();
+    assert_eq!(mailbox.sync().unwrap().row(0).unwrap().uid, uid(1));
+}
+
+#[test]
+fn flags_that_do_not_change_cost_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mailbox = open(directory.path());
+    let one = put(&mailbox, b"x", Flags::default(), &[]);
+    let store = |action, flags, names: &[&str], since| {
+        let names: Vec<Keyword> = names.iter().map(|name| Keyword::from(*name)).collect();
+        mailbox.store_flags(&[one, uid(99)], action, flags, &names, since)
+    };
+    store(FlagAction::Add, Flags::SEEN, &["$Junk"], None).unwrap();
+    let before = mailbox.snapshot();
+    assert!(before.row(0).unwrap().recent);
+    let outcome = store(FlagAction::Replace, Flags::SEEN, &["$JUNK"], None).unwrap();
+    assert_eq!(outcome.expunged, [uid(99)]);
+    assert_eq!(
+        mailbox.sync().unwrap().highest_modseq(),
+        before.highest_modseq()
+    );
+    let since = before.highest_modseq() - 1;
+    let outcome = store(FlagAction::Add, Flags::DRAFT, &[], Some(since)).unwrap();
+    assert_eq!(outcome.modified, [one]);
+    assert_eq!(mailbox.claim_recent().unwrap(), [one]);
+    assert!(mailbox.claim_recent().unwrap().is_empty());
+}
+
+#[test]
+fn claiming_empties_new() {
+    let directory = tempfile::tempdir().unwrap();
+    let mailbox = open(directory.path());
+    deliver(directory.path(), "1.a.h");
+    mailbox.sync().unwrap();
+    assert_eq!(mailbox.claim_recent().unwrap(), [uid(1)]);
+    assert_eq!(files(directory.path(), "cur"), ["1.a.h:2,"]);
+    assert!(!mailbox.sync().unwrap().row(0).unwrap().recent);
+}
+
+#[test]
+fn copy_move_expunge() {
+    let directory = tempfile::tempdir().unwrap();
+    let (a, b) = (directory.path().join("a"), directory.path().join("b"));
+    std::fs::create_dir(&a).unwrap();
+    std::fs::create_dir(&b).unwrap();
+    let (from, to) = (open(&a), open(&b));
+    let one = put(&from, b"1", Flags::SEEN, &["K"]);
+    let two = put(&from, b"2", Flags::default(), &[]);
+    put(&to, b"0", Flags::default(), &[]);
+    let copied = from.copy_to(&[one, two, uid(9)], &to).unwrap();
+    assert_eq!(copied.pairs, [(one, uid(2)), (two, uid(3))]);
+    let there = to.sync().unwrap();
+    let row = there.row(1).unwrap();
+    assert_eq!(row.flags, Flags::SEEN);
+    assert_eq!(&*there.keywords()[usize::from(row.keywords[0])], "K");
+    assert_eq!(row.internal_date, InternalDate(1_000_000_000));
+    assert_eq!(from.copy_to(&[two], &from).unwrap().pairs, [(two, uid(3))]);
+    let moved = from.move_to(&[one, two], &to).unwrap();
+    assert_eq!(moved.pairs, [(one, uid(4)), (two, uid(5))]);
+    let left = from.sync().unwrap();
+    assert_eq!((left.len(), left.row(0).unwrap().uid), (1, uid(3)));
+    // Renamed by another behind our back: still found.
+    let name = files(&b, "cur")[0].clone();
+    std::fs::rename(b.join("cur").join(&name), b.join("cur").join(name + "T")).unwrap();
+    assert_eq!(
+        to.move_to(&[uid(2), uid(3), uid(4), uid(5)], &from)
+            .unwrap()
+            .pairs
+            .len(),
+        4
+    );
+    assert_eq!(
+        from.expunge(&[uid(3), uid(5), uid(5), uid(77)]).unwrap(),
+        [uid(3), uid(5)]
+    );
+    let uids = |mailbox: &Mailbox| -> Vec<u32> {
+        mailbox
+            .sync()
+            .unwrap()
+            .rows()
+            .map(|row| row.uid.get())
+            .collect()
+    };
+    assert_eq!(uids(&from), [4, 6, 7]);
+    assert_eq!(uids(&to), [1]);
+    drop((from, to));
+    assert_eq!(uids(&open(&a)), [4, 6, 7]);
+    assert_eq!(uids(&open(&b)), [1]);
+}
+
+#[test]
+fn unique_ids_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    for name in ["cur", "new", "tmp"] {
+        std::fs::create_dir(path.join(name)).unwrap();
+    }
+    for name in ["a", "b", "c"] {
+        std::fs::write(path.join("cur").join(format!("{name}:2,")), "x").unwrap();
+    }
+    let guid = "000102030405060708090a0b0c0d0e0f";
+    let list = format!("3 V255 N40 G{guid} Xy\n17 O2 Zq :a\n18 Pold O1 :b\n19 :c\n");
+    std::fs::write(path.join("dovecot-uidlist"), list).unwrap();
+    let mailbox = open(path);
+    let snapshot = mailbox.sync().unwrap();
+    let expected = [
+        (18, "old"),
+        (17, "00000011000000ff"),
+        (19, "00000013000000ff"),
+    ];
+    let listing = mailbox.unique_id_listing(&snapshot).unwrap();
+    let listing: Vec<_> = listing.iter().map(|(uid, id)| (uid.get(), &**id)).collect();
+    assert_eq!(listing, expected);
+    let stored = std::fs::read_to_string(path.join("dovecot-uidlist")).unwrap();
+    assert!(stored.starts_with(&format!(
+        "3 V255 N40 G{guid} Xy\n17 O2 Zq P00000011000000ff :a\n"
+    )));
+    let stamp = disk::stamp(&path.join("dovecot-uidlist")).unwrap();
+    mailbox.unique_id_listing(&snapshot).unwrap();
+    assert_eq!(disk::stamp(&path.join("dovecot-uidlist")).unwrap(), stamp);
+    assert_eq!(put(&mailbox, b"x", Flags::default(), &[]), uid(40));
+}
+
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn wait(mailbox: &Mailbox, count: &Count, before: usize, length: usize) {
+    let began = Instant::now();
+    while count.0.load(Ordering::SeqCst) == before || mailbox.snapshot().len() != length {
+        // A busy machine gets more than the 100 ms that are usual.
+        assert!(began.elapsed() < Duration::from_secs(2), "nobody was woken");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn subscribers_are_woken() {
+    let directory = tempfile::tempdir().unwrap();
+    let mailbox = open(directory.path());
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let subscription = mailbox.subscribe(Waker::from(Arc::clone(&count)));
+    deliver(directory.path(), "1.a.h");
+    wait(&mailbox, &count, 0, 1);
+    let before = count.0.load(Ordering::SeqCst);
+    put(&mailbox, b"x", Flags::default(), &[]);
+    wait(&mailbox, &count, before, 2);
+    let before = count.0.load(Ordering::SeqCst);
+    std::fs::remove_file(directory.path().join("new/1.a.h")).unwrap();
+    wait(&mailbox, &count, before, 1);
+    drop(subscription);
+    let before = count.0.load(Ordering::SeqCst);
+    put(&mailbox, b"y", Flags::default(), &[]);
+    assert_eq!(count.0.load(Ordering::SeqCst), before);
+}
+
+#[test]
+fn another_program_reads_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let mailbox = open(directory.path());
+    put(
+        &mailbox,
+        b"Subject: s\r\n\r\nx\r\n",
+        Flags::SEEN.with(Flags::ANSWERED),
+        &[],
+    );
+    put(&mailbox, b"Subject: t\r\n\r\nx\r\n", Flags::default(), &[]);
+    let other = maildir::Maildir::from(directory.path().to_owned());
+    assert_eq!((other.count_cur(), other.count_new()), (1, 1));
+    let entry = other.list_cur().next().unwrap().unwrap();
+    assert!(entry.is_seen() && entry.is_replied() && !entry.is_draft());
+    other
+        .move_new_to_cur(other.list_new().next().unwrap().unwrap().id())
+        .unwrap();
+    let snapshot = mailbox.sync().unwrap();
+    assert_eq!(snapshot.len(), 2);
+    assert!(!snapshot.row(1).unwrap().recent);
+}
