@@ -1,0 +1,51 @@
+//! What can go wrong, in the kinds that protocols tell apart.
+
+/// A store operation's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong. Protocols map each kind in one place.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name cannot be a mailbox's.
+    #[error("invalid mailbox name: {0}")]
+    InvalidName(&'static str),
+    /// There is no such mailbox (or only a \Noselect parent).
+    #[error("mailbox does not exist")]
+    NonExistent,
+    /// A mailbox of that name exists already.
+    #[error("mailbox exists already")]
+    AlreadyExists,
+    /// The operation is not allowed on this mailbox.
+    #[error("{0}")]
+    CannotDo(&'static str),
+    /// The message was expunged.
+    #[error("message was expunged")]
+    Expunged,
+    /// No space or quota left (ENOSPC, EDQUOT).
+    #[error("no space left for mail")]
+    OverQuota,
+    /// Any other failure of the disk.
+    #[error("{context}: {source}")]
+    Io {
+        /// What was tried, with the path.
+        context: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Wraps an I/O error with what was tried; full disks become
+    /// [`Error::OverQuota`].
+    pub fn io(context: impl Into<String>, source: std::io::Error) -> Self {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match source.kind() {
+            StorageFull | QuotaExceeded => Self::OverQuota,
+            _ => Self::Io {
+                context: context.into(),
+                source,
+            },
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Mailboxes on disk: Maildir++ directories with the text files that Dovecot
+//! defined beside them. No network, no async runtime, no protocol syntax.
+
+pub mod account;
+pub(crate) mod control_file;
+pub(crate) mod disk;
+pub mod error;
+pub mod mailbox;
+pub(crate) mod maildir;
+pub mod message;
+pub mod model;
+pub mod modified_utf7;
+pub mod snapshot;
+pub(crate) mod special_use;
+
+pub use account::{Account, Layout, ListEntry, MailboxStatus, SpecialUse};
+pub use error::{Error, Result};
+pub use mailbox::{Copied, FlagAction, FlagOutcome, Incoming, Mailbox, OpenedMessage, Vanished};
+pub use model::{Flags, InternalDate, Keyword, MailboxName, ModSeq, Uid, UidValidity};
+pub use snapshot::{MessageRow, Snapshot};

@@ -1,0 +1,114 @@
+//! A demo server in a directory of its own, ended when dropped.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running server with the user `anna`, password `secret`.
+pub struct Server {
+    child: Child,
+    /// Port of IMAP without TLS.
+    pub imap: u16,
+    /// Port of POP3 without TLS.
+    pub pop3: u16,
+    /// Where it keeps everything.
+    pub directory: PathBuf,
+    keep: Option<tempfile::TempDir>,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .expect("bind")
+        .local_addr()
+        .expect("address")
+        .port()
+}
+
+/// The n-th known message, with LF line ends as an MTA stores it.
+pub fn message(number: u32) -> String {
+    format!(
+        "From: Ben <ben@example.org>\nTo: anna@example.org\nSubject: Message {number}\n\
+         Date: Mon, 2 Nov 2026 10:00:0{} +0000\nMessage-ID: <{number}@example.org>\n\n\
+         This is message {number}.\n.A line with a dot.\n",
+        number % 10
+    )
+}
+
+impl Server {
+    /// Starts a server whose INBOX holds this many known messages in `new/`.
+    pub fn start(messages: u32) -> Self {
+        let keep = tempfile::tempdir().expect("temporary directory");
+        let maildir = keep.path().join("mail/anna/Maildir");
+        for folder in ["cur", "new", "tmp"] {
+            fs::create_dir_all(maildir.join(folder)).expect("maildir");
+        }
+        for number in 1..=messages {
+            let name = format!("new/1793613{number:03}.M1P1.example");
+            fs::write(maildir.join(name), message(number)).expect("message");
+        }
+        let directory = keep.path().to_owned();
+        let mut server = Self::start_in(directory);
+        server.keep = Some(keep);
+        server
+    }
+
+    /// Starts a server in a directory that stays.
+    pub fn start_in(directory: PathBuf) -> Self {
+        for _ in 0..5 {
+            let ports =
+                [free_port(), free_port(), free_port(), free_port()].map(|port| port.to_string());
+            let mut child = Command::new(env!("CARGO_BIN_EXE_pillarbox"))
+                .arg("demo")
+                .arg(&directory)
+                .args([
+                    "--imap", &ports[0], "--imaps", &ports[1], "--pop3", &ports[2], "--pop3s",
+                    &ports[3],
+                ])
+                .args(["--user", "anna=secret", "--no-sample"])
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("the server starts");
+            let (imap, pop3) = (
+                ports[0].parse().expect("port"),
+                ports[2].parse().expect("port"),
+            );
+            let started = Instant::now();
+            while started.elapsed() < Duration::from_secs(20) {
+                let open = [imap, pop3]
+                    .iter()
+                    .all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok());
+                if open {
+                    return Self {
+                        child,
+                        imap,
+                        pop3,
+                        directory,
+                        keep: None,
+                    };
+                }
+                if child.try_wait().expect("wait").is_some() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        panic!("the demo server did not start");
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
