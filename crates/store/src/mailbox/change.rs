@@ -6,7 +6,7 @@ use crate::disk;
 use crate::maildir::filename::{self, Info};
 use crate::snapshot::MessageRow;
 use crate::{Error, Flags, Keyword, ModSeq, Result, Uid};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +30,14 @@ pub(super) struct Taken {
 pub(super) enum Transfer {
     Copy,
     Move,
+}
+
+/// What came of taking messages in.
+pub(super) struct Received {
+    /// Source and destination UIDs.
+    pub(super) pairs: Vec<(Uid, Uid)>,
+    /// UIDs whose files were not where they were said to be.
+    pub(super) missing: Vec<Uid>,
 }
 
 /// How a file came to its new place.
@@ -133,7 +141,9 @@ impl State {
             .map(|(row, _)| Arc::clone(&row.unique_name))
             .collect();
         let known_next = self.snapshot.uid_next.get();
-        let uids = self.uidlist.assign(&self.directory, &names, known_next)?;
+        let uids = self
+            .uidlist
+            .assign(&self.directory, &names, &HashMap::new(), known_next)?;
         let modseq = self.tick();
         let mut given = Vec::with_capacity(uids.len());
         for ((row, place), uid) in rows.iter_mut().zip(uids) {
@@ -414,11 +424,7 @@ impl State {
     /// and destination UID, and the UIDs whose files were not where they were said
     /// to be. A crash leaves a message in the source or in both: renamed files
     /// without UID are newly delivered mail to the next look.
-    pub(super) fn receive(
-        &mut self,
-        taken: &[Taken],
-        transfer: Transfer,
-    ) -> Result<(Vec<(Uid, Uid)>, Vec<Uid>)> {
+    pub(super) fn receive(&mut self, taken: &[Taken], transfer: Transfer) -> Result<Received> {
         let before = self.is_settled();
         let mut rows = Vec::with_capacity(taken.len());
         let mut sources = Vec::with_capacity(taken.len());
@@ -488,7 +494,7 @@ impl State {
         }
         self.settle(before);
         let pairs = sources.into_iter().zip(committed?).collect();
-        Ok((pairs, missing))
+        Ok(Received { pairs, missing })
     }
     /// Brings one file here: a rename or a hard link, a copy where neither can be.
     fn place(&self, from: &Path, to: &Path, transfer: Transfer, date: i64) -> Result<Placed> {

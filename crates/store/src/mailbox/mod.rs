@@ -326,10 +326,10 @@ impl Mailbox {
         let mut summaries = self.summaries.lock();
         if summaries.by_uid.insert(uid, Arc::clone(&summary)).is_none() {
             summaries.order.push_back(uid);
-            if summaries.order.len() > SUMMARIES {
-                if let Some(oldest) = summaries.order.pop_front() {
-                    summaries.by_uid.remove(&oldest);
-                }
+            if summaries.order.len() > SUMMARIES
+                && let Some(oldest) = summaries.order.pop_front()
+            {
+                summaries.by_uid.remove(&oldest);
             }
         }
         Ok(summary)
@@ -397,21 +397,21 @@ fn transfer_locked(
             break;
         }
         let before = source.is_settled();
-        let (moved, missing) = match target.as_deref_mut() {
+        let received = match target.as_deref_mut() {
             Some(target) => target.receive(&taken, transfer)?,
             None => source.receive(&taken, transfer)?,
         };
-        let gone: Vec<Uid> = moved.iter().map(|(from, _)| *from).collect();
-        pairs.extend(moved);
+        let gone: Vec<Uid> = received.pairs.iter().map(|(from, _)| *from).collect();
+        pairs.extend(received.pairs);
         if transfer == Transfer::Move {
             source.release(&gone, before)?;
         }
-        if missing.is_empty() {
+        if received.missing.is_empty() {
             break;
         }
         source.must_scan = true;
         source.refresh()?;
-        left = missing;
+        left = received.missing;
     }
     pairs.sort_unstable();
     Ok(pairs)

@@ -92,10 +92,10 @@ fn take_over(imported: Imported) -> Result<Uidlist> {
             name: Arc::from(name.as_str()),
             fields: None,
         };
-        if let Some(unique_id) = imported.pop3.get(&name) {
-            if !unique_id.contains(' ') {
-                record.set_field('P', unique_id);
-            }
+        if let Some(unique_id) = imported.pop3.get(&name)
+            && !unique_id.contains([' ', '\n'])
+        {
+            record.set_field('P', unique_id);
         }
         list.insert(uid, record);
     }

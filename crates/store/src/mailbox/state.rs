@@ -134,10 +134,10 @@ impl State {
             self.recent_in_cur.remove(&uid);
             let modseq = self.tick();
             self.expunged.push_back((modseq, uid));
-            if self.expunged.len() > HISTORY {
-                if let Some((modseq, _)) = self.expunged.pop_front() {
-                    self.floor = modseq;
-                }
+            if self.expunged.len() > HISTORY
+                && let Some((modseq, _)) = self.expunged.pop_front()
+            {
+                self.floor = modseq;
             }
         }
         self.snapshot.remove(uids);
@@ -212,7 +212,11 @@ impl State {
         let mut found = HashMap::new();
         let seen = self.scan(&mut found)?;
         // A rename during the reading can hide a file: what seems gone is looked for again.
-        if self.files.keys().any(|unique| !found.contains_key(&**unique)) {
+        if self
+            .files
+            .keys()
+            .any(|unique| !found.contains_key(&**unique))
+        {
             self.scan(&mut found)?;
         }
         self.seen = seen;
@@ -335,9 +339,18 @@ impl State {
         let known_next = self.snapshot.uid_next.get();
         let mut measured = Vec::with_capacity(fresh.len());
         let mut unlisted = Vec::new();
+        let mut sizes = HashMap::new();
         for (unique, in_new, suffix) in fresh {
             let path = self.half(in_new).join(format!("{unique}{suffix}"));
-            let (size_octets, internal_date) = match measure(&path, &unique) {
+            let listed = self
+                .uidlist
+                .uid_of(&unique)
+                .filter(|uid| *uid >= known_next);
+            let known_size = filename::size_field(&unique, 'W').or_else(|| {
+                let record = self.uidlist.records.get(&listed?)?;
+                record.field('W')?.parse().ok()
+            });
+            let (size_octets, internal_date) = match measure(&path, known_size) {
                 Ok(Some(measured)) => measured,
                 Ok(None) => continue,
                 Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -350,19 +363,28 @@ impl State {
                     continue;
                 }
             };
-            let listed = self
-                .uidlist
-                .uid_of(&unique)
-                .filter(|uid| *uid >= known_next);
-            if listed.is_none() {
-                unlisted.push(Arc::clone(&unique));
+            match listed {
+                None => {
+                    unlisted.push(Arc::clone(&unique));
+                    if known_size.is_none() {
+                        sizes.insert(Arc::clone(&unique), size_octets);
+                    }
+                }
+                // Measured once; the next writing of the list keeps it.
+                Some(uid) if known_size.is_none() => {
+                    if let Some(record) = self.uidlist.records.get_mut(&uid) {
+                        record.set_field('W', &size_octets.to_string());
+                        self.uidlist.needs_rewrite = true;
+                    }
+                }
+                Some(_) => {}
             }
             measured.push((unique, in_new, suffix, size_octets, internal_date, listed));
         }
         if !unlisted.is_empty() {
             unlisted.sort_by(|a, b| filename::delivery_order(a).cmp(&filename::delivery_order(b)));
             self.uidlist
-                .assign(&self.directory, &unlisted, known_next)?;
+                .assign(&self.directory, &unlisted, &sizes, known_next)?;
         }
         let modseq = if measured.is_empty() {
             return Ok(false);
@@ -376,6 +398,11 @@ impl State {
                 .and_then(Uid::new);
             let Some(uid) = uid else {
                 continue;
+            };
+            // One allocation of the name serves row, file and record.
+            let unique = match self.uidlist.records.get(&uid.get()) {
+                Some(record) if record.name == unique => Arc::clone(&record.name),
+                _ => unique,
             };
             let info = Info::parse(&suffix);
             let row = MessageRow {
@@ -435,13 +462,13 @@ impl State {
 }
 
 /// A file's size as sent and its internal date; `None` if it is no regular file.
-fn measure(path: &Path, unique: &str) -> std::io::Result<Option<(u64, InternalDate)>> {
+fn measure(path: &Path, known_size: Option<u64>) -> std::io::Result<Option<(u64, InternalDate)>> {
     let metadata = std::fs::symlink_metadata(path)?;
     if !metadata.is_file() {
         return Ok(None);
     }
     let stamp = Stamp::of(&metadata);
-    let size_octets = match filename::size_field(unique, 'W') {
+    let size_octets = match known_size {
         Some(size_octets) => size_octets,
         None => sent_octets(disk::open_regular(path)?.0)?,
     };

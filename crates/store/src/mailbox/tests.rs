@@ -244,7 +244,7 @@ fn unique_ids_are_kept() {
     assert_eq!(listing, expected);
     let stored = std::fs::read_to_string(path.join("dovecot-uidlist")).unwrap();
     assert!(stored.starts_with(&format!(
-        "3 V255 N40 G{guid} Xy\n17 O2 Zq P00000011000000ff :a\n"
+        "3 V255 N40 G{guid} Xy\n17 O2 Zq W1 P00000011000000ff :a\n"
     )));
     let stamp = disk::stamp(&path.join("dovecot-uidlist")).unwrap();
     mailbox.unique_id_listing(&snapshot).unwrap();
@@ -310,4 +310,18 @@ fn another_program_reads_it() {
     let snapshot = mailbox.sync().unwrap();
     assert_eq!(snapshot.len(), 2);
     assert!(!snapshot.row(1).unwrap().recent);
+}
+
+#[test]
+fn sizes_are_measured_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mailbox = open(path);
+    deliver(path, "1.a.h");
+    assert_eq!(mailbox.sync().unwrap().row(0).unwrap().size_octets, 11);
+    let list = std::fs::read_to_string(path.join("dovecot-uidlist")).unwrap();
+    assert!(list.ends_with("1 P0000000100000001 W11 :1.a.h\n"), "{list}");
+    drop(mailbox);
+    std::fs::write(path.join("dovecot-uidlist"), list.replace("W11", "W12")).unwrap();
+    assert_eq!(open(path).snapshot().row(0).unwrap().size_octets, 12);
 }

@@ -107,11 +107,11 @@ impl KeywordTable {
             let index = self
                 .index(name)
                 .ok_or(Error::CannotDo("the mailbox cannot take this keyword"))?;
-            if !self.letters.contains(&Some(index)) {
-                if let Some(slot) = self.letters.iter_mut().find(|slot| slot.is_none()) {
-                    *slot = Some(index);
-                    changed = true;
-                }
+            if !self.letters.contains(&Some(index))
+                && let Some(slot) = self.letters.iter_mut().find(|slot| slot.is_none())
+            {
+                *slot = Some(index);
+                changed = true;
             }
             indices.push(index);
         }

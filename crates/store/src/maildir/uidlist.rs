@@ -235,7 +235,8 @@ impl Uidlist {
     pub(crate) fn is_wasteful(&self) -> bool {
         self.needs_rewrite || (self.dead > 256 && self.dead > self.records.len() / 3)
     }
-    /// Gives UIDs to names, in order, and appends them durably. Names that another
+    /// Gives UIDs to names, in order, and appends them durably, with the sizes as sent
+    /// (`W`) of those that had to be measured. Names that another
     /// program listed meanwhile keep what it gave them if `known_next` or higher.
     ///
     /// A crash before the append leaves files without UID, which the next scan finds
@@ -245,6 +246,7 @@ impl Uidlist {
         &mut self,
         directory: &Path,
         names: &[Arc<str>],
+        sizes: &HashMap<Arc<str>, u64>,
         known_next: u32,
     ) -> Result<Vec<u32>> {
         let _lock = Dotlock::take(directory)?;
@@ -261,7 +263,10 @@ impl Uidlist {
             if next >= LAST_UID {
                 return Err(Error::CannotDo("the mailbox has no UIDs left"));
             }
-            let fields = format!("P{}", default_unique_id(next, self.uid_validity));
+            let mut fields = format!("P{}", default_unique_id(next, self.uid_validity));
+            if let Some(size_octets) = sizes.get(name) {
+                fields.push_str(&format!(" W{size_octets}"));
+            }
             let record = Record {
                 name: Arc::clone(name),
                 fields: Some(fields.into_boxed_str()),
@@ -497,14 +502,18 @@ mod tests {
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.push_str("1 :theirs\n2 :to");
         std::fs::write(&path, text).unwrap();
-        std::fs::write(directory.path().join("dovecot-uidlist.lock"), "2147483000:").unwrap();
         std::fs::write(
             directory.path().join("dovecot-uidlist.lock"),
             format!("2147483000:{}", disk::host_name()),
         )
         .unwrap();
         let uids = list
-            .assign(directory.path(), &["theirs".into(), "ours".into()], 1)
+            .assign(
+                directory.path(),
+                &["theirs".into(), "ours".into()],
+                &HashMap::new(),
+                1,
+            )
             .unwrap();
         assert_eq!(uids, [1, 3]);
         let again = Uidlist::read(directory.path()).unwrap().unwrap();
