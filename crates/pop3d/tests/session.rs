@@ -412,7 +412,7 @@ fn scram_logs_in_after_the_server_proved_itself() {
         let mut client = fixture.connect(Policy::default());
         let first = encode_base64(b"n,,n=anna,r=abc");
         let challenge = client.send(&format!("AUTH SCRAM-SHA-256 {first}\r\n"));
-        let challenge = decode_base64(challenge.trim()[2..].as_bytes()).unwrap();
+        let challenge = decode_base64(&challenge.trim().as_bytes()[2..]).unwrap();
         let challenge = String::from_utf8(challenge).unwrap();
         let last = client_final(password.as_bytes(), "n=anna,r=abc", &challenge);
         let output = client.send(&format!("{}\r\n", encode_base64(last.as_bytes())));
@@ -420,7 +420,7 @@ fn scram_logs_in_after_the_server_proved_itself() {
             assert_eq!(output, "-ERR [AUTH] Authentication failed.\r\n");
             continue;
         }
-        let proof = decode_base64(output.trim()[2..].as_bytes()).unwrap();
+        let proof = decode_base64(&output.trim().as_bytes()[2..]).unwrap();
         assert!(proof.starts_with(b"v="), "{output}");
         assert_eq!(
             client.send("\r\nSTAT\r\n"),
