@@ -1,6 +1,27 @@
 //! What FETCH, SEARCH and TOP read in a message.
 
-use crate::{OpenedMessage, Result};
+mod address;
+mod date;
+mod decode;
+mod header;
+mod parameter;
+mod scan;
+mod section;
+mod text;
+
+use crate::{Error, OpenedMessage, Result};
+use std::os::unix::fs::FileExt;
+
+pub use date::parse_date;
+pub use decode::decode_header;
+pub use header::{header_values, select_fields};
+pub use text::{WithHeaders, fold, text_contains};
+
+/// How much of a file is scanned for structure.
+const SCANNED_OCTETS: u64 = 64 << 20;
+
+/// A Content-Disposition: its kind and parameters, names as written.
+pub type Disposition = (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>);
 
 /// A message's envelope, body structure and offsets.
 #[derive(Debug, Clone)]
@@ -51,7 +72,8 @@ pub struct Part {
     /// As written, `7bit` where absent.
     pub encoding: Vec<u8>,
     pub md5: Option<Vec<u8>>,
-    pub disposition: Option<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)>,
+    /// Content-Disposition (RFC 2183).
+    pub disposition: Option<Disposition>,
     pub language: Vec<Vec<u8>>,
     pub location: Option<Vec<u8>>,
     /// Where its header begins in the file, in octets on disk.
@@ -107,84 +129,32 @@ pub struct Extent {
 }
 
 impl Summary {
-    /// Parses a message. Never fails on content: what is broken is plain text.
+    /// Reads a message. Never fails on content: what is broken is plain text. Of
+    /// a file over 64 MiB the structure of the beginning is read, and the rest
+    /// belongs to the part that was open there.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
     pub fn read(message: &OpenedMessage) -> Result<Self> {
-        let _ = message;
-        todo!()
+        let mut text =
+            vec![0; usize::try_from(message.file_octets.min(SCANNED_OCTETS)).unwrap_or_default()];
+        let mut filled = 0;
+        while filled < text.len() {
+            let count = message.file.read_at(&mut text[filled..], filled as u64);
+            match count.map_err(|error| Error::io("read a message", error))? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        text.truncate(filled);
+        let mut summary = scan::scan(&text);
+        if message.file_octets > SCANNED_OCTETS {
+            let whole = message.whole()?;
+            let more = whole.octets - summary.size_octets;
+            summary.root.body_octets += more;
+            summary.root.end = whole.end;
+            summary.size_octets = whole.octets;
+        }
+        Ok(summary)
     }
-    /// Finds a piece by section path (RFC 3501 section 6.4.5): `path` empty for the
-    /// message itself (then `Whole`, `Header`, `Text`); otherwise part numbers with
-    /// `Body`, `Mime`, or `Header`/`Text` (only of message/rfc822 parts).
-    pub fn locate(&self, path: &[u32], piece: Piece) -> Option<Extent> {
-        let _ = (path, piece);
-        todo!()
-    }
-    /// The part at a path; the message itself for the empty path.
-    pub fn part(&self, path: &[u32]) -> Option<&Part> {
-        let _ = path;
-        todo!()
-    }
-}
-
-impl OpenedMessage {
-    /// Reads a piece as sent (CRLF line ends), from octet `offset` of what is sent,
-    /// `length` octets at most; a reader of bounded memory.
-    pub fn reader(
-        &self,
-        extent: Extent,
-        offset: u64,
-        length: u64,
-    ) -> Result<Box<dyn std::io::Read + Send>> {
-        let _ = (extent, offset, length);
-        todo!()
-    }
-    /// The whole message: its extent (size measured if need be).
-    pub fn whole(&self) -> Result<Extent> {
-        todo!()
-    }
-}
-
-/// The values of a header field, raw but unfolded, of a raw header block, in order.
-pub fn header_values(header: &[u8], name: &[u8]) -> Vec<Vec<u8>> {
-    let _ = (header, name);
-    todo!()
-}
-/// The lines of a header block (CRLF) whose names are (or are not) among `names`, with the closing empty line.
-pub fn select_fields(header: &[u8], names: &[&[u8]], listed: bool) -> Vec<u8> {
-    let _ = (header, names, listed);
-    todo!()
-}
-/// Decodes encoded words (RFC 2047) and 8-bit text to Unicode; input is capped.
-pub fn decode_header(value: &[u8]) -> String {
-    let _ = value;
-    todo!()
-}
-/// The Date field as seconds since 1970 UTC and its own zone offset in seconds.
-pub fn parse_date(value: &[u8]) -> Option<(i64, i32)> {
-    let _ = value;
-    todo!()
-}
-/// Whether a message's text holds a string: every text part decoded (transfer encoding and charset),
-/// case folded; `with_headers` for TEXT, without for BODY. `needle` comes folded by `fold`.
-pub fn text_contains(
-    message: &OpenedMessage,
-    summary: &Summary,
-    needle: &str,
-    with_headers: WithHeaders,
-) -> Result<bool> {
-    let _ = (message, summary, needle, with_headers);
-    todo!()
-}
-/// SEARCH TEXT or BODY.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WithHeaders {
-    /** TEXT */
-    Yes,
-    /** BODY */
-    No,
-}
-/// Folds case for comparing (i;unicode-casemap, RFC 5051).
-pub fn fold(text: &str) -> String {
-    let _ = text;
-    todo!()
 }

@@ -1,0 +1,125 @@
+//! Header fields of a raw header block.
+
+use memchr::{memchr, memchr2};
+
+/// How many octets of one header block are looked at.
+const HEADER_OCTETS: usize = 1 << 20;
+
+/// One field: its name and its raw value, folding and line end included.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field<'a> {
+    /// Without the colon and blanks before it.
+    pub name: &'a [u8],
+    /// After the colon.
+    pub value: &'a [u8],
+    /// The whole field, name to last line end.
+    pub lines: &'a [u8],
+}
+
+/// The end of the line that begins at `start`: after its LF, or the end.
+pub(crate) fn line_end(text: &[u8], start: usize) -> usize {
+    let rest = text.get(start..).unwrap_or_default();
+    memchr(b'\n', rest).map_or(text.len(), |position| start + position + 1)
+}
+
+/// Whether a line, line end included, is empty.
+pub(crate) fn is_empty_line(line: &[u8]) -> bool {
+    matches!(line, b"\n" | b"\r\n")
+}
+
+/// The fields of a header block, in order, up to its empty line. A line without
+/// colon that continues nothing is passed over.
+pub(crate) fn fields(header: &[u8]) -> impl Iterator<Item = Field<'_>> {
+    let header = &header[..header.len().min(HEADER_OCTETS)];
+    let mut position = 0;
+    std::iter::from_fn(move || {
+        while position < header.len() {
+            let start = position;
+            position = line_end(header, start);
+            if is_empty_line(&header[start..position]) {
+                position = header.len();
+                return None;
+            }
+            while matches!(header.get(position), Some(b' ' | b'\t')) {
+                position = line_end(header, position);
+            }
+            let lines = &header[start..position];
+            if let Some(colon) = memchr2(b':', b'\n', lines).filter(|colon| lines[*colon] == b':') {
+                return Some(Field {
+                    name: lines[..colon].trim_ascii_end(),
+                    value: &lines[colon + 1..],
+                    lines,
+                });
+            }
+        }
+        None
+    })
+}
+
+/// A raw value without line ends and the blanks around it (RFC 5322 section
+/// 2.2.3); NUL becomes a blank, so that the value can be sent in any form.
+pub(crate) fn unfold(value: &[u8]) -> Vec<u8> {
+    let unfolded: Vec<u8> = value
+        .iter()
+        .filter(|octet| !matches!(octet, b'\r' | b'\n'))
+        .map(|octet| if *octet == 0 { b' ' } else { *octet })
+        .collect();
+    unfolded.trim_ascii().to_vec()
+}
+
+/// The values of a header field, raw but unfolded, in order.
+pub fn header_values(header: &[u8], name: &[u8]) -> Vec<Vec<u8>> {
+    fields(header)
+        .filter(|field| field.name.eq_ignore_ascii_case(name))
+        .map(|field| unfold(field.value))
+        .collect()
+}
+
+/// Which fields [`select_fields`] takes: the listed ones, or all others.
+fn is_selected(field: &[u8], names: &[&[u8]], listed: bool) -> bool {
+    names.iter().any(|name| field.eq_ignore_ascii_case(name)) == listed
+}
+
+/// The fields of a header block whose names are (or are not) among `names`, as
+/// they stand, with the closing empty line (RFC 3501 section 6.4.5).
+pub fn select_fields(header: &[u8], names: &[&[u8]], listed: bool) -> Vec<u8> {
+    let mut selected = Vec::new();
+    for field in fields(header).filter(|field| is_selected(field.name, names, listed)) {
+        selected.extend_from_slice(field.lines);
+        if !selected.ends_with(b"\n") {
+            selected.extend_from_slice(b"\r\n");
+        }
+    }
+    selected.extend_from_slice(b"\r\n");
+    selected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &[u8] =
+        b"Subject: a\r\n b\r\nno colon\r\nTo : x\r\nsubject:c\r\n\r\nSubject: body";
+
+    #[test]
+    fn folded_and_repeated_fields_are_found() {
+        assert_eq!(
+            header_values(HEADER, b"SUBJECT"),
+            [b"a b".to_vec(), b"c".to_vec()]
+        );
+        assert_eq!(header_values(HEADER, b"to"), [b"x".to_vec()]);
+    }
+
+    #[test]
+    fn fields_are_selected_as_they_stand() {
+        assert_eq!(
+            select_fields(HEADER, &[b"subject"], true),
+            b"Subject: a\r\n b\r\nsubject:c\r\n\r\n"
+        );
+        assert_eq!(
+            select_fields(HEADER, &[b"subject"], false),
+            b"To : x\r\n\r\n"
+        );
+        assert_eq!(select_fields(b"", &[b"x"], true), b"\r\n");
+    }
+}
