@@ -1,1 +1,20 @@
-//! x
+//! IMAP4rev1 (RFC 3501) with extensions, as a state machine without socket.
+//!
+//! [`grammar`] turns octets into commands, [`rules`] says where each is allowed,
+//! [`commands`] runs them, [`view`] keeps what the client was told of its
+//! mailbox, [`response`] writes, and [`session`] ties them together.
+
+pub mod capability;
+pub(crate) mod commands;
+mod dispatch;
+pub mod grammar;
+mod login;
+pub mod response;
+pub mod rules;
+pub mod search;
+pub mod session;
+#[cfg(test)]
+mod session_tests;
+pub mod view;
+
+pub use session::{ImapSession, Login, Options, StartTls};

@@ -1,0 +1,67 @@
+//! COPY (RFC 3501 section 6.4.7, RFC 4315) and MOVE (RFC 6851).
+
+use super::store_flags::need_write;
+use super::{Outcome, Ran, destination};
+use crate::grammar::command::Numbers;
+use crate::grammar::sequence::SequenceSet;
+use crate::response::{Writer, show_set};
+use crate::view::View;
+use store::{Account, Copied};
+
+/// COPY and UID COPY.
+pub fn copy(
+    account: &Account,
+    view: &View,
+    (set, numbers): (&SequenceSet, Numbers),
+    mailbox: &str,
+) -> Ran {
+    let uids = view.uids(&view.resolve(set, numbers)?);
+    let destination = destination(account, mailbox)?;
+    if uids.is_empty() {
+        return Ok(Outcome::ok("No messages to copy"));
+    }
+    let copied = view.mailbox().copy_to(&uids, &destination)?;
+    if copied.pairs.is_empty() {
+        return Err(Outcome::no("[EXPUNGEISSUED] The messages were expunged"));
+    }
+    Ok(Outcome::Ok(format!("[{}] COPY completed", code(&copied))))
+}
+
+/// MOVE and UID MOVE. COPYUID comes before the expunges (RFC 6851 section 4.3).
+pub fn move_messages(
+    account: &Account,
+    view: &View,
+    (set, numbers): (&SequenceSet, Numbers),
+    mailbox: &str,
+    out: &mut Writer,
+) -> Ran {
+    need_write(view)?;
+    let uids = view.uids(&view.resolve(set, numbers)?);
+    let destination = destination(account, mailbox)?;
+    if uids.is_empty() {
+        return Ok(Outcome::ok("No messages to move"));
+    }
+    let moved = view.mailbox().move_to(&uids, &destination)?;
+    if moved.pairs.is_empty() {
+        return Err(Outcome::no("[EXPUNGEISSUED] The messages were expunged"));
+    }
+    out.text("* OK [")
+        .text(&code(&moved))
+        .text("] Moved")
+        .crlf();
+    Ok(Outcome::ok("MOVE completed"))
+}
+
+fn code(copied: &Copied) -> String {
+    let (from, to): (Vec<u32>, Vec<u32>) = copied
+        .pairs
+        .iter()
+        .map(|(from, to)| (from.get(), to.get()))
+        .unzip();
+    format!(
+        "COPYUID {} {} {}",
+        copied.uid_validity,
+        show_set(from),
+        show_set(to)
+    )
+}

@@ -1,0 +1,551 @@
+//! FETCH (RFC 3501 section 6.4.5): message after message, in bounded memory.
+
+use super::select::write_vanished_earlier;
+use super::{Outcome, Ran};
+use crate::capability::Enabled;
+use crate::grammar::command::{Fetch, FetchItem, Numbers, Peek, Section, SectionText, Vanished};
+use crate::response::{Extension, Writer, show_internal_date};
+use crate::view::{Access, View};
+use std::collections::{HashSet, VecDeque};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::Arc;
+use store::message::{Extent, Piece, Summary, select_fields};
+use store::{Error, FlagAction, Flags, MessageRow, OpenedMessage, Snapshot, Uid};
+
+/// Pieces beyond this are sent from the file, not from memory.
+const INLINE_OCTETS: u64 = 16 * 1024;
+/// How much of a header is looked at for HEADER.FIELDS.
+const HEADER_OCTETS: u64 = 1 << 20;
+/// How many messages are marked `\Seen` at once.
+const CHUNK_MESSAGES: usize = 32;
+
+/// Something to send.
+pub enum Segment {
+    /// Octets.
+    Octets(Vec<u8>),
+    /// What a reader gives.
+    Reader(Box<dyn Read + Send>),
+}
+
+/// Whether FETCH sets `\Seen`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Set,
+    Leave,
+}
+
+/// A FETCH under way.
+pub struct Fetching {
+    ranges: VecDeque<Range<usize>>,
+    items: Vec<FetchItem>,
+    changed_since: Option<u64>,
+    seen: Seen,
+    chunk: VecDeque<usize>,
+    /// Messages of the chunk that became `\Seen` by this command.
+    now_seen: HashSet<Uid>,
+    /// The tagged reply if nothing goes wrong.
+    reply: String,
+    /// The first thing that went wrong.
+    failure: Option<Outcome>,
+}
+
+impl Fetching {
+    fn new(ranges: Vec<Range<usize>>, items: Vec<FetchItem>, reply: String) -> Self {
+        Self {
+            ranges: ranges.into(),
+            items,
+            changed_since: None,
+            seen: Seen::Leave,
+            chunk: VecDeque::new(),
+            now_seen: HashSet::new(),
+            reply,
+            failure: None,
+        }
+    }
+
+    /// Tells what a STORE did, then replies so.
+    pub fn stored(ranges: Vec<Range<usize>>, items: Vec<FetchItem>, reply: String) -> Self {
+        Self::new(ranges, items, reply)
+    }
+
+    /// Tells the flags that changed after a mod-sequence, then replies OK.
+    pub fn changes(ranges: Vec<Range<usize>>, modseq: u64, text: &str) -> Self {
+        let items = vec![FetchItem::Uid, FetchItem::Flags, FetchItem::ModSeq];
+        Self {
+            changed_since: Some(modseq),
+            ..Self::new(ranges, items, format!("OK {text}"))
+        }
+    }
+
+    /// The tagged reply without its tag.
+    pub fn reply(&self) -> String {
+        self.reply.clone()
+    }
+
+    /// Ends it.
+    pub fn into_failure(self) -> Result<String, Outcome> {
+        match self.failure {
+            Some(failure) => Err(failure),
+            None => Ok(self.reply),
+        }
+    }
+
+    /// Gives the next message's response; `None` at the end.
+    pub fn next(&mut self, view: &mut View, enabled: Enabled) -> Option<Vec<Segment>> {
+        loop {
+            let Some(index) = self.chunk.pop_front() else {
+                if !self.refill(view) {
+                    return None;
+                }
+                continue;
+            };
+            let current = view.mailbox().snapshot();
+            let Some(old) = view.told().row(index).cloned() else {
+                continue;
+            };
+            let row = current
+                .index_of(old.uid)
+                .and_then(|index| current.row(index));
+            let (row, snapshot) = match row {
+                Some(row) => (row.clone(), current.clone()),
+                None => (old, view.told().clone()),
+            };
+            if self
+                .changed_since
+                .is_some_and(|modseq| row.modseq <= modseq)
+            {
+                continue;
+            }
+            let message = Response {
+                fetching: self,
+                view,
+                enabled,
+                row: &row,
+                snapshot: &snapshot,
+                summary: None,
+                opened: None,
+                out: Writer::new(),
+                segments: Vec::new(),
+            };
+            match message.write(index) {
+                Ok((segments, flags_told)) => {
+                    if flags_told {
+                        view.note(row.uid, row.modseq);
+                    }
+                    return Some(segments);
+                }
+                Err(Error::Expunged | Error::NonExistent) => {
+                    self.fail(Outcome::no(
+                        "[EXPUNGEISSUED] Some of the messages were expunged",
+                    ));
+                }
+                Err(error) => self.fail(error.into()),
+            }
+        }
+    }
+
+    fn fail(&mut self, outcome: Outcome) {
+        self.failure.get_or_insert(outcome);
+    }
+
+    /// Takes further messages; `false` if there are none.
+    fn refill(&mut self, view: &View) -> bool {
+        self.now_seen.clear();
+        while self.chunk.len() < CHUNK_MESSAGES {
+            let Some(range) = self.ranges.front_mut() else {
+                break;
+            };
+            match range.next() {
+                Some(index) => self.chunk.push_back(index),
+                None => {
+                    self.ranges.pop_front();
+                }
+            }
+        }
+        if self.seen == Seen::Set {
+            let current = view.mailbox().snapshot();
+            let unseen: Vec<Uid> = self
+                .chunk
+                .iter()
+                .filter_map(|index| view.told().row(*index))
+                .filter_map(|row| current.row(current.index_of(row.uid)?))
+                .filter(|row| !row.flags.contains(Flags::SEEN))
+                .filter(|row| self.changed_since.is_none_or(|modseq| row.modseq > modseq))
+                .map(|row| row.uid)
+                .collect();
+            if !unseen.is_empty() {
+                let add = FlagAction::Add;
+                match view
+                    .mailbox()
+                    .store_flags(&unseen, add, Flags::SEEN, &[], None)
+                {
+                    Ok(_) => self.now_seen.extend(unseen),
+                    // The messages can be read all the same.
+                    Err(error) => tracing::warn!(%error, "cannot set \\Seen"),
+                }
+            }
+        }
+        !self.chunk.is_empty()
+    }
+}
+
+/// FETCH and UID FETCH.
+pub fn fetch(view: &View, fetch: &Fetch, enabled: &mut Enabled, out: &mut Writer) -> Ran {
+    if fetch.vanished == Vanished::Asked && !enabled.qresync() {
+        return Err(Outcome::bad("VANISHED needs QRESYNC enabled"));
+    }
+    let unknown = [FetchItem::EmailId, FetchItem::ThreadId, FetchItem::SaveDate];
+    if fetch.items.iter().any(|item| unknown.contains(item)) {
+        return Err(Outcome::bad("Such a FETCH item is not offered"));
+    }
+    let ranges = view.resolve(&fetch.set, fetch.numbers)?;
+    let mut items = fetch.items.clone();
+    let by_uid = fetch.numbers == Numbers::Uid;
+    if by_uid && !items.contains(&FetchItem::Uid) {
+        items.insert(0, FetchItem::Uid);
+    }
+    if fetch.changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
+        items.push(FetchItem::ModSeq);
+    }
+    if items.contains(&FetchItem::ModSeq) {
+        enabled.enable_condstore();
+    }
+    if let (Vanished::Asked, Some(modseq)) = (fetch.vanished, fetch.changed_since) {
+        let largest = view.told().uid_next().get().saturating_sub(1);
+        write_vanished_earlier(view, modseq, &fetch.set.resolve(largest), out);
+    }
+    let marks = items.iter().any(|item| match item {
+        FetchItem::Rfc822 | FetchItem::Rfc822Text => true,
+        FetchItem::Section(section) => section.peek == Peek::No,
+        FetchItem::Envelope
+        | FetchItem::Flags
+        | FetchItem::InternalDate
+        | FetchItem::Rfc822Header
+        | FetchItem::Rfc822Size
+        | FetchItem::Body
+        | FetchItem::BodyStructure
+        | FetchItem::Uid
+        | FetchItem::ModSeq
+        | FetchItem::EmailId
+        | FetchItem::ThreadId
+        | FetchItem::SaveDate => false,
+    });
+    let seen = if marks && view.access() == Access::ReadWrite {
+        Seen::Set
+    } else {
+        Seen::Leave
+    };
+    Ok(Outcome::Fetching(Box::new(Fetching {
+        changed_since: fetch.changed_since,
+        seen,
+        ..Fetching::new(ranges, items, "OK FETCH completed".to_owned())
+    })))
+}
+
+/// One message's response in the making.
+struct Response<'a> {
+    fetching: &'a Fetching,
+    view: &'a View,
+    enabled: Enabled,
+    row: &'a MessageRow,
+    snapshot: &'a Snapshot,
+    summary: Option<Arc<Summary>>,
+    opened: Option<OpenedMessage>,
+    out: Writer,
+    segments: Vec<Segment>,
+}
+
+impl Response<'_> {
+    /// Writes it; says too whether the flags were told.
+    fn write(mut self, index: usize) -> store::Result<(Vec<Segment>, bool)> {
+        let fetching = self.fetching;
+        self.out
+            .text("* ")
+            .number(index as u64 + 1)
+            .text(" FETCH (");
+        let mut space = "";
+        for item in &fetching.items {
+            self.out.text(space);
+            space = " ";
+            self.item(item)?;
+        }
+        let mut flags_told = fetching.items.contains(&FetchItem::Flags);
+        if !flags_told && fetching.now_seen.contains(&self.row.uid) {
+            self.out.text(" FLAGS ");
+            self.view
+                .write_flag_list(self.snapshot, self.row, &mut self.out);
+            if self.enabled.condstore() && !fetching.items.contains(&FetchItem::ModSeq) {
+                self.out.text(" MODSEQ (").number(self.row.modseq).text(")");
+            }
+            flags_told = true;
+        }
+        self.out.text(")").crlf();
+        self.cut();
+        Ok((self.segments, flags_told))
+    }
+
+    /// Makes a segment of what was written.
+    fn cut(&mut self) {
+        let octets = std::mem::take(&mut self.out).into_octets();
+        if !octets.is_empty() {
+            self.segments.push(Segment::Octets(octets));
+        }
+    }
+
+    fn item(&mut self, item: &FetchItem) -> store::Result<()> {
+        match item {
+            FetchItem::Envelope => {
+                let summary = self.summary()?;
+                self.out.text("ENVELOPE ").envelope(&summary.envelope);
+            }
+            FetchItem::Flags => {
+                self.out.text("FLAGS ");
+                self.view
+                    .write_flag_list(self.snapshot, self.row, &mut self.out);
+            }
+            FetchItem::InternalDate => {
+                let date = show_internal_date(self.row.internal_date);
+                self.out.text("INTERNALDATE ").text(&date);
+            }
+            FetchItem::Rfc822 => {
+                let extent = self.opened()?.whole()?;
+                self.out.text("RFC822 ");
+                self.literal(extent, None)?;
+            }
+            FetchItem::Rfc822Header => {
+                let extent = self.summary()?.locate(&[], Piece::Header);
+                self.out.text("RFC822.HEADER ");
+                self.literal_or_nil(extent, None)?;
+            }
+            FetchItem::Rfc822Text => {
+                let extent = self.summary()?.locate(&[], Piece::Text);
+                self.out.text("RFC822.TEXT ");
+                self.literal_or_nil(extent, None)?;
+            }
+            FetchItem::Rfc822Size => {
+                self.out.text("RFC822.SIZE ").number(self.row.size_octets);
+            }
+            FetchItem::Body => {
+                let summary = self.summary()?;
+                self.out
+                    .text("BODY ")
+                    .body_structure(&summary.root, Extension::Left);
+            }
+            FetchItem::BodyStructure => {
+                let summary = self.summary()?;
+                self.out
+                    .text("BODYSTRUCTURE ")
+                    .body_structure(&summary.root, Extension::Shown);
+            }
+            FetchItem::Uid => {
+                self.out.text("UID ").number(self.row.uid.get().into());
+            }
+            FetchItem::ModSeq => {
+                self.out.text("MODSEQ (").number(self.row.modseq).text(")");
+            }
+            // Refused before.
+            FetchItem::EmailId | FetchItem::ThreadId | FetchItem::SaveDate => {}
+            FetchItem::Section(section) => self.section(section)?,
+        }
+        Ok(())
+    }
+
+    fn section(&mut self, section: &Section) -> store::Result<()> {
+        write_section_name(section, &mut self.out);
+        let path = section.path.as_slice();
+        let (piece, fields) = match &section.text {
+            SectionText::Whole if path.is_empty() => {
+                let extent = self.opened()?.whole()?;
+                return self.literal(extent, section.partial);
+            }
+            SectionText::Whole => (Piece::Body, None),
+            SectionText::Header => (Piece::Header, None),
+            SectionText::HeaderFields(names) => (Piece::Header, Some((names, true))),
+            SectionText::HeaderFieldsNot(names) => (Piece::Header, Some((names, false))),
+            SectionText::Text => (Piece::Text, None),
+            SectionText::Mime => (Piece::Mime, None),
+        };
+        let extent = self.summary()?.locate(path, piece);
+        let Some((names, listed)) = fields else {
+            return self.literal_or_nil(extent, section.partial);
+        };
+        let Some(extent) = extent else {
+            self.out.text("NIL");
+            return Ok(());
+        };
+        let mut header = Vec::new();
+        self.opened()?
+            .reader(extent, 0, extent.octets.min(HEADER_OCTETS))?
+            .read_to_end(&mut header)
+            .map_err(|error| Error::io("reading a message's header", error))?;
+        let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        let mut selected = select_fields(&header, &names, listed);
+        if let Some((first, length)) = section.partial {
+            let count = selected.len();
+            let first = usize::try_from(first).map_or(count, |first| first.min(count));
+            let end = usize::try_from(length)
+                .map_or(count, |length| first.saturating_add(length).min(count));
+            selected = selected.get(first..end).unwrap_or_default().to_vec();
+        }
+        self.inline(selected);
+        Ok(())
+    }
+
+    fn literal_or_nil(
+        &mut self,
+        extent: Option<Extent>,
+        partial: Option<(u64, u64)>,
+    ) -> store::Result<()> {
+        match extent {
+            Some(extent) => self.literal(extent, partial),
+            None => {
+                self.out.text("NIL");
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes a piece as a literal: small ones at once, big ones from the file.
+    fn literal(&mut self, extent: Extent, partial: Option<(u64, u64)>) -> store::Result<()> {
+        let (first, length) = partial.unwrap_or((0, u64::MAX));
+        let first = first.min(extent.octets);
+        let length = length.min(extent.octets - first);
+        if length == 0 {
+            self.inline(Vec::new());
+            return Ok(());
+        }
+        let reader = self.opened()?.reader(extent, first, length)?;
+        if length <= INLINE_OCTETS {
+            let mut octets = Vec::new();
+            reader
+                .take(length)
+                .read_to_end(&mut octets)
+                .map_err(|error| Error::io("reading a message", error))?;
+            self.inline(octets);
+            return Ok(());
+        }
+        self.out.literal_announcement(length);
+        self.cut();
+        self.segments.push(Segment::Reader(Box::new(Promised {
+            reader,
+            left: length,
+        })));
+        Ok(())
+    }
+
+    /// Writes octets as a literal, always.
+    fn inline(&mut self, mut octets: Vec<u8>) {
+        replace_nul(&mut octets);
+        self.out.literal_announcement(octets.len() as u64);
+        self.cut();
+        self.segments.push(Segment::Octets(octets));
+    }
+
+    fn summary(&mut self) -> store::Result<Arc<Summary>> {
+        if let Some(summary) = &self.summary {
+            return Ok(Arc::clone(summary));
+        }
+        let summary = self.view.mailbox().summary(self.row.uid)?;
+        self.summary = Some(Arc::clone(&summary));
+        Ok(summary)
+    }
+
+    fn opened(&mut self) -> store::Result<OpenedMessage> {
+        if let Some(opened) = &self.opened {
+            return Ok(opened.clone());
+        }
+        let opened = self.view.mailbox().open_message(self.row.uid)?;
+        self.opened = Some(opened.clone());
+        Ok(opened)
+    }
+}
+
+/// `BODY[1.HEADER.FIELDS (From)]<8> `, the space included.
+fn write_section_name(section: &Section, out: &mut Writer) {
+    out.text("BODY[");
+    let mut dot = "";
+    for number in &section.path {
+        out.text(dot).number((*number).into());
+        dot = ".";
+    }
+    let (name, fields) = match &section.text {
+        SectionText::Whole => ("", None),
+        SectionText::Header => ("HEADER", None),
+        SectionText::HeaderFields(names) => ("HEADER.FIELDS", Some(names)),
+        SectionText::HeaderFieldsNot(names) => ("HEADER.FIELDS.NOT", Some(names)),
+        SectionText::Text => ("TEXT", None),
+        SectionText::Mime => ("MIME", None),
+    };
+    if !name.is_empty() {
+        out.text(dot).text(name);
+    }
+    if let Some(names) = fields {
+        let mut before = " (";
+        for name in names {
+            out.text(before);
+            before = " ";
+            match std::str::from_utf8(name) {
+                Ok(text) if !text.is_empty() && text.bytes().all(crate::grammar::is_atom_char) => {
+                    out.text(text);
+                }
+                _ => {
+                    out.string(name);
+                }
+            }
+        }
+        out.text(")");
+    }
+    out.text("]");
+    if let Some((first, _)) = section.partial {
+        out.text("<").number(first).text(">");
+    }
+    out.text(" ");
+}
+
+/// A literal cannot hold NUL (RFC 3501 section 9, CHAR8).
+fn replace_nul(octets: &mut [u8]) {
+    for octet in octets {
+        if *octet == 0 {
+            *octet = 0x80;
+        }
+    }
+}
+
+/// Gives exactly the octets that were announced, or an error.
+struct Promised {
+    reader: Box<dyn Read + Send>,
+    left: u64,
+}
+
+impl Read for Promised {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let Some(buffer) = buffer.get_mut(..most).filter(|buffer| !buffer.is_empty()) else {
+            return Ok(0);
+        };
+        let count = self.reader.read(buffer)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        replace_nul(buffer.get_mut(..count).unwrap_or_default());
+        self.left = self.left.saturating_sub(count as u64);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_literal_is_as_long_as_promised() {
+        let promised = |octets: &'static [u8], left| {
+            let mut out = Vec::new();
+            let reader: Box<dyn Read + Send> = Box::new(octets);
+            Promised { reader, left }.read_to_end(&mut out).map(|_| out)
+        };
+        assert_eq!(promised(b"ab\0def", 4).expect("enough"), b"ab\x80d");
+        assert!(promised(b"ab", 4).is_err());
+    }
+}

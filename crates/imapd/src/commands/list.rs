@@ -1,0 +1,296 @@
+//! LIST (RFC 3501 section 6.3.8, RFC 5258, 5819, 6154) and LSUB.
+
+use super::{Outcome, Ran};
+use crate::grammar::command::{List, ListReturn, ListSelect};
+use crate::response::{ChildInfo, ListResponse, Writer, special_use_attribute};
+use std::collections::BTreeSet;
+use store::{Account, ListEntry, MailboxName};
+
+/// How many steps matching one command's patterns may take.
+const PATTERN_CHARACTERS: usize = 4096;
+
+/// A pattern with `%` and `*`.
+struct Pattern {
+    characters: Vec<char>,
+    delimiter: char,
+}
+
+impl Pattern {
+    fn new(reference: &str, pattern: &str, delimiter: char) -> Self {
+        let mut characters: Vec<char> = reference.chars().chain(pattern.chars()).collect();
+        // INBOX has no case, alone or leading.
+        let leads = characters.len() == 5
+            || matches!(characters.get(5), Some(next) if *next == delimiter || matches!(next, '*' | '%'));
+        if let Some(first) = characters.get_mut(..5)
+            && leads
+            && first
+                .iter()
+                .collect::<String>()
+                .eq_ignore_ascii_case("INBOX")
+        {
+            for character in first {
+                character.make_ascii_uppercase();
+            }
+        }
+        Self {
+            characters,
+            delimiter,
+        }
+    }
+
+    fn matches(&self, name: &MailboxName, shown: &str) -> bool {
+        self.match_text(shown, char::eq)
+            || (name.is_inbox() && self.match_text(shown, char::eq_ignore_ascii_case))
+    }
+
+    /// Follows all ways through the pattern at once: time is the product of both
+    /// lengths, whatever the pattern.
+    fn match_text(&self, text: &str, same: impl Fn(&char, &char) -> bool) -> bool {
+        let count = self.characters.len();
+        let mut at = vec![false; count + 1];
+        let mut next = vec![false; count + 1];
+        set(&mut at, 0);
+        self.skip_wildcards(&mut at);
+        for character in text.chars() {
+            next.fill(false);
+            for (position, wanted) in self.characters.iter().enumerate() {
+                if !at.get(position).copied().unwrap_or_default() {
+                    continue;
+                }
+                match wanted {
+                    '*' => set(&mut next, position),
+                    '%' if character != self.delimiter => set(&mut next, position),
+                    '%' => {}
+                    wanted if same(wanted, &character) => set(&mut next, position + 1),
+                    _ => {}
+                }
+            }
+            self.skip_wildcards(&mut next);
+            std::mem::swap(&mut at, &mut next);
+        }
+        at.last().copied().unwrap_or_default()
+    }
+
+    fn skip_wildcards(&self, at: &mut [bool]) {
+        for (position, wanted) in self.characters.iter().enumerate() {
+            if matches!(wanted, '*' | '%') && at.get(position).copied().unwrap_or_default() {
+                set(at, position + 1);
+            }
+        }
+    }
+}
+
+fn set(places: &mut [bool], position: usize) {
+    if let Some(place) = places.get_mut(position) {
+        *place = true;
+    }
+}
+
+/// What of the attributes is to be shown.
+struct Shown {
+    subscribed: bool,
+    special_use: bool,
+}
+
+/// LIST.
+pub fn list(account: &Account, list: &List, out: &mut Writer) -> Ran {
+    let delimiter = account.layout().delimiter;
+    let asked = |option| list.select.contains(&option);
+    let plain = list.select.is_empty() && list.returns.is_none();
+    if plain
+        && let [pattern] = list.patterns.as_slice()
+        && pattern.is_empty()
+    {
+        out.list(
+            ListResponse::List,
+            &["\\Noselect"],
+            Some(delimiter),
+            "",
+            ChildInfo::Absent,
+        );
+        return Ok(Outcome::ok("LIST completed"));
+    }
+    let recursive = asked(ListSelect::RecursiveMatch);
+    let only_subscribed = asked(ListSelect::Subscribed);
+    if recursive && !only_subscribed && !asked(ListSelect::SpecialUse) {
+        return Err(Outcome::bad(
+            "RECURSIVEMATCH needs another selection option",
+        ));
+    }
+    let patterns = patterns(&list.reference, &list.patterns, delimiter)?;
+    let returns = list.returns.as_deref().unwrap_or_default();
+    let shown = Shown {
+        subscribed: only_subscribed || returns.contains(&ListReturn::Subscribed),
+        special_use: asked(ListSelect::SpecialUse)
+            || returns.contains(&ListReturn::SpecialUse)
+            || list.returns.is_none(),
+    };
+    let status = returns.iter().find_map(|option| match option {
+        ListReturn::Status(items) => Some(items.as_slice()),
+        ListReturn::Subscribed | ListReturn::Children | ListReturn::SpecialUse => None,
+    });
+    let entries = account.list()?;
+    let selects = |entry: &ListEntry| {
+        (!only_subscribed || entry.subscribed)
+            && (only_subscribed || entry.exists || entry.has_children)
+            && (!asked(ListSelect::SpecialUse) || entry.special_use.is_some())
+    };
+    let parents = if recursive {
+        ancestors(entries.iter().filter(|entry| selects(entry)))
+    } else {
+        BTreeSet::new()
+    };
+    for entry in &entries {
+        let name = account.show_name(&entry.name);
+        if !patterns
+            .iter()
+            .any(|pattern| pattern.matches(&entry.name, &name))
+        {
+            continue;
+        }
+        let child_info = if recursive && only_subscribed && parents.contains(&entry.name) {
+            ChildInfo::Subscribed
+        } else {
+            ChildInfo::Absent
+        };
+        if !selects(entry) && !parents.contains(&entry.name) {
+            continue;
+        }
+        out.list(
+            ListResponse::List,
+            &attributes(entry, &shown),
+            Some(delimiter),
+            &name,
+            child_info,
+        );
+        if let Some(items) = status
+            && entry.selectable
+            && let Ok(status) = account.status(&entry.name)
+        {
+            out.status(&name, &status, items);
+        }
+    }
+    Ok(Outcome::ok("LIST completed"))
+}
+
+fn attributes(entry: &ListEntry, shown: &Shown) -> Vec<&'static str> {
+    let mut attributes = Vec::new();
+    if !entry.exists && !entry.has_children {
+        attributes.push("\\NonExistent");
+    } else if !entry.selectable {
+        attributes.push("\\Noselect");
+    }
+    attributes.push(if entry.has_children {
+        "\\HasChildren"
+    } else {
+        "\\HasNoChildren"
+    });
+    if shown.subscribed && entry.subscribed {
+        attributes.push("\\Subscribed");
+    }
+    if shown.special_use
+        && let Some(special_use) = entry.special_use
+    {
+        attributes.push(special_use_attribute(special_use));
+    }
+    attributes
+}
+
+fn patterns(
+    reference: &str,
+    patterns: &[String],
+    delimiter: char,
+) -> Result<Vec<Pattern>, Outcome> {
+    let patterns: Vec<Pattern> = patterns
+        .iter()
+        .map(|pattern| Pattern::new(reference, pattern, delimiter))
+        .collect();
+    let characters: usize = patterns
+        .iter()
+        .map(|pattern| pattern.characters.len())
+        .sum();
+    if characters > PATTERN_CHARACTERS {
+        return Err(Outcome::no("[LIMIT] The patterns are too long"));
+    }
+    Ok(patterns)
+}
+
+/// The names above these entries.
+fn ancestors<'a>(entries: impl Iterator<Item = &'a ListEntry>) -> BTreeSet<MailboxName> {
+    let mut names = BTreeSet::new();
+    for entry in entries {
+        let mut parent = entry.name.parent();
+        while let Some(name) = parent {
+            parent = name.parent();
+            names.insert(name);
+        }
+    }
+    names
+}
+
+/// LSUB (RFC 3501 section 6.3.9): with `%`, a name that is only above
+/// subscribed ones is told as \Noselect.
+pub fn lsub(account: &Account, reference: &str, pattern: &str, out: &mut Writer) -> Ran {
+    let delimiter = account.layout().delimiter;
+    if pattern.is_empty() {
+        let attributes = ["\\Noselect"];
+        out.list(
+            ListResponse::Lsub,
+            &attributes,
+            Some(delimiter),
+            "",
+            ChildInfo::Absent,
+        );
+        return Ok(Outcome::ok("LSUB completed"));
+    }
+    let patterns = patterns(reference, &[pattern.to_owned()], delimiter)?;
+    let entries = account.list()?;
+    let subscribed: Vec<&ListEntry> = entries.iter().filter(|entry| entry.subscribed).collect();
+    let parents = if pattern.contains('%') {
+        ancestors(subscribed.iter().copied())
+    } else {
+        BTreeSet::new()
+    };
+    let mut names: BTreeSet<&MailboxName> = parents.iter().collect();
+    names.extend(subscribed.iter().map(|entry| &entry.name));
+    let known: BTreeSet<&MailboxName> = subscribed.iter().map(|entry| &entry.name).collect();
+    for name in names {
+        let shown = account.show_name(name);
+        if !patterns.iter().any(|pattern| pattern.matches(name, &shown)) {
+            continue;
+        }
+        let attributes: &[&str] = if known.contains(name) {
+            &[]
+        } else {
+            &["\\Noselect"]
+        };
+        out.list(
+            ListResponse::Lsub,
+            attributes,
+            Some(delimiter),
+            &shown,
+            ChildInfo::Absent,
+        );
+    }
+    Ok(Outcome::ok("LSUB completed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        Pattern::new("", pattern, '/').match_text(text, char::eq)
+    }
+
+    #[test]
+    fn wildcards() {
+        assert!(matches("*", "a/b") && matches("%", "a") && !matches("%", "a/b"));
+        assert!(matches("a/%", "a/b") && !matches("a/%", "a") && !matches("a/%", "a/b/c"));
+        assert!(matches("%/%", "a/b") && matches("*c", "a/b/c") && !matches("*c", "a/b"));
+        assert!(matches("inbox*", "INBOX/x") && !matches("inboxes", "INBOXes"));
+        assert!(Pattern::new("", "%nbox", '/').matches(&MailboxName::inbox(), "INBOX"));
+        let hostile = "*a".repeat(200);
+        assert!(!matches(&hostile, &"a".repeat(190)));
+    }
+}

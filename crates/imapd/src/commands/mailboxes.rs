@@ -1,0 +1,60 @@
+//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS, NAMESPACE.
+
+use super::{Outcome, Ran};
+use crate::grammar::command::StatusItem;
+use crate::response::Writer;
+use store::{Account, SpecialUse};
+
+/// CREATE (RFC 3501 section 6.3.3, RFC 6154 section 3).
+pub fn create(account: &Account, name: &str, special_use: Option<SpecialUse>) -> Ran {
+    account.create(&account.parse_name(name)?, special_use)?;
+    Ok(Outcome::ok("CREATE completed"))
+}
+
+/// DELETE (RFC 3501 section 6.3.4).
+pub fn delete(account: &Account, name: &str) -> Ran {
+    let name = account.parse_name(name)?;
+    if name.is_inbox() {
+        return Err(Outcome::no("[CANNOT] INBOX cannot be deleted"));
+    }
+    account.delete(&name)?;
+    Ok(Outcome::ok("DELETE completed"))
+}
+
+/// RENAME (RFC 3501 section 6.3.5).
+pub fn rename(account: &Account, from: &str, to: &str) -> Ran {
+    account.rename(&account.parse_name(from)?, &account.parse_name(to)?)?;
+    Ok(Outcome::ok("RENAME completed"))
+}
+
+/// SUBSCRIBE (RFC 3501 section 6.3.6).
+pub fn subscribe(account: &Account, name: &str) -> Ran {
+    account.set_subscribed(&account.parse_name(name)?, true)?;
+    Ok(Outcome::ok("SUBSCRIBE completed"))
+}
+
+/// UNSUBSCRIBE (RFC 3501 section 6.3.7).
+pub fn unsubscribe(account: &Account, name: &str) -> Ran {
+    account.set_subscribed(&account.parse_name(name)?, false)?;
+    Ok(Outcome::ok("UNSUBSCRIBE completed"))
+}
+
+/// STATUS (RFC 3501 section 6.3.10, RFC 7162, RFC 8438).
+pub fn status(account: &Account, name: &str, items: &[StatusItem], out: &mut Writer) -> Ran {
+    let name = account.parse_name(name)?;
+    let status = account.status(&name)?;
+    out.status(&account.show_name(&name), &status, items);
+    Ok(Outcome::ok("STATUS completed"))
+}
+
+/// NAMESPACE (RFC 2342).
+pub fn namespace(account: &Account, out: &mut Writer) -> Ran {
+    let layout = account.layout();
+    out.text("* NAMESPACE ((")
+        .string(store::modified_utf7::encode(&layout.prefix).as_bytes())
+        .text(" ")
+        .string(layout.delimiter.to_string().as_bytes())
+        .text(")) NIL NIL")
+        .crlf();
+    Ok(Outcome::ok("NAMESPACE completed"))
+}

@@ -1,0 +1,182 @@
+//! SELECT and EXAMINE (RFC 3501 section 6.3.1, RFC 7162 section 3.2.5).
+
+use super::fetch::Fetching;
+use super::{Outcome, Ran};
+use crate::capability::Enabled;
+use crate::grammar::command::{Condstore, Numbers, Qresync, Select};
+use crate::grammar::sequence::{Bound, SequenceSet};
+use crate::response::{Recent, Writer};
+use crate::view::{Access, View};
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::task::Waker;
+use std::time::Instant;
+use store::{Account, Flags, Uid, Vanished};
+
+/// All system flags.
+const SYSTEM_FLAGS: Flags = Flags(31);
+
+/// Opens a mailbox and tells of it. The view is there unless the command failed.
+pub fn select(
+    account: &Account,
+    select: &Select,
+    access: Access,
+    enabled: &mut Enabled,
+    (waker, now): (Waker, Instant),
+    out: &mut Writer,
+) -> Result<(View, Outcome), Outcome> {
+    let name = account.parse_name(&select.mailbox)?;
+    let mailbox = account.mailbox(&name)?;
+    let view = View::open(mailbox, name, access, waker, now)?;
+    if select.condstore == Condstore::Asked {
+        enabled.enable_condstore();
+    }
+    write_state(&view, out);
+    let text = match access {
+        Access::ReadWrite => "[READ-WRITE] SELECT completed",
+        Access::ReadOnly => "[READ-ONLY] EXAMINE completed",
+    };
+    let outcome = match &select.qresync {
+        Some(known) if known.uid_validity == view.told().uid_validity() => {
+            resynchronize(&view, known, text, out)?
+        }
+        _ => Outcome::ok(text),
+    };
+    Ok((view, outcome))
+}
+
+fn write_state(view: &View, out: &mut Writer) {
+    let told = view.told();
+    let keywords = || told.keywords().iter().map(|keyword| &**keyword);
+    out.text("* FLAGS ")
+        .flags(SYSTEM_FLAGS, Recent::No, keywords())
+        .crlf();
+    out.text("* OK [PERMANENTFLAGS ");
+    match view.access() {
+        Access::ReadWrite => {
+            let mut flags = Writer::new();
+            flags.flags(SYSTEM_FLAGS, Recent::No, keywords());
+            let flags = String::from_utf8_lossy(flags.octets()).into_owned();
+            out.text(flags.trim_end_matches(')')).text(" \\*)");
+        }
+        Access::ReadOnly => {
+            out.text("()");
+        }
+    }
+    out.text("] Flags that can be stored").crlf();
+    let count = told.len() as u64;
+    out.text("* ").number(count).text(" EXISTS").crlf();
+    let recent = view.recent_count() as u64;
+    out.text("* ").number(recent).text(" RECENT").crlf();
+    let unseen = told.rows().position(|row| !row.flags.contains(Flags::SEEN));
+    if let Some(index) = unseen {
+        let number = index as u64 + 1;
+        out.text("* OK [UNSEEN ")
+            .number(number)
+            .text("] First unseen message")
+            .crlf();
+    }
+    let validity = u64::from(told.uid_validity().get());
+    out.text("* OK [UIDVALIDITY ")
+        .number(validity)
+        .text("] UIDs valid")
+        .crlf();
+    let next = u64::from(told.uid_next().get());
+    out.text("* OK [UIDNEXT ")
+        .number(next)
+        .text("] Predicted next UID")
+        .crlf();
+    out.text("* OK [HIGHESTMODSEQ ")
+        .number(told.highest_modseq())
+        .text("] Highest mod-sequence")
+        .crlf();
+}
+
+/// Tells what changed since the client was here last.
+fn resynchronize(view: &View, known: &Qresync, text: &str, out: &mut Writer) -> Ran {
+    let everything = SequenceSet::Ranges(vec![(Bound::Number(NonZeroU32::MIN), Bound::Star)]);
+    let known_uids = known.known_uids.as_ref();
+    let largest = view.told().uid_next().get().saturating_sub(1);
+    let ranges = known_uids.unwrap_or(&everything).resolve(largest);
+    write_vanished_earlier(view, known.modseq, &ranges, out);
+    let indices = view.resolve(known_uids.unwrap_or(&everything), Numbers::Uid)?;
+    Ok(Outcome::Fetching(Box::new(Fetching::changes(
+        indices,
+        known.modseq,
+        text,
+    ))))
+}
+
+/// Writes VANISHED (EARLIER) for the UIDs of these ascending disjoint ranges that
+/// were expunged after a mod-sequence.
+pub fn write_vanished_earlier(
+    view: &View,
+    modseq: u64,
+    ranges: &[RangeInclusive<u32>],
+    out: &mut Writer,
+) {
+    let told = view.told();
+    let gone = match view.mailbox().vanished_since(modseq) {
+        Vanished::Exactly(mut uids) => {
+            uids.sort_unstable();
+            let uids = uids
+                .into_iter()
+                .filter(|uid| crate::grammar::sequence::holds(ranges, uid.get()))
+                .filter(|uid| told.index_of(*uid).is_none());
+            crate::response::show_set(uids.map(Uid::get))
+        }
+        Vanished::Unknown => {
+            let last = told.uid_next().get().saturating_sub(1);
+            show_gaps(ranges, last, told.rows().map(|row| row.uid.get()))
+        }
+    };
+    if !gone.is_empty() {
+        out.text("* VANISHED (EARLIER) ").text(&gone).crlf();
+    }
+}
+
+/// The numbers of the ranges up to `last` that are not among `present`
+/// (ascending), as a set.
+fn show_gaps(
+    ranges: &[RangeInclusive<u32>],
+    last: u32,
+    present: impl Iterator<Item = u32>,
+) -> String {
+    let mut present = present.peekable();
+    let mut gaps = Vec::new();
+    for range in ranges {
+        let mut first = *range.start();
+        let end = (*range.end()).min(last);
+        while first <= end {
+            while present.next_if(|uid| *uid < first).is_some() {}
+            let stop = present.peek().copied().filter(|uid| *uid <= end);
+            let gap_end = stop.map_or(end, |uid| uid - 1);
+            if first <= gap_end {
+                gaps.push(if first == gap_end {
+                    first.to_string()
+                } else {
+                    format!("{first}:{gap_end}")
+                });
+            }
+            match stop.unwrap_or(end).checked_add(1) {
+                Some(next) => first = next,
+                None => return gaps.join(","),
+            }
+        }
+    }
+    gaps.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::show_gaps;
+
+    #[test]
+    fn gaps() {
+        let show = |ranges: &[_], last| show_gaps(ranges, last, [2, 3, 7, 9].into_iter());
+        assert_eq!(show(&[1..=20], 12), "1,4:6,8,10:12");
+        assert_eq!(show(&[2..=3, 5..=7], 12), "5:6");
+        assert_eq!(show(&[1..=u32::MAX], u32::MAX), "1,4:6,8,10:4294967295");
+        assert_eq!(show(&[5..=20], 4), "");
+    }
+}

@@ -1,0 +1,223 @@
+//! Runs a command: checks its rule, gives it what it needs, ends it.
+
+use crate::commands::store_flags;
+use crate::commands::{Outcome, Ran, append, copy, fetch, list, mailboxes, search, select};
+use crate::grammar::command::{Command, Select, Tagged};
+use crate::rules::{self, States, Told};
+use crate::session::{ImapSession, Work};
+use crate::view::{Access, Look};
+use std::sync::Arc;
+
+impl ImapSession {
+    /// Runs a whole command.
+    pub(crate) fn run(&mut self, Tagged { tag, command }: Tagged) {
+        let rule = rules::of(&command);
+        let refusal = match rule.states {
+            States::Any => None,
+            States::NotAuthenticated => self.login.as_ref().map(|_| "You are logged in already"),
+            States::Authenticated | States::Selected if self.login.is_none() => {
+                Some("Log in first")
+            }
+            States::Selected if self.view.is_none() => Some("Select a mailbox first"),
+            States::Authenticated | States::Selected => None,
+        };
+        if let Some(text) = refusal {
+            return self.finish(&tag, Told::Nothing, &Outcome::bad(text));
+        }
+        let ran = match command {
+            Command::Logout => {
+                self.out.text("* BYE Logging out").crlf();
+                self.finish(&tag, Told::Nothing, &Outcome::ok("LOGOUT completed"));
+                return self.end();
+            }
+            Command::Starttls => return self.start_tls(&tag),
+            Command::Login { user, password } => return self.log_in(tag, user, password),
+            Command::Authenticate { mechanism, initial } => {
+                return self.authenticate(tag, &mechanism, initial.as_deref());
+            }
+            Command::Idle => {
+                self.out.text("+ idling").crlf();
+                self.work = Work::Idling { tag };
+                return self.tell(Told::All, Look::Now);
+            }
+            Command::Noop | Command::Check => {
+                self.tell(rule.told, Look::Now);
+                Ok(Outcome::Ok(format!("{} completed", rule.name)))
+            }
+            command => self.run_plain(&tag, command),
+        };
+        if matches!(self.work, Work::Over) {
+            return;
+        }
+        match ran {
+            Ok(Outcome::Fetching(fetching)) => {
+                self.work = Work::Fetching {
+                    tag,
+                    told: rule.told,
+                    fetching,
+                };
+            }
+            Ok(outcome) | Err(outcome) => self.finish(&tag, rule.told, &outcome),
+        }
+    }
+
+    /// Runs a command that ends by itself.
+    fn run_plain(&mut self, tag: &str, command: Command) -> Ran {
+        let (command, examine) = match command {
+            Command::Select(arguments) => (arguments, Access::ReadWrite),
+            Command::Examine(arguments) => (arguments, Access::ReadOnly),
+            command => return self.run_in_state(tag, command),
+        };
+        self.select(&command, examine)
+    }
+
+    fn select(&mut self, arguments: &Select, access: Access) -> Ran {
+        if arguments.qresync.is_some() && !self.enabled.qresync() {
+            return Err(Outcome::bad("QRESYNC is not enabled"));
+        }
+        let account = self.account()?;
+        if self.view.take().is_some() {
+            self.out
+                .text("* OK [CLOSED] Previous mailbox is closed")
+                .crlf();
+        }
+        let wake = (self.options.waker.clone(), self.now);
+        let (view, outcome) = select::select(
+            &account,
+            arguments,
+            access,
+            &mut self.enabled,
+            wake,
+            &mut self.out,
+        )?;
+        self.view = Some(view);
+        Ok(outcome)
+    }
+
+    fn account(&self) -> Result<Arc<store::Account>, Outcome> {
+        match &self.login {
+            Some(login) => Ok(Arc::clone(&login.account)),
+            None => Err(Outcome::bad("Log in first")),
+        }
+    }
+
+    fn run_in_state(&mut self, tag: &str, command: Command) -> Ran {
+        match command {
+            Command::Capability => {
+                let capabilities = self.capabilities();
+                self.out.text("* CAPABILITY ").text(&capabilities).crlf();
+                Ok(Outcome::ok("CAPABILITY completed"))
+            }
+            Command::Id(_) => {
+                self.out.text("* ID (\"name\" \"Pillarbox\")").crlf();
+                Ok(Outcome::ok("ID completed"))
+            }
+            Command::Enable(names) => Ok(self.enable(&names)),
+            Command::Namespace => mailboxes::namespace(&*self.account()?, &mut self.out),
+            Command::Create {
+                mailbox,
+                special_use,
+            } => mailboxes::create(&*self.account()?, &mailbox, special_use),
+            Command::Delete(mailbox) => {
+                let outcome = mailboxes::delete(&*self.account()?, &mailbox)?;
+                if self.view.as_ref().is_some_and(crate::view::View::is_gone) {
+                    self.view = None;
+                    self.out
+                        .text("* OK [CLOSED] The selected mailbox was deleted")
+                        .crlf();
+                }
+                Ok(outcome)
+            }
+            Command::Rename { from, to } => mailboxes::rename(&*self.account()?, &from, &to),
+            Command::Subscribe(mailbox) => mailboxes::subscribe(&*self.account()?, &mailbox),
+            Command::Unsubscribe(mailbox) => mailboxes::unsubscribe(&*self.account()?, &mailbox),
+            Command::List(arguments) => list::list(&*self.account()?, &arguments, &mut self.out),
+            Command::Lsub { reference, pattern } => {
+                list::lsub(&*self.account()?, &reference, &pattern, &mut self.out)
+            }
+            Command::Status { mailbox, items } => {
+                if items.contains(&crate::grammar::command::StatusItem::HighestModSeq) {
+                    self.enabled.enable_condstore();
+                }
+                mailboxes::status(&*self.account()?, &mailbox, &items, &mut self.out)
+            }
+            Command::Append { mailbox, .. } => {
+                append::Appending::begin(&*self.account()?, &mailbox)?;
+                Err(Outcome::bad("APPEND needs a message"))
+            }
+            Command::Close | Command::Unselect => self.close(&command),
+            Command::Expunge
+            | Command::UidExpunge(_)
+            | Command::Search(_)
+            | Command::Fetch(_)
+            | Command::Store(_)
+            | Command::Copy { .. }
+            | Command::Move { .. } => self.run_selected(tag, command),
+            // Run by the callers.
+            Command::Noop
+            | Command::Check
+            | Command::Logout
+            | Command::Starttls
+            | Command::Authenticate { .. }
+            | Command::Login { .. }
+            | Command::Select(_)
+            | Command::Examine(_)
+            | Command::Idle => Err(Outcome::bad("Not possible now")),
+        }
+    }
+
+    /// CLOSE expunges without telling (RFC 3501 section 6.4.2), UNSELECT does not
+    /// (RFC 3691).
+    fn close(&mut self, command: &Command) -> Ran {
+        if let Some(view) = self.view.take()
+            && matches!(command, Command::Close)
+            && view.access() == Access::ReadWrite
+        {
+            store_flags::expunge(&view, None)?;
+            return Ok(Outcome::ok("CLOSE completed"));
+        }
+        Ok(Outcome::ok("Mailbox closed"))
+    }
+
+    fn run_selected(&mut self, tag: &str, command: Command) -> Ran {
+        let account = self.account()?;
+        let Some(view) = &mut self.view else {
+            return Err(Outcome::bad("Select a mailbox first"));
+        };
+        let (enabled, out) = (&mut self.enabled, &mut self.out);
+        match command {
+            Command::Expunge => store_flags::expunge_command(view, None, *enabled),
+            Command::UidExpunge(set) => store_flags::expunge_command(view, Some(&set), *enabled),
+            Command::Search(arguments) => search::search(view, &arguments, tag, enabled, out),
+            Command::Fetch(arguments) => fetch::fetch(view, &arguments, enabled, out),
+            Command::Store(arguments) => store_flags::store(view, &arguments, enabled),
+            Command::Copy {
+                set,
+                numbers,
+                mailbox,
+            } => copy::copy(&account, view, (&set, numbers), &mailbox),
+            Command::Move {
+                set,
+                numbers,
+                mailbox,
+            } => copy::move_messages(&account, view, (&set, numbers), &mailbox, out),
+            _ => Err(Outcome::bad("Not possible now")),
+        }
+    }
+
+    /// ENABLE (RFC 5161): what is unknown is passed over.
+    fn enable(&mut self, names: &[String]) -> Outcome {
+        let mut told = String::new();
+        for name in names {
+            match name.as_str() {
+                "CONDSTORE" => self.enabled.enable_condstore(),
+                "QRESYNC" => self.enabled.enable_qresync(),
+                _ => continue,
+            }
+            told.push(' ');
+            told.push_str(name);
+        }
+        self.out.text("* ENABLED").text(&told).crlf();
+        Outcome::ok("ENABLE completed")
+    }
+}

@@ -1,0 +1,529 @@
+//! [`ImapSession`]: octets in, actions out.
+
+use crate::capability::{self, Enabled};
+use crate::commands::Outcome;
+use crate::commands::append::Appending;
+use crate::commands::fetch::{Fetching, Segment};
+use crate::grammar::command::Command;
+use crate::grammar::framing::Sync;
+use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, parse};
+use crate::response::Writer;
+use crate::rules::Told;
+use crate::view::{Look, View};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+use store::Account;
+use wire::sasl::Exchange;
+use wire::{Action, Denial, Event, Security, Session};
+
+/// So many bad commands in a row before login end the connection.
+const BAD_COMMANDS_BEFORE_LOGIN: u32 = 10;
+/// So many bad commands in a row after login end the connection.
+const BAD_COMMANDS_AFTER_LOGIN: u32 = 20;
+/// Output is handed over when it exceeds this.
+const OUTPUT_OCTETS: usize = 64 * 1024;
+
+/// Who logged in.
+pub struct Login {
+    /// The user's name.
+    pub user: String,
+    /// The user's mailboxes.
+    pub account: Arc<Account>,
+}
+
+/// Whether STARTTLS can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartTls {
+    /// It can.
+    Offered,
+    /// There is no certificate.
+    Absent,
+}
+
+/// What the server tells a session at its beginning.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How the connection is protected.
+    pub security: Security,
+    /// Whether STARTTLS can be had.
+    pub starttls: StartTls,
+    /// Seconds a client has to log in.
+    pub login_seconds: u64,
+    /// Seconds without input after which the connection ends; RFC 3501 section
+    /// 5.4 asks for 1800 at least.
+    pub idle_seconds: u64,
+    /// The biggest message that is taken, in octets.
+    pub append_limit_octets: u64,
+    /// What the log calls this session.
+    pub session_id: String,
+    /// Woken when the selected mailbox changes.
+    pub waker: Waker,
+}
+
+/// What is under way.
+pub(crate) enum Work {
+    /// Reading commands.
+    Ready,
+    /// The server checks a login.
+    LoggingIn { tag: String },
+    /// The server looks SCRAM keys up.
+    FindingKeys {
+        tag: String,
+        exchange: Box<Exchange>,
+    },
+    /// The client is to answer a challenge.
+    Challenged {
+        tag: String,
+        exchange: Box<Exchange>,
+    },
+    /// The client is to acknowledge the server's last SCRAM message.
+    Proven { tag: String, user: String },
+    /// The server does the TLS handshake.
+    StartingTls,
+    /// Messages are being sent.
+    Fetching {
+        tag: String,
+        told: Told,
+        fetching: Box<Fetching>,
+    },
+    /// IDLE.
+    Idling { tag: String },
+    /// The end.
+    Over,
+}
+
+/// Whether the server goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Running,
+    Stopping,
+}
+
+/// An IMAP session.
+pub struct ImapSession {
+    pub(crate) options: Options,
+    pub(crate) buffer: CommandBuffer,
+    pub(crate) out: Writer,
+    queue: VecDeque<Action>,
+    pub(crate) login: Option<Login>,
+    pub(crate) view: Option<View>,
+    pub(crate) enabled: Enabled,
+    pub(crate) work: Work,
+    appending: Option<Appending>,
+    bad_commands: u32,
+    service: Service,
+    login_deadline: Instant,
+    /// When the client last sent something.
+    active: Instant,
+    pub(crate) now: Instant,
+    /// Something came since `next` was called last.
+    received: bool,
+    /// The selected mailbox changed since it was looked at.
+    changed: bool,
+}
+
+impl ImapSession {
+    /// A session that begins now, with the greeting.
+    pub fn new(options: Options, now: Instant) -> Self {
+        let mut session = Self {
+            buffer: CommandBuffer::new(Limits::before_login()),
+            out: Writer::new(),
+            queue: VecDeque::new(),
+            login: None,
+            view: None,
+            enabled: Enabled::default(),
+            work: Work::Ready,
+            appending: None,
+            bad_commands: 0,
+            service: Service::Running,
+            login_deadline: now + Duration::from_secs(options.login_seconds),
+            active: now,
+            now,
+            received: false,
+            changed: false,
+            options,
+        };
+        let capabilities = session.capabilities();
+        session
+            .out
+            .text("* OK [CAPABILITY ")
+            .text(&capabilities)
+            .text("] Pillarbox ready")
+            .crlf();
+        session
+    }
+
+    /// What CAPABILITY announces now.
+    pub(crate) fn capabilities(&self) -> String {
+        match self.login {
+            Some(_) => capability::after_login(self.options.append_limit_octets),
+            None => capability::before_login(self.options.security, self.options.starttls),
+        }
+    }
+
+    /// Puts an action behind what was written.
+    pub(crate) fn enqueue(&mut self, action: Action) {
+        self.flush();
+        self.queue.push_back(action);
+    }
+
+    fn flush(&mut self) {
+        if !self.out.octets().is_empty() {
+            let octets = std::mem::take(&mut self.out).into_octets();
+            self.queue.push_back(Action::Send(octets));
+        }
+    }
+
+    /// Says goodbye.
+    pub(crate) fn bye(&mut self, text: &str) {
+        self.out.text("* BYE ").text(text).crlf();
+        self.end();
+    }
+
+    /// Closes after what was written.
+    pub(crate) fn end(&mut self) {
+        self.work = Work::Over;
+        self.appending = None;
+        self.view = None;
+    }
+
+    /// Writes a tagged reply, after what may be told of the mailbox.
+    pub(crate) fn finish(&mut self, tag: &str, told: Told, outcome: &Outcome) {
+        self.log_failure(outcome);
+        self.tell(told, Look::WhenDue);
+        if matches!(self.work, Work::Over) {
+            return;
+        }
+        let reply = outcome.reply(&self.options.session_id);
+        self.out.text(tag).text(" ").text(&reply).crlf();
+        match outcome {
+            Outcome::Bad(_) => self.count_bad(),
+            // A refused login counts too.
+            _ if self.login.is_none() => {}
+            _ => self.bad_commands = 0,
+        }
+    }
+
+    fn log_failure(&self, outcome: &Outcome) {
+        if let Outcome::Failed(error) = outcome {
+            tracing::error!(session = %self.options.session_id, %error, "command failed");
+        }
+    }
+
+    /// Counts a bad command; too many in a row end the connection.
+    pub(crate) fn count_bad(&mut self) {
+        self.bad_commands += 1;
+        let most = match self.login {
+            Some(_) => BAD_COMMANDS_AFTER_LOGIN,
+            None => BAD_COMMANDS_BEFORE_LOGIN,
+        };
+        if self.bad_commands >= most {
+            self.bye("Too many bad commands");
+        }
+    }
+
+    /// Tells what changed in the mailbox, as far as permitted.
+    pub(crate) fn tell(&mut self, told: Told, look: Look) {
+        let Some(view) = self.view.as_mut().filter(|_| told != Told::Nothing) else {
+            return;
+        };
+        self.changed = false;
+        let mut result = view.look(look, self.now);
+        if view.is_gone() {
+            return self.bye("The selected mailbox was deleted");
+        }
+        if result.is_ok() {
+            result = view.tell(told, self.enabled, &mut self.out);
+        }
+        if let Err(error) = result {
+            tracing::error!(session = %self.options.session_id, %error, "cannot look for changes");
+        }
+    }
+
+    /// Goes on with what is under way. `None` means look again.
+    fn step(&mut self) -> Option<Action> {
+        match std::mem::replace(&mut self.work, Work::Ready) {
+            Work::Over => {
+                self.work = Work::Over;
+                Some(Action::Close)
+            }
+            Work::Fetching {
+                tag,
+                told,
+                fetching,
+            } => {
+                self.step_fetching(tag, told, fetching);
+                None
+            }
+            work @ (Work::LoggingIn { .. } | Work::FindingKeys { .. } | Work::StartingTls) => {
+                self.work = work;
+                Some(Action::Wait { until: None })
+            }
+            _ if self.service == Service::Stopping => {
+                self.bye("Server shutting down");
+                None
+            }
+            Work::Ready => self.step_ready(),
+            work @ (Work::Idling { .. } | Work::Challenged { .. } | Work::Proven { .. }) => {
+                self.step_line(work)
+            }
+        }
+    }
+
+    fn step_ready(&mut self) -> Option<Action> {
+        match self.buffer.poll() {
+            Need::More => return self.wait(),
+            Need::Continuation => {
+                self.out.text("+ OK").crlf();
+            }
+            Need::AppendLiteral { command, sync, .. } => self.announce(&command, sync),
+            Need::AppendOctets(octets) => {
+                if let Some(appending) = &mut self.appending {
+                    appending.write(&octets);
+                }
+            }
+            Need::Complete(command) => self.take(&command),
+            Need::Refused { tag, refusal } => {
+                self.appending = None;
+                let tag = tag.unwrap_or_else(|| "*".to_owned());
+                self.out.text(&tag).text(" ").text(refusal.reply()).crlf();
+                self.count_bad();
+            }
+            Need::Hopeless => self.bye("What you send cannot be followed"),
+        }
+        None
+    }
+
+    /// Waits for the client, or ends a connection that waited too long.
+    fn wait(&mut self) -> Option<Action> {
+        let deadline = match self.login {
+            Some(_) => self.active + Duration::from_secs(self.options.idle_seconds),
+            None => self.login_deadline,
+        };
+        if self.now >= deadline {
+            self.bye("Autologout; idle for too long");
+            return None;
+        }
+        Some(Action::Wait {
+            until: Some(deadline),
+        })
+    }
+
+    /// Takes a line that is no command.
+    fn step_line(&mut self, work: Work) -> Option<Action> {
+        match (self.buffer.poll_line(), work) {
+            (Line::More, work) => {
+                let idling = matches!(work, Work::Idling { .. });
+                self.work = work;
+                if idling && self.changed {
+                    self.tell(Told::All, Look::Now);
+                    return None;
+                }
+                return self.wait();
+            }
+            (Line::TooLong, _) => self.bye("The line is too long"),
+            (Line::Whole(line), Work::Idling { tag }) => {
+                if line.eq_ignore_ascii_case(b"DONE") {
+                    self.finish(&tag, Told::All, &Outcome::ok("IDLE completed"));
+                } else {
+                    self.finish(&tag, Told::All, &Outcome::bad("DONE was expected"));
+                }
+            }
+            (Line::Whole(line), Work::Challenged { tag, exchange }) => {
+                self.take_response(tag, exchange, &line);
+            }
+            (Line::Whole(line), Work::Proven { tag, user }) => {
+                self.take_acknowledgement(tag, user, &line);
+            }
+            // Not reached: no other work takes lines.
+            (Line::Whole(_), work) => self.work = work,
+        }
+        None
+    }
+
+    /// Sends messages until there is enough output.
+    fn step_fetching(&mut self, tag: String, told: Told, mut fetching: Box<Fetching>) {
+        let mut batch = Vec::new();
+        while let Some(view) = &mut self.view {
+            let Some(segments) = fetching.next(view, self.enabled) else {
+                break;
+            };
+            for segment in segments {
+                match segment {
+                    Segment::Octets(octets) => batch.extend_from_slice(&octets),
+                    Segment::Reader(reader) => {
+                        self.enqueue(Action::Send(std::mem::take(&mut batch)));
+                        self.enqueue(Action::SendFrom(reader));
+                    }
+                }
+            }
+            if batch.len() >= OUTPUT_OCTETS || !self.queue.is_empty() {
+                self.enqueue(Action::Send(batch));
+                self.work = Work::Fetching {
+                    tag,
+                    told,
+                    fetching,
+                };
+                return;
+            }
+        }
+        if !batch.is_empty() {
+            self.enqueue(Action::Send(batch));
+        }
+        match fetching.into_failure() {
+            Ok(reply) => {
+                self.tell(told, Look::WhenDue);
+                if !matches!(self.work, Work::Over) {
+                    self.out.text(&tag).text(" ").text(&reply).crlf();
+                    self.bad_commands = 0;
+                }
+            }
+            Err(outcome) => self.finish(&tag, told, &outcome),
+        }
+    }
+
+    /// A message of an APPEND was announced.
+    fn announce(&mut self, command: &[u8], sync: Sync) {
+        let (tag, outcome) = match parse(command) {
+            Err(malformed) => (malformed.tag.clone(), refused(malformed)),
+            Ok(tagged) => {
+                let outcome = match (tagged.command, &self.login) {
+                    (Command::Append { mailbox, messages }, Some(login)) => {
+                        let begun = match self.appending.take() {
+                            Some(appending) => Ok(appending),
+                            None => Appending::begin(&login.account, &mailbox),
+                        };
+                        let announced = messages.last().map_or_else(
+                            || Err(Outcome::bad("A message was expected")),
+                            |message| {
+                                let mut appending = begun?;
+                                appending.announce(message)?;
+                                Ok(appending)
+                            },
+                        );
+                        match announced {
+                            Ok(appending) => {
+                                self.appending = Some(appending);
+                                if sync == Sync::Waits {
+                                    self.out.text("+ OK").crlf();
+                                }
+                                return self.buffer.accept_append();
+                            }
+                            Err(outcome) => outcome,
+                        }
+                    }
+                    _ => Outcome::bad("A message was not expected"),
+                };
+                (Some(tagged.tag), outcome)
+            }
+        };
+        self.appending = None;
+        self.buffer.refuse_append();
+        let tag = tag.unwrap_or_else(|| "*".to_owned());
+        self.finish(&tag, Told::All, &outcome);
+    }
+
+    /// Runs a whole command.
+    fn take(&mut self, command: &[u8]) {
+        let appending = self.appending.take();
+        match parse(command) {
+            Err(malformed) => {
+                let tag = malformed.tag.clone().unwrap_or_else(|| "*".to_owned());
+                self.finish(&tag, Told::Nothing, &refused(malformed));
+            }
+            Ok(tagged) => match appending {
+                Some(appending) => {
+                    let outcome = appending.finish().unwrap_or_else(|outcome| outcome);
+                    self.finish(&tagged.tag, Told::All, &outcome);
+                }
+                None => self.run(tagged),
+            },
+        }
+    }
+
+    /// The server's answer to a login.
+    fn logged_in(&mut self, login: Login) {
+        let Work::LoggingIn { tag } = std::mem::replace(&mut self.work, Work::Ready) else {
+            return;
+        };
+        self.login = Some(login);
+        self.active = self.now;
+        self.buffer
+            .set_limits(Limits::after_login(self.options.append_limit_octets));
+        let text = format!("[CAPABILITY {}] Logged in", self.capabilities());
+        self.finish(&tag, Told::Nothing, &Outcome::Ok(text));
+    }
+
+    fn denied(&mut self, denial: Denial) {
+        let Work::LoggingIn { tag } = std::mem::replace(&mut self.work, Work::Ready) else {
+            return;
+        };
+        let text = match denial {
+            Denial::BadCredentials => "[AUTHENTICATIONFAILED] Authentication failed",
+            Denial::TooManyConnections => "[LIMIT] Too many connections",
+            Denial::Unavailable => "[UNAVAILABLE] Authentication is not possible now",
+        };
+        self.finish(&tag, Told::Nothing, &Outcome::no(text));
+        self.count_bad();
+    }
+}
+
+/// The outcome of a command that cannot be read.
+fn refused(malformed: Malformed) -> Outcome {
+    let text = malformed.reply.text();
+    match text.split_once(' ') {
+        Some(("NO", rest)) => Outcome::no(rest),
+        Some((_, rest)) => Outcome::bad(rest),
+        None => Outcome::Bad(text),
+    }
+}
+
+impl Session<Login> for ImapSession {
+    fn receive(&mut self, bytes: &[u8]) {
+        self.received = true;
+        self.buffer.push(bytes);
+    }
+
+    fn resume(&mut self, event: Event<Login>) {
+        match event {
+            Event::Authenticated(login) => self.logged_in(login),
+            Event::Denied(denial) => self.denied(denial),
+            Event::ScramKeys(keys) => self.take_keys(keys),
+            Event::TlsStarted => {
+                if matches!(self.work, Work::StartingTls) {
+                    self.work = Work::Ready;
+                    self.options.security = Security::Tls;
+                    self.buffer.clear();
+                }
+            }
+            Event::MailboxChanged => self.changed = true,
+            Event::Shutdown => self.service = Service::Stopping,
+        }
+    }
+
+    fn next(&mut self, now: Instant) -> Action {
+        self.now = now;
+        if std::mem::take(&mut self.received) {
+            self.active = now;
+        }
+        loop {
+            if let Some(action) = self.queue.pop_front() {
+                // A long answer is no idleness.
+                self.active = now;
+                return action;
+            }
+            if !self.out.octets().is_empty() {
+                return Action::Send(std::mem::take(&mut self.out).into_octets());
+            }
+            if let Some(action) = self.step() {
+                return action;
+            }
+        }
+    }
+
+    fn may_block(&self) -> bool {
+        self.login.is_some()
+    }
+}

@@ -1,0 +1,383 @@
+//! Drives sessions through text, whole and cut at every octet.
+
+use crate::session::{ImapSession, Login, Options, StartTls};
+use std::io::Read;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+use store::{Account, Layout};
+use wire::{Action, Denial, Event, Security, Session};
+
+fn options(security: Security) -> Options {
+    Options {
+        security,
+        starttls: StartTls::Offered,
+        login_seconds: 60,
+        idle_seconds: 1800,
+        append_limit_octets: 1000,
+        session_id: "s1".to_owned(),
+        waker: Waker::noop().clone(),
+    }
+}
+
+/// A session with what it would have on a server.
+struct Client {
+    session: ImapSession,
+    account: Arc<Account>,
+    now: Instant,
+    closed: bool,
+}
+
+impl Client {
+    fn new(account: &Arc<Account>, security: Security) -> Self {
+        let now = Instant::now();
+        Self {
+            session: ImapSession::new(options(security), now),
+            account: Arc::clone(account),
+            now,
+            closed: false,
+        }
+    }
+
+    fn logged_in(account: &Arc<Account>) -> Self {
+        let mut client = Self::new(account, Security::Tls);
+        client.drain();
+        let answer = client.say("in LOGIN anna secret\r\n");
+        assert!(
+            answer.starts_with("in OK [CAPABILITY IMAP4rev1 "),
+            "{answer}"
+        );
+        client
+    }
+
+    /// Takes all output until the session waits.
+    fn drain(&mut self) -> String {
+        let mut text = Vec::new();
+        loop {
+            match self.session.next(self.now) {
+                Action::Send(octets) => text.extend(octets),
+                Action::SendFrom(mut reader) => {
+                    reader.read_to_end(&mut text).expect("readable");
+                }
+                Action::CheckPassword { password, .. } => {
+                    let event = if password.expose() == b"secret" {
+                        Event::Authenticated(Login {
+                            user: "anna".to_owned(),
+                            account: Arc::clone(&self.account),
+                        })
+                    } else {
+                        Event::Denied(Denial::BadCredentials)
+                    };
+                    self.session.resume(event);
+                }
+                Action::StartTls => self.session.resume(Event::TlsStarted),
+                Action::FindScramKeys { .. } | Action::ScramFinished { .. } => {
+                    self.session.resume(Event::Denied(Denial::BadCredentials));
+                }
+                Action::Wait { .. } => break,
+                Action::Close => {
+                    self.closed = true;
+                    break;
+                }
+            }
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    fn say(&mut self, text: &str) -> String {
+        self.session.receive(text.as_bytes());
+        self.drain()
+    }
+}
+
+fn account(directory: &tempfile::TempDir) -> Arc<Account> {
+    let layout = Layout {
+        delimiter: '/',
+        prefix: String::new(),
+    };
+    Account::open(&directory.path().join("Maildir"), layout).expect("an account")
+}
+
+/// What a fresh account's client gets for `input`, cut in two at `cut`.
+fn played(input: &str, cut: usize) -> String {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = Client::logged_in(&account(&directory));
+    let (first, second) = input.as_bytes().split_at(cut);
+    client.session.receive(first);
+    let mut answer = client.drain();
+    client.session.receive(second);
+    answer.push_str(&client.drain());
+    answer
+}
+
+/// UIDVALIDITY and mod-sequences differ from run to run.
+fn steady(answer: &str) -> String {
+    let mut text = String::new();
+    for word in answer.split_inclusive([' ', ']', '\n']) {
+        let digits = word.trim_end_matches([' ', ']', '\n', '\r']);
+        if digits.len() > 6 && digits.bytes().all(|octet| octet.is_ascii_digit()) {
+            text.push('#');
+            text.push_str(word.get(digits.len()..).unwrap_or_default());
+        } else {
+            text.push_str(word);
+        }
+    }
+    text
+}
+
+/// Plays whole, and cut at every octet with the same result.
+fn play(input: &str) -> String {
+    let whole = steady(&played(input, 0));
+    for cut in 1..input.len() {
+        assert_eq!(steady(&played(input, cut)), whole, "cut at {cut}");
+    }
+    whole
+}
+
+const MAIL: &str = "From: a@b\r\nSubject: one\r\n\r\nHello\r\nyou\r\n";
+
+fn append(tag: &str, arguments: &str) -> String {
+    format!("{tag} APPEND {arguments} {{{}+}}\r\n{MAIL}\r\n", MAIL.len())
+}
+
+#[test]
+fn before_login() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let account = account(&directory);
+    let mut client = Client::new(&account, Security::Plain);
+    assert!(
+        client
+            .drain()
+            .contains("STARTTLS LOGINDISABLED] Pillarbox ready\r\n")
+    );
+    assert_eq!(
+        client.say("a LOGIN anna secret\r\n"),
+        "a NO [PRIVACYREQUIRED] Use STARTTLS first\r\n"
+    );
+    assert_eq!(
+        client.say("b STARTTLS\r\nc LOGIN anna secret\r\n"),
+        "b OK Begin TLS negotiation now\r\n"
+    );
+    let answer = client.say("d CAPABILITY\r\ne STARTTLS\r\n");
+    assert!(answer.contains("AUTH=PLAIN") && !answer.contains("STARTTLS LOGIN"));
+    assert!(answer.contains("e BAD"));
+    let answer = client.say("f LOGIN anna wrong\r\ng SELECT INBOX\r\n");
+    assert!(answer.starts_with("f NO [AUTHENTICATIONFAILED]") && answer.contains("g BAD"));
+    let answer = client.say("h AUTHENTICATE PLAIN\r\nAGFubmEAc2VjcmV0\r\n");
+    assert!(answer.starts_with("+ \r\nh OK [CAPABILITY"), "{answer}");
+    assert!(client.say("i LOGIN anna secret\r\n").starts_with("i BAD"));
+}
+
+#[test]
+fn bad_commands_and_time_end_a_session() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let account = account(&directory);
+    let mut client = Client::new(&account, Security::Tls);
+    let answer = client.say(&"x NONSENSE\r\n".repeat(10));
+    assert!(answer.contains("* BYE") && client.closed);
+    let mut client = Client::new(&account, Security::Tls);
+    client.drain();
+    client.now += Duration::from_secs(61);
+    assert!(client.drain().starts_with("* BYE Autologout") && client.closed);
+    let mut client = Client::logged_in(&account);
+    client.now += Duration::from_secs(61);
+    assert_eq!(client.drain(), "");
+    client.session.resume(Event::Shutdown);
+    assert_eq!(client.drain(), "* BYE Server shutting down\r\n");
+    assert!(client.closed);
+}
+
+#[test]
+fn mailboxes() {
+    let answer = play(concat!(
+        "a CREATE \"Z&APw-rich/2026\"\r\nb LIST \"\" \"Z*\"\r\nc SUBSCRIBE \"Z&APw-rich/2026\"\r\n",
+        "d LSUB \"\" %\r\ne RENAME \"Z&APw-rich\" Old\r\nf LIST \"\" {5}\r\nOld/%\r\n",
+        "g DELETE INBOX\r\nh DELETE Nowhere\r\ni LIST \"\" \"\"\r\nj STATUS Old/2026 (MESSAGES UIDNEXT)\r\n",
+    ));
+    for line in [
+        "* LIST (\\Noselect \\HasChildren) \"/\" \"Z&APw-rich\"\r\n",
+        "* LIST (\\HasNoChildren) \"/\" \"Z&APw-rich/2026\"\r\n",
+        "* LSUB (\\Noselect) \"/\" \"Z&APw-rich\"\r\n",
+        "* LIST (\\HasNoChildren) \"/\" Old/2026\r\n",
+        "g NO [CANNOT]",
+        "h NO [NONEXISTENT]",
+        "* LIST (\\Noselect) \"/\" \"\"\r\n",
+        "* STATUS Old/2026 (MESSAGES 0 UIDNEXT 1)\r\n",
+    ] {
+        let line = line.replace("\"Z&APw-rich\"", "Z&APw-rich");
+        let line = line.replace("\"Z&APw-rich/2026\"", "Z&APw-rich/2026");
+        assert!(answer.contains(&line), "{line} in {answer}");
+    }
+}
+
+#[test]
+fn append_select_fetch() {
+    let input = append("a", "INBOX (\\Seen $Label)")
+        + &append("b", "Nowhere")
+        + &append("c", "INBOX")
+        + concat!(
+            "d SELECT INBOX\r\n",
+            "e FETCH 1:2 (FLAGS RFC822.SIZE BODY.PEEK[HEADER.FIELDS (Subject)])\r\n",
+            "f UID FETCH 2 BODY[TEXT]<7.3>\r\n",
+            "g FETCH 3 FLAGS\r\n",
+            "h FETCH 1 (ENVELOPE BODY)\r\n",
+            "i FETCH 1 BODY[2]\r\n",
+        );
+    let answer = play(&input);
+    for line in [
+        "a OK [APPENDUID # 1] APPEND completed\r\n",
+        "b NO [TRYCREATE]",
+        "* 2 EXISTS\r\n* 2 RECENT\r\n* OK [UNSEEN 2]",
+        "* 1 FETCH (FLAGS (\\Seen \\Recent $Label) RFC822.SIZE 41 BODY[HEADER.FIELDS (Subject)] {16}\r\nSubject: one\r\n\r\n)\r\n",
+        "* 2 FETCH (UID 2 BODY[TEXT]<7> {3}\r\nyou FLAGS (\\Seen \\Recent))\r\nf OK",
+        "g BAD",
+        "* 1 FETCH (ENVELOPE (NIL \"one\" ((NIL NIL \"a\" \"b\"))",
+        "* 1 FETCH (BODY[2] NIL)\r\n",
+    ] {
+        assert!(answer.contains(line), "{line} in {answer}");
+    }
+}
+
+#[test]
+fn store_search_expunge_move() {
+    let input = append("a", "INBOX")
+        + &append("b", "INBOX")
+        + &append("c", "INBOX")
+        + concat!(
+            "d CREATE Work\r\nd SELECT INBOX\r\n",
+            "e STORE 2 +FLAGS (\\Deleted)\r\n",
+            "f STORE 1 +FLAGS.SILENT (\\Flagged)\r\n",
+            "g SEARCH FLAGGED\r\n",
+            "h UID SEARCH RETURN (SAVE COUNT) NOT DELETED\r\n",
+            "i UID FETCH $ UID\r\n",
+            "j EXPUNGE\r\n",
+            "k UID MOVE 3 Work\r\n",
+            "l UID MOVE 99 Work\r\n",
+            "m COPY 1 Nowhere\r\n",
+            "n COPY 5 Work\r\n",
+            "o UNSELECT\r\np FETCH 1 FLAGS\r\n",
+        );
+    let answer = play(&input);
+    for line in [
+        "* 2 FETCH (FLAGS (\\Deleted \\Recent))\r\ne OK STORE completed\r\nf OK STORE completed\r\n* SEARCH 1\r\ng OK",
+        "* ESEARCH (TAG \"h\") UID COUNT 2\r\n",
+        "* 1 FETCH (UID 1)\r\n* 3 FETCH (UID 3)\r\ni OK",
+        "* 2 EXPUNGE\r\nj OK",
+        "* OK [COPYUID # 3 1] Moved\r\n* 2 EXPUNGE\r\nk OK",
+        "l OK",
+        "m NO [TRYCREATE]",
+        "n BAD",
+        "p BAD",
+    ] {
+        assert!(answer.contains(line), "{line} in {answer}");
+    }
+}
+
+#[test]
+fn two_sessions() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let account = account(&directory);
+    let mut first = Client::logged_in(&account);
+    let mut second = Client::logged_in(&account);
+    for tag in ["a", "b", "c"] {
+        first.say(&append(tag, "INBOX"));
+    }
+    first.say("d SELECT INBOX\r\n");
+    let answer = second.say("d ENABLE QRESYNC\r\ne SELECT INBOX\r\nf IDLE\r\n");
+    assert!(answer.contains("* ENABLED QRESYNC\r\n") && answer.ends_with("+ idling\r\n"));
+    first.say("e STORE 2 +FLAGS.SILENT (\\Deleted)\r\nf EXPUNGE\r\n");
+    second.session.resume(Event::MailboxChanged);
+    assert_eq!(second.drain(), "* VANISHED 2\r\n");
+    assert!(second.say("done\r\n").ends_with("f OK IDLE completed\r\n"));
+    second.say(
+        "g UID STORE 3 +FLAGS.SILENT (\\Deleted)\r\nh EXPUNGE\r\ni UID STORE 1 +FLAGS (\\Seen)\r\n",
+    );
+    // Sequence numbers stay while they are used, flags are told once.
+    let answer = first.say("g FETCH 2 UID\r\nh FETCH 2 UID\r\n");
+    assert_eq!(
+        answer,
+        "* 2 FETCH (UID 3)\r\n* 1 FETCH (FLAGS (\\Seen \\Recent))\r\ng OK FETCH completed\r\n* 2 FETCH (UID 3)\r\nh OK FETCH completed\r\n"
+    );
+    assert_eq!(
+        first.say("i NOOP\r\n"),
+        "* 2 EXPUNGE\r\ni OK NOOP completed\r\n"
+    );
+    first.say("j CREATE Gone\r\nk SELECT Gone\r\n");
+    second.say("j DELETE Gone\r\n");
+    assert!(first.say("l NOOP\r\n").starts_with("* BYE") && first.closed);
+}
+
+#[test]
+fn resynchronization() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let account = account(&directory);
+    let mut client = Client::logged_in(&account);
+    for tag in ["a", "b", "c"] {
+        client.say(&append(tag, "INBOX"));
+    }
+    let number = |answer: &str, code: &str| -> u64 {
+        let at = answer.find(code).expect("the code") + code.len() + 1;
+        let rest = answer.get(at..).unwrap_or_default();
+        let end = rest.find(']').expect("its end");
+        rest[..end].parse().expect("a number")
+    };
+    let answer = client.say("d SELECT INBOX\r\n");
+    let (validity, modseq) = (
+        number(&answer, "UIDVALIDITY"),
+        number(&answer, "HIGHESTMODSEQ"),
+    );
+    client.say(
+        "e STORE 2 +FLAGS (\\Deleted)\r\nf EXPUNGE\r\ng STORE 1 +FLAGS (\\Seen)\r\nh CLOSE\r\n",
+    );
+    assert!(
+        client
+            .say(&format!(
+                "i SELECT INBOX (QRESYNC ({validity} {modseq}))\r\n"
+            ))
+            .starts_with("i BAD")
+    );
+    let answer = client.say(&format!(
+        "j ENABLE QRESYNC\r\nk SELECT INBOX (QRESYNC ({validity} {modseq}))\r\n"
+    ));
+    assert!(
+        answer.contains("* VANISHED (EARLIER) 2\r\n* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ ("),
+        "{answer}"
+    );
+    assert!(!answer.contains("* 2 FETCH"), "{answer}");
+    let answer = client.say(&format!(
+        "l STORE 1 (UNCHANGEDSINCE {modseq}) +FLAGS (\\Flagged)\r\n"
+    ));
+    assert_eq!(answer, "l OK [MODIFIED 1] Conditional STORE failed\r\n");
+    let answer = client.say(&format!(
+        "m UID FETCH 1:* (FLAGS) (CHANGEDSINCE {modseq} VANISHED)\r\n"
+    ));
+    assert!(
+        answer.starts_with("* VANISHED (EARLIER) 2\r\n* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ ("),
+        "{answer}"
+    );
+}
+
+#[test]
+fn appends_that_are_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = Client::logged_in(&account(&directory));
+    assert!(
+        client
+            .say("a APPEND Nowhere {5}\r\n")
+            .starts_with("a NO [TRYCREATE]")
+    );
+    assert!(
+        client
+            .say("b APPEND INBOX {1001}\r\n")
+            .starts_with("b NO [TOOBIG]")
+    );
+    assert!(client.say("c APPEND INBOX {0}\r\n").starts_with("c NO"));
+    assert_eq!(client.say("d APPEND INBOX {1}\r\n"), "+ OK\r\n");
+    assert_eq!(client.say("x (\\Seen) {1}\r\n"), "+ OK\r\n");
+    let answer = client.say("y\r\ne STATUS INBOX (MESSAGES UNSEEN)\r\n");
+    assert!(
+        answer.starts_with("d OK [APPENDUID ") && answer.contains(" 1:2]"),
+        "{answer}"
+    );
+    assert!(answer.contains("(MESSAGES 2 UNSEEN 1)"), "{answer}");
+}

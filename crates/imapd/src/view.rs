@@ -1,0 +1,378 @@
+//! [`View`]: what the client of a session knows of its mailbox, and how it
+//! learns of changes (RFC 3501 sections 5.2 and 7.4.1, RFC 7162).
+
+use crate::capability::Enabled;
+use crate::grammar::command::Numbers;
+use crate::grammar::sequence::SequenceSet;
+use crate::response::{Recent, Writer, show_set};
+use crate::rules::Told;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+use store::mailbox::Subscription;
+use store::{Mailbox, MailboxName, MessageRow, ModSeq, Result, Snapshot, Uid};
+
+/// How long a view trusts the store's picture when nobody asks for news.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How a mailbox was selected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// By SELECT.
+    ReadWrite,
+    /// By EXAMINE.
+    ReadOnly,
+}
+
+/// When to look at the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Now.
+    Now,
+    /// When the last look is a while ago.
+    WhenDue,
+}
+
+/// A selected mailbox as its client knows it.
+pub struct View {
+    mailbox: Arc<Mailbox>,
+    name: MailboxName,
+    access: Access,
+    /// What the client knows: sequence numbers are indices in it plus one.
+    told: Snapshot,
+    /// Mod-sequences of rows told since `told` was taken.
+    told_later: HashMap<Uid, ModSeq>,
+    /// What is `\Recent` in this session.
+    recent: BTreeSet<Uid>,
+    /// The saved search result (RFC 5182), ascending.
+    saved: Vec<Uid>,
+    synced: Instant,
+    _subscription: Subscription,
+}
+
+/// Sequence numbers that no message has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfRange;
+
+impl View {
+    /// Selects a mailbox that was just opened; read-write claims its new mail.
+    pub fn open(
+        mailbox: Arc<Mailbox>,
+        name: MailboxName,
+        access: Access,
+        waker: Waker,
+        now: Instant,
+    ) -> Result<Self> {
+        let subscription = mailbox.subscribe(waker);
+        mailbox.sync()?;
+        let mut recent = BTreeSet::new();
+        if access == Access::ReadWrite {
+            recent.extend(mailbox.claim_recent()?);
+        }
+        let told = mailbox.snapshot();
+        if access == Access::ReadOnly {
+            recent.extend(told.rows().filter(|row| row.recent).map(|row| row.uid));
+        }
+        Ok(Self {
+            mailbox,
+            name,
+            access,
+            told,
+            told_later: HashMap::new(),
+            recent,
+            saved: Vec::new(),
+            synced: now,
+            _subscription: subscription,
+        })
+    }
+
+    /// The mailbox.
+    pub fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+    /// The name it was selected by.
+    pub fn name(&self) -> &MailboxName {
+        &self.name
+    }
+    /// How it was selected.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+    /// What the client knows.
+    pub fn told(&self) -> &Snapshot {
+        &self.told
+    }
+    /// The saved search result, ascending.
+    pub fn saved(&self) -> &[Uid] {
+        &self.saved
+    }
+    /// Saves a search result, ascending.
+    pub fn save(&mut self, uids: Vec<Uid>) {
+        self.saved = uids;
+    }
+    /// Whether a message is `\Recent` in this session.
+    pub fn is_recent(&self, uid: Uid) -> bool {
+        self.recent.contains(&uid)
+    }
+    /// How many messages the client knows are `\Recent` in this session.
+    pub fn recent_count(&self) -> usize {
+        self.recent
+            .iter()
+            .filter(|uid| self.told.index_of(**uid).is_some())
+            .count()
+    }
+    /// Whether the mailbox was deleted.
+    pub fn is_gone(&self) -> bool {
+        self.mailbox.is_gone()
+    }
+
+    /// The messages a set names, as ascending index ranges of what was told.
+    /// UIDs that are not there are passed over; sequence numbers must exist.
+    pub fn resolve(
+        &self,
+        set: &SequenceSet,
+        numbers: Numbers,
+    ) -> std::result::Result<Vec<Range<usize>>, OutOfRange> {
+        if *set == SequenceSet::Saved {
+            let indices = self.saved.iter().filter_map(|uid| self.told.index_of(*uid));
+            return Ok(gather(indices));
+        }
+        let count = self.told.len();
+        if numbers == Numbers::Sequence {
+            let largest = u32::try_from(count).unwrap_or(u32::MAX);
+            if set.largest_written() > largest || (set.has_star() && count == 0) {
+                return Err(OutOfRange);
+            }
+            return Ok(set
+                .resolve(largest)
+                .into_iter()
+                .map(|range| {
+                    let first = index(*range.start()).saturating_sub(1);
+                    first..index(*range.end()).min(count)
+                })
+                .collect());
+        }
+        Ok(set
+            .resolve(self.largest_uid())
+            .into_iter()
+            .map(|range| {
+                let after = range.end().checked_add(1).and_then(Uid::new);
+                self.at_or_after(Uid::new(*range.start()))..self.at_or_after(after)
+            })
+            .filter(|range| !range.is_empty())
+            .collect())
+    }
+
+    /// The largest UID the client knows, 0 if there is none.
+    pub fn largest_uid(&self) -> u32 {
+        self.told.rows().next_back().map_or(0, |row| row.uid.get())
+    }
+
+    fn at_or_after(&self, uid: Option<Uid>) -> usize {
+        uid.map_or(self.told.len(), |uid| self.told.index_at_or_after(uid))
+    }
+
+    /// The UIDs at indices of what was told.
+    pub fn uids(&self, ranges: &[Range<usize>]) -> Vec<Uid> {
+        ranges
+            .iter()
+            .cloned()
+            .flatten()
+            .filter_map(|index| self.told.row(index))
+            .map(|row| row.uid)
+            .collect()
+    }
+
+    /// Whether the client knows a row as it is at this mod-sequence.
+    pub fn knows(&self, uid: Uid, modseq: ModSeq) -> bool {
+        match self.told_later.get(&uid) {
+            Some(told) => *told >= modseq,
+            None => self
+                .told
+                .index_of(uid)
+                .and_then(|index| self.told.row(index))
+                .is_some_and(|row| row.modseq >= modseq),
+        }
+    }
+
+    /// Notes that the client knows a row as it is at this mod-sequence.
+    pub fn note(&mut self, uid: Uid, modseq: ModSeq) {
+        if !self.knows(uid, modseq) {
+            self.told_later.insert(uid, modseq);
+        }
+    }
+
+    /// Looks for changes on disk, now or when due.
+    pub fn look(&mut self, look: Look, now: Instant) -> Result<()> {
+        if look == Look::Now || now.saturating_duration_since(self.synced) >= SYNC_INTERVAL {
+            self.synced = now;
+            self.mailbox.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Tells the client what changed, as far as permitted.
+    pub fn tell(&mut self, told: Told, enabled: Enabled, out: &mut Writer) -> Result<()> {
+        if told == Told::Nothing {
+            return Ok(());
+        }
+        let mut current = self.mailbox.snapshot();
+        let mut difference = self.told.difference(&current);
+        if difference.expunged.is_empty() || told == Told::All {
+            let news = difference.added.clone();
+            let claimable = news
+                .filter_map(|index| current.row(index))
+                .any(|row| row.recent);
+            if claimable && self.access == Access::ReadWrite {
+                self.recent.extend(self.mailbox.claim_recent()?);
+                current = self.mailbox.snapshot();
+                difference = self.told.difference(&current);
+            }
+        }
+        if told == Told::NotExpunges && !difference.expunged.is_empty() {
+            for uid in difference.changed {
+                let row = current.index_of(uid).and_then(|index| current.row(index));
+                if let (Some(row), Some(index)) = (row, self.told.index_of(uid))
+                    && !self.knows(uid, row.modseq)
+                {
+                    self.write_flags(&current, index, row, enabled, out);
+                    self.told_later.insert(uid, row.modseq);
+                }
+            }
+            return Ok(());
+        }
+        self.tell_expunged(&difference.expunged, enabled, out);
+        if !difference.added.is_empty() {
+            if self.access == Access::ReadOnly {
+                self.recent.extend(
+                    difference
+                        .added
+                        .clone()
+                        .filter_map(|index| current.row(index))
+                        .filter(|row| row.recent)
+                        .map(|row| row.uid),
+                );
+            }
+            let recent = self
+                .recent
+                .iter()
+                .filter(|uid| current.index_of(**uid).is_some())
+                .count();
+            out.text("* ").number(current.len() as u64).text(" EXISTS");
+            out.crlf();
+            out.text("* ").number(recent as u64).text(" RECENT").crlf();
+        }
+        for uid in &difference.changed {
+            if let Some(index) = current.index_of(*uid)
+                && let Some(row) = current.row(index)
+                && !self.knows(*uid, row.modseq)
+                && (enabled.condstore() || self.flags_differ(row))
+            {
+                self.write_flags(&current, index, row, enabled, out);
+            }
+        }
+        self.told = current;
+        self.told_later.clear();
+        Ok(())
+    }
+
+    /// Whether a row's flags are not those of `told`.
+    fn flags_differ(&self, row: &MessageRow) -> bool {
+        self.told_later.contains_key(&row.uid)
+            || self
+                .told
+                .index_of(row.uid)
+                .and_then(|index| self.told.row(index))
+                .is_none_or(|old| old.flags != row.flags || old.keywords != row.keywords)
+    }
+
+    fn tell_expunged(&mut self, expunged: &[usize], enabled: Enabled, out: &mut Writer) {
+        if expunged.is_empty() {
+            return;
+        }
+        let uids: Vec<Uid> = expunged
+            .iter()
+            .filter_map(|index| self.told.row(*index))
+            .map(|row| row.uid)
+            .collect();
+        if enabled.qresync() {
+            let set = show_set(uids.iter().map(|uid| uid.get()));
+            out.text("* VANISHED ").text(&set).crlf();
+        } else {
+            // From the end, so that no number moves the next.
+            for index in expunged.iter().rev() {
+                out.text("* ").number(*index as u64 + 1).text(" EXPUNGE");
+                out.crlf();
+            }
+        }
+        for uid in &uids {
+            self.recent.remove(uid);
+        }
+        self.saved.retain(|uid| uids.binary_search(uid).is_err());
+    }
+
+    /// A FETCH response nobody asked for.
+    fn write_flags(
+        &self,
+        snapshot: &Snapshot,
+        index: usize,
+        row: &MessageRow,
+        enabled: Enabled,
+        out: &mut Writer,
+    ) {
+        out.text("* ").number(index as u64 + 1).text(" FETCH (");
+        if enabled.qresync() {
+            out.text("UID ").number(row.uid.get().into()).text(" ");
+        }
+        out.text("FLAGS ");
+        self.write_flag_list(snapshot, row, out);
+        if enabled.condstore() {
+            out.text(" MODSEQ (").number(row.modseq).text(")");
+        }
+        out.text(")").crlf();
+    }
+
+    /// A row's flags as a list.
+    pub fn write_flag_list(&self, snapshot: &Snapshot, row: &MessageRow, out: &mut Writer) {
+        let recent = if self.is_recent(row.uid) {
+            Recent::Yes
+        } else {
+            Recent::No
+        };
+        let keywords = row
+            .keywords
+            .iter()
+            .filter_map(|keyword| snapshot.keywords().get(usize::from(*keyword)))
+            .map(|keyword| &**keyword);
+        out.flags(row.flags, recent, keywords);
+    }
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Ascending indices as ranges.
+pub fn gather(indices: impl IntoIterator<Item = usize>) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for index in indices {
+        match ranges.last_mut() {
+            Some(range) if range.end == index => range.end = index + 1,
+            _ => ranges.push(index..index + 1),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gather;
+
+    #[test]
+    fn gathers_runs() {
+        assert_eq!(gather([0, 1, 2, 5, 7, 8]), [0..3, 5..6, 7..9]);
+        assert!(gather([]).is_empty());
+    }
+}
