@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
-use store::Account;
+use store::{Account, Mailbox};
 use wire::sasl::Exchange;
 use wire::{Action, Denial, Event, Security, Session};
 
@@ -112,6 +112,9 @@ pub struct ImapSession {
     pub(crate) enabled: Enabled,
     pub(crate) work: Work,
     appending: Option<Appending>,
+    /// Where this session appended last: kept open, so that what is `\Recent`
+    /// there stays so until someone selects it.
+    appended: Option<Arc<Mailbox>>,
     bad_commands: u32,
     service: Service,
     login_deadline: Instant,
@@ -136,6 +139,7 @@ impl ImapSession {
             enabled: Enabled::default(),
             work: Work::Ready,
             appending: None,
+            appended: None,
             bad_commands: 0,
             service: Service::Running,
             login_deadline: now + Duration::from_secs(options.login_seconds),
@@ -226,10 +230,10 @@ impl ImapSession {
 
     /// Tells what changed in the mailbox, as far as permitted.
     pub(crate) fn tell(&mut self, told: Told, look: Look) {
+        self.changed = false;
         let Some(view) = self.view.as_mut().filter(|_| told != Told::Nothing) else {
             return;
         };
-        self.changed = false;
         let mut result = view.look(look, self.now);
         if view.is_gone() {
             return self.bye("The selected mailbox was deleted");
@@ -435,6 +439,7 @@ impl ImapSession {
             }
             Ok(tagged) => match appending {
                 Some(appending) => {
+                    self.appended = Some(appending.mailbox());
                     let outcome = appending.finish().unwrap_or_else(|outcome| outcome);
                     self.finish(&tagged.tag, Told::All, &outcome);
                 }

@@ -23,6 +23,11 @@ impl Appending {
         })
     }
 
+    /// Where the messages go.
+    pub fn mailbox(&self) -> Arc<Mailbox> {
+        Arc::clone(&self.mailbox)
+    }
+
     /// Takes the announcement of a message.
     pub fn announce(&mut self, message: &AppendMessage) -> Result<(), Outcome> {
         if let Some(failure) = self.failure.take() {
