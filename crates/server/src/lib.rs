@@ -1,1 +1,12 @@
-//! x
+//! The program `pillarbox`: carries POP3 and IMAP sessions over sockets, keeps
+//! accounts, TLS, timers and limits, and has the command line.
+
+pub mod accounts;
+pub mod cli;
+pub mod config;
+pub mod connection;
+pub mod files;
+pub mod limits;
+pub mod proxy;
+pub mod serve;
+pub mod tls;

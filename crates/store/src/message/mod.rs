@@ -20,7 +20,7 @@ pub use text::{WithHeaders, fold, text_contains};
 /// How much of a file is scanned for structure.
 const SCANNED_OCTETS: u64 = 64 << 20;
 
-/// A Content-Disposition: its kind and parameters, names as written.
+/// A value and its parameters (of Content-Disposition, for one), names as written.
 pub type Disposition = (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>);
 
 /// A message's envelope, body structure and offsets.

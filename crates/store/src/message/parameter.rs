@@ -5,7 +5,7 @@ const PARAMETERS: usize = 128;
 
 /// The value before the first `;` and the parameters after it, names as written.
 /// RFC 2231 names (`filename*0*`) stay as they are written: clients decode them.
-pub(crate) fn parse(value: &[u8]) -> (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>) {
+pub(crate) fn parse(value: &[u8]) -> super::Disposition {
     let mut scanner = Scanner { rest: value };
     let head = scanner.token(b";");
     let mut parameters = Vec::new();

@@ -1,0 +1,81 @@
+//! Passwords that were right a moment ago, so that a phone polling each minute
+//! does not cost a hash each time.
+
+use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::Mutex;
+use sha2::Sha256;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// How long a success is remembered.
+const KEPT: Duration = Duration::from_secs(300);
+/// How many are remembered.
+const ENTRIES: usize = 10_000;
+
+/// Keyed digests of user and password, in memory only.
+pub struct Cache {
+    key: [u8; 32],
+    seen: Mutex<HashMap<[u8; 32], Instant>>,
+}
+
+impl Cache {
+    /// An empty cache under a random key of this process.
+    pub fn new(key: [u8; 32]) -> Self {
+        Self {
+            key,
+            seen: Mutex::default(),
+        }
+    }
+
+    fn digest(&self, user: &str, password: &[u8]) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
+            .unwrap_or_else(|_| unreachable!("HMAC takes any key"));
+        mac.update(&(user.len() as u64).to_be_bytes());
+        mac.update(user.as_bytes());
+        mac.update(password);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Whether this password was right within the last minutes.
+    pub fn holds(&self, user: &str, password: &[u8]) -> bool {
+        let digest = self.digest(user, password);
+        self.seen
+            .lock()
+            .get(&digest)
+            .is_some_and(|since| since.elapsed() < KEPT)
+    }
+
+    /// Remembers a success.
+    pub fn keep(&self, user: &str, password: &[u8]) {
+        let digest = self.digest(user, password);
+        let mut seen = self.seen.lock();
+        if seen.len() >= ENTRIES {
+            seen.retain(|_, since| since.elapsed() < KEPT);
+            if seen.len() >= ENTRIES {
+                seen.clear();
+            }
+        }
+        seen.insert(digest, Instant::now());
+    }
+
+    /// Forgets all, as after a change of the users file.
+    pub fn clear(&self) {
+        self.seen.lock().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_user_and_password_are_held() {
+        let cache = Cache::new([7; 32]);
+        cache.keep("anna", b"secret");
+        assert!(cache.holds("anna", b"secret"));
+        assert!(!cache.holds("ann", b"asecret"));
+        assert!(!cache.holds("anna", b"other"));
+        cache.clear();
+        assert!(!cache.holds("anna", b"secret"));
+    }
+}

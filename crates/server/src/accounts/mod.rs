@@ -1,0 +1,178 @@
+//! Who may log in, and the mailboxes behind a name.
+
+pub mod cache;
+pub mod password;
+pub mod throttle;
+pub mod users;
+
+use crate::config::Config;
+use cache::Cache;
+use dashmap::DashMap;
+use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::RwLock;
+use sha2::Sha256;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use users::{User, Users};
+use wire::sasl::ScramKeys;
+use wire::{Denial, Secret};
+
+/// How long a password may be, in octets.
+const PASSWORD_OCTETS: usize = 1024;
+/// How many verifications may wait; beyond it clients are told to come later.
+const WAITING: usize = 256;
+
+/// The accounts of a server.
+pub struct Accounts {
+    users: RwLock<Arc<Users>>,
+    open: DashMap<String, Arc<store::Account>>,
+    cache: Cache,
+    /// Verifications at a time: each takes about 19 MB.
+    workers: Semaphore,
+    waiting: Semaphore,
+    /// Verified where there is no such user, so that both take the same time.
+    dummy: String,
+    key: [u8; 32],
+}
+
+impl Accounts {
+    /// Reads the users file.
+    ///
+    /// # Errors
+    /// When it cannot be read; the text says where and what to do.
+    pub fn open(config: &Config) -> anyhow::Result<Self> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key)?;
+        Ok(Self {
+            users: RwLock::new(Arc::new(Users::load(&config.users_file)?)),
+            open: DashMap::new(),
+            cache: Cache::new(key),
+            workers: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+            waiting: Semaphore::new(WAITING),
+            dummy: password::hash(b"a password nobody has")?,
+            key,
+        })
+    }
+
+    /// Reads the users file again; on an error the old users stay.
+    ///
+    /// # Errors
+    /// As [`Accounts::open`].
+    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        let users = Arc::new(Users::load(&config.users_file)?);
+        *self.users.write() = users;
+        self.cache.clear();
+        Ok(())
+    }
+
+    fn find(&self, name: &str) -> Option<User> {
+        users::is_valid_name(name)
+            .then(|| self.users.read().find(name).cloned())
+            .flatten()
+    }
+
+    /// Checks a password: one of the user's or of a device of theirs. Gives the
+    /// user's name as the users file has it.
+    ///
+    /// # Errors
+    /// `BadCredentials` for an unknown user and a wrong password alike, after the
+    /// same work; `Unavailable` when too many are waiting.
+    pub async fn verify(self: &Arc<Self>, name: &str, password: Secret) -> Result<String, Denial> {
+        let octets = password.expose();
+        if octets.is_empty() || octets.len() > PASSWORD_OCTETS || octets.contains(&0) {
+            return Err(Denial::BadCredentials);
+        }
+        let user = self.find(name);
+        if let Some(user) = &user
+            && self.cache.holds(&user.name, octets)
+        {
+            return Ok(user.name.clone());
+        }
+        let _place = self
+            .waiting
+            .try_acquire()
+            .map_err(|_| Denial::Unavailable)?;
+        let _worker = self
+            .workers
+            .acquire()
+            .await
+            .map_err(|_| Denial::Unavailable)?;
+        let hashes = user
+            .as_ref()
+            .map_or_else(|| vec![self.dummy.clone()], User::hashes);
+        let checked = password.clone();
+        let matches = tokio::task::spawn_blocking(move || {
+            // Every hash is verified, so that the time does not tell which one matched.
+            hashes.iter().fold(false, |found, hash| {
+                password::verify(checked.expose(), hash) | found
+            })
+        });
+        let matches = matches.await.map_err(|_| Denial::Unavailable)?;
+        match user.filter(|_| matches) {
+            Some(user) => {
+                self.cache.keep(&user.name, octets);
+                Ok(user.name)
+            }
+            None => Err(Denial::BadCredentials),
+        }
+    }
+
+    /// A user's SCRAM-SHA-256 keys; for a user without, invented ones that are
+    /// the same each time (RFC 5802 section 9: a stranger must not learn who exists).
+    pub fn scram_keys(&self, name: &str) -> ScramKeys {
+        if let Some(keys) = self.find(name).and_then(|user| user.scram_keys()) {
+            return keys;
+        }
+        let invent = |what: &[u8]| -> [u8; 32] {
+            let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
+                .unwrap_or_else(|_| unreachable!("HMAC takes any key"));
+            mac.update(what);
+            mac.update(name.as_bytes());
+            mac.finalize().into_bytes().into()
+        };
+        ScramKeys {
+            salt: invent(b"salt")[..16].to_vec(),
+            iterations: users::SCRAM_ITERATIONS,
+            stored_key: invent(b"stored"),
+            server_key: invent(b"server"),
+        }
+    }
+
+    /// The name of a user as the users file has it.
+    pub fn known_name(&self, name: &str) -> Option<String> {
+        self.find(name).map(|user| user.name)
+    }
+
+    /// Opens a user's mailboxes, or gives the ones that are open. It touches the
+    /// disk.
+    ///
+    /// # Errors
+    /// When the mail root cannot be opened.
+    pub fn account(&self, name: &str, config: &Config) -> store::Result<Arc<store::Account>> {
+        if let Some(account) = self.open.get(name) {
+            return Ok(Arc::clone(&account));
+        }
+        match self.open.entry(name.to_owned()) {
+            dashmap::Entry::Occupied(entry) => Ok(Arc::clone(entry.get())),
+            dashmap::Entry::Vacant(entry) => {
+                let user = self.find(name);
+                let root = user
+                    .and_then(|user| user.mail)
+                    .unwrap_or_else(|| config.maildir(name));
+                let layout = store::Layout {
+                    delimiter: config.layout.delimiter,
+                    prefix: config.layout.prefix.clone(),
+                };
+                if let Some(parent) = root.parent() {
+                    crate::files::create_private_directories(parent).map_err(|error| {
+                        store::Error::io(format!("create {}", parent.display()), error)
+                    })?;
+                }
+                let account = store::Account::open(&root, layout)?;
+                account.make_default_mailboxes()?;
+                entry.insert(Arc::clone(&account));
+                Ok(account)
+            }
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The users file: our own YAML, or a Dovecot passwd-file as it is.
+
+use super::password;
+use crate::files;
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use wire::sasl::ScramKeys;
+
+/// The iteration count of SCRAM keys we make (RFC 7677 section 4 asks for 4096 at least).
+pub const SCRAM_ITERATIONS: u32 = 4_096;
+
+/// One user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// What is typed at login.
+    pub name: String,
+    /// The hash of the password.
+    pub password: String,
+    /// SCRAM-SHA-256 keys: iterations, salt, stored key and server key, in base64
+    /// but the first, with commas between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scram: Option<String>,
+    /// The user's Maildir where it is not at `mail_root`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<PathBuf>,
+    /// Passwords of single devices, each of which can be taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
+}
+
+/// A device's own password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// What it is called.
+    pub name: String,
+    /// The hash of its password.
+    pub password: String,
+}
+
+/// All users.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Users {
+    /// Each of them.
+    #[serde(default)]
+    pub users: Vec<User>,
+}
+
+/// Whether a name may be a user's: letters, digits and `._@+=-`, so that it can
+/// be part of a path.
+pub fn is_valid_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._@+=-".contains(c);
+    !name.is_empty()
+        && name.len() <= 128
+        && name.chars().all(allowed)
+        && !name.starts_with('.')
+        && !name.contains("..")
+        && !name.contains("@.")
+}
+
+impl User {
+    /// A user with this password.
+    ///
+    /// # Errors
+    /// When the name cannot be a user's, or there is no randomness.
+    pub fn new(name: &str, plain: &[u8]) -> anyhow::Result<Self> {
+        if !is_valid_name(name) {
+            bail!("{name:?} cannot be a user's name: use letters, digits and . _ @ + = -");
+        }
+        let mut user = Self {
+            name: name.to_owned(),
+            password: String::new(),
+            scram: None,
+            mail: None,
+            devices: Vec::new(),
+        };
+        user.set_password(plain)?;
+        Ok(user)
+    }
+
+    /// Sets the password.
+    ///
+    /// # Errors
+    /// When it is empty or there is no randomness.
+    pub fn set_password(&mut self, plain: &[u8]) -> anyhow::Result<()> {
+        if plain.is_empty() || plain.len() > 1024 || plain.contains(&0) {
+            bail!("a password has 1 to 1024 octets and no NUL");
+        }
+        self.password = password::hash(plain)?;
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt)?;
+        let keys = ScramKeys::derive(plain, &salt, SCRAM_ITERATIONS);
+        self.scram = Some(format!(
+            "{},{},{},{}",
+            keys.iterations,
+            STANDARD.encode(&keys.salt),
+            STANDARD.encode(keys.stored_key),
+            STANDARD.encode(keys.server_key)
+        ));
+        Ok(())
+    }
+
+    /// The hashes any of which lets the user in.
+    pub fn hashes(&self) -> Vec<String> {
+        std::iter::once(&self.password)
+            .chain(self.devices.iter().map(|device| &device.password))
+            .cloned()
+            .collect()
+    }
+
+    /// The SCRAM keys, if there are any.
+    pub fn scram_keys(&self) -> Option<ScramKeys> {
+        let mut parts = self.scram.as_deref()?.split(',');
+        let iterations = parts.next()?.parse().ok()?;
+        let mut octets = || STANDARD.decode(parts.next()?).ok();
+        Some(ScramKeys {
+            salt: octets()?,
+            iterations,
+            stored_key: octets()?.try_into().ok()?,
+            server_key: octets()?.try_into().ok()?,
+        })
+    }
+}
+
+impl Users {
+    /// Reads a users file.
+    ///
+    /// # Errors
+    /// When it cannot be read or a hash is of no known form; the text says where.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!(
+                "{}: cannot be read; make one with `pillarbox user add NAME --users {}`",
+                path.display(),
+                path.display()
+            )
+        })?;
+        let is_yaml = path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
+        let users = if is_yaml {
+            let empty = text
+                .lines()
+                .all(|line| line.trim().is_empty() || line.starts_with('#'));
+            if empty {
+                Self::default()
+            } else {
+                serde_yaml::from_str(&text).with_context(|| path.display().to_string())?
+            }
+        } else {
+            Self::parse_passwd_file(&text)
+        };
+        for (place, user) in users.users.iter().enumerate() {
+            if !is_valid_name(&user.name) {
+                bail!(
+                    "{}: {:?} cannot be a user's name: use letters, digits and . _ @ + = -",
+                    path.display(),
+                    user.name
+                );
+            }
+            if users.users[..place]
+                .iter()
+                .any(|other| other.name == user.name)
+            {
+                bail!(
+                    "{}: user {} is listed twice; remove one",
+                    path.display(),
+                    user.name
+                );
+            }
+            if let Some(hash) = user.hashes().iter().find(|hash| !password::is_known(hash)) {
+                let shown: String = hash.chars().take(12).collect();
+                bail!(
+                    "{}: the password of {} begins with {shown:?}, which is no known scheme; set it with `pillarbox user passwd {}`",
+                    path.display(),
+                    user.name,
+                    user.name
+                );
+            }
+        }
+        Ok(users)
+    }
+
+    /// Dovecot's `user:{SCHEME}hash:uid:gid:gecos:home:shell:extra`.
+    fn parse_passwd_file(text: &str) -> Self {
+        let lines = text
+            .lines()
+            .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+        let users = lines.filter_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?.to_owned();
+            // A hash holds no colon, whatever its scheme.
+            let password = fields.next()?.to_owned();
+            let mail = fields.nth(5).and_then(|extra| {
+                let word = extra
+                    .split_ascii_whitespace()
+                    .find_map(|word| word.strip_prefix("userdb_mail="))?;
+                (word == "maildir")
+                    .then(|| fields.next().map(PathBuf::from))
+                    .flatten()
+            });
+            Some(User {
+                name,
+                password,
+                scram: None,
+                mail,
+                devices: Vec::new(),
+            })
+        });
+        Self {
+            users: users.collect(),
+        }
+    }
+
+    /// Writes the file, readable by its owner only.
+    ///
+    /// # Errors
+    /// When it is a passwd-file, which stays Dovecot's, or cannot be written.
+    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+        if !path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        {
+            bail!(
+                "{} is a Dovecot passwd-file, which is only read; change it with Dovecot's tools or name a .yaml file",
+                path.display()
+            );
+        }
+        let text = serde_yaml::to_string(self)?;
+        files::replace_private(path, text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Finds a user.
+    pub fn find(&self, name: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.name == name)
+    }
+
+    /// Finds a user to change.
+    pub fn find_mut(&mut self, name: &str) -> Option<&mut User> {
+        self.users.iter_mut().find(|user| user.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_file_comes_back_as_it_was_written() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("users.yaml");
+        let mut user = User::new("anna", b"secret").expect("user");
+        user.devices.push(Device {
+            name: "phone".into(),
+            password: password::hash(b"other").expect("hashed"),
+        });
+        let users = Users { users: vec![user] };
+        users.save(&path).expect("saved");
+        assert_eq!(Users::load(&path).expect("loaded"), users);
+        assert!(users.find("anna").and_then(User::scram_keys).is_some());
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(
+            std::fs::metadata(&path).expect("file").permissions().mode() & 0o777,
+            0o600
+        );
+    }
+
+    #[test]
+    fn a_dovecot_passwd_file_is_read_as_it_is() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("passwd");
+        std::fs::write(&path, "# users\nanna:{PLAIN}secret:1000:1000::/home/anna::userdb_mail=maildir:/srv/anna\nben@x.org:{PLAIN}b::::::\n").expect("write");
+        let users = Users::load(&path).expect("loaded");
+        assert_eq!(users.users.len(), 2);
+        assert_eq!(
+            users.find("anna").expect("anna").mail.as_deref(),
+            Some(Path::new("/srv/anna"))
+        );
+        assert!(users.save(&path).is_err());
+        std::fs::write(&path, "anna:{NTLM}x\n").expect("write");
+        assert!(
+            Users::load(&path)
+                .expect_err("unknown scheme")
+                .to_string()
+                .contains("NTLM")
+        );
+    }
+
+    #[test]
+    fn names_that_could_be_paths_are_refused() {
+        for name in [
+            "", "..", "a/b", ".a", "a..b", "a\0", "x@../y", "\u{e4}", "x@.y",
+        ] {
+            assert!(!is_valid_name(name), "{name:?}");
+        }
+        assert!(is_valid_name("anna.b+x@example.org"));
+    }
+}

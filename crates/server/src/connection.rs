@@ -1,0 +1,460 @@
+//! One connection: carries octets and events between a socket and a session.
+
+use crate::accounts::throttle::Source;
+use crate::config::{Plaintext, Protocol, TlsMode};
+use crate::serve::Server;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use wire::{Action, Denial, Event, Security, Session};
+
+/// How much is read at once.
+const READ_OCTETS: usize = 16 * 1024;
+/// How much of a long answer is in memory.
+const SEND_OCTETS: usize = 64 * 1024;
+/// How long a client may take to accept what it is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Wakes a connection's task when the store publishes a change.
+struct Alarm(Notify);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+/// A socket before or after its handshake.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// While the handshake has it; for good where that fails.
+    Gone,
+}
+
+impl Stream {
+    fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    async fn write_all(&mut self, octets: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(octets).await,
+            Self::Tls(stream) => stream.write_all(octets).await,
+            Self::Gone => Err(std::io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    async fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush().await,
+            Self::Tls(stream) => stream.flush().await,
+            Self::Gone => Ok(()),
+        }
+    }
+
+    async fn shutdown(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.shutdown().await,
+            Self::Tls(stream) => stream.shutdown().await,
+            Self::Gone => Ok(()),
+        }
+    }
+}
+
+enum Kind {
+    Imap(Box<imapd::ImapSession>),
+    Pop3(Box<pop3d::Pop3Session>),
+}
+
+macro_rules! each {
+    ($kind:expr, $session:ident => $body:expr) => {
+        match $kind {
+            Kind::Imap($session) => $body,
+            Kind::Pop3($session) => $body,
+        }
+    };
+}
+
+impl Kind {
+    fn next(&mut self, now: Instant) -> Action {
+        each!(self, session => {
+            if session.may_block() { tokio::task::block_in_place(|| session.next(now)) } else { session.next(now) }
+        })
+    }
+
+    fn receive(&mut self, octets: &[u8]) {
+        each!(self, session => session.receive(octets));
+    }
+
+    fn deny(&mut self, denial: Denial) {
+        each!(self, session => session.resume(Event::Denied(denial)));
+    }
+
+    fn authenticated(&mut self, user: &str, account: Arc<store::Account>, server: &Server) {
+        let user = user.to_owned();
+        match self {
+            Self::Imap(session) => {
+                session.resume(Event::Authenticated(imapd::Login { user, account }))
+            }
+            Self::Pop3(session) => {
+                let policy = server.config().pop3_policy();
+                session.resume(Event::Authenticated(pop3d::Login {
+                    user,
+                    account,
+                    policy,
+                }));
+            }
+        }
+    }
+}
+
+/// How a connection ended, for its log line.
+#[derive(Debug, Default)]
+struct Tally {
+    received: u64,
+    sent: u64,
+}
+
+/// One connection under way.
+pub struct Connection {
+    server: Arc<Server>,
+    stream: Stream,
+    peer: SocketAddr,
+    id: String,
+    kind: Kind,
+    alarm: Arc<Alarm>,
+    shutdown: watch::Receiver<bool>,
+    tally: Tally,
+    user: Option<crate::limits::Place<String>>,
+}
+
+/// Refuses a connection in the words of its protocol.
+pub fn refusal(protocol: Protocol, why: &str) -> String {
+    match protocol {
+        Protocol::Imap => format!("* BYE {why}\r\n"),
+        Protocol::Pop3 => format!("-ERR [SYS/TEMP] {why}\r\n"),
+    }
+}
+
+/// Carries one connection to its end.
+pub async fn carry(
+    server: Arc<Server>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    protocol: Protocol,
+    tls: TlsMode,
+    shutdown: watch::Receiver<bool>,
+) {
+    let id = session_id();
+    let _ = stream.set_nodelay(true);
+    let config = server.config();
+    let mut stream = Stream::Plain(stream);
+    if tls == TlsMode::Implicit {
+        stream = match handshake(&server, stream).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::info!(session = id, peer = %peer.ip(), "TLS handshake failed: {error}");
+                return;
+            }
+        };
+    }
+    let passwords = match config.plaintext_login {
+        Plaintext::Never => false,
+        Plaintext::Loopback => peer.ip().to_canonical().is_loopback(),
+        Plaintext::Always => true,
+    };
+    let security = match (tls, passwords) {
+        (TlsMode::Implicit, _) => Security::Tls,
+        (_, true) => Security::PlainWithPasswords,
+        (_, false) => Security::Plain,
+    };
+    let offered = tls == TlsMode::StartTls && server.tls().is_some();
+    let alarm = Arc::new(Alarm(Notify::new()));
+    let now = Instant::now();
+    let limits = &config.limits;
+    let kind = match protocol {
+        Protocol::Imap => Kind::Imap(Box::new(imapd::ImapSession::new(
+            imapd::Options {
+                security,
+                starttls: if offered {
+                    imapd::StartTls::Offered
+                } else {
+                    imapd::StartTls::Absent
+                },
+                login_seconds: limits.login_seconds,
+                idle_seconds: limits.imap_idle_seconds,
+                append_limit_octets: limits.append_octets,
+                session_id: id.clone(),
+                waker: Waker::from(Arc::clone(&alarm)),
+            },
+            now,
+        ))),
+        Protocol::Pop3 => Kind::Pop3(Box::new(pop3d::Pop3Session::new(
+            pop3d::Options {
+                security,
+                starttls: if offered {
+                    pop3d::StartTls::Offered
+                } else {
+                    pop3d::StartTls::Absent
+                },
+                login_seconds: limits.login_seconds,
+                idle_seconds: limits.pop3_idle_seconds,
+                session_id: id.clone(),
+            },
+            now,
+        ))),
+    };
+    let mut connection = Connection {
+        server,
+        stream,
+        peer,
+        id,
+        kind,
+        alarm,
+        shutdown,
+        tally: Tally::default(),
+        user: None,
+    };
+    let ended = connection.run().await;
+    let (received, sent) = (connection.tally.received, connection.tally.sent);
+    match ended {
+        Ok(why) => {
+            tracing::info!(session = connection.id, peer = %peer.ip(), received, sent, "disconnected: {why}")
+        }
+        Err(error) => {
+            tracing::info!(session = connection.id, peer = %peer.ip(), received, sent, "disconnected: {error}")
+        }
+    }
+}
+
+async fn handshake(server: &Server, stream: Stream) -> std::io::Result<Stream> {
+    let (Stream::Plain(stream), Some(config)) = (stream, server.tls()) else {
+        return Err(std::io::Error::other("no certificate is configured"));
+    };
+    let accepted =
+        tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await;
+    Ok(Stream::Tls(Box::new(
+        accepted.map_err(|_| std::io::ErrorKind::TimedOut)??,
+    )))
+}
+
+fn session_id() -> String {
+    let mut octets = [0; 4];
+    let _ = getrandom::fill(&mut octets);
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+impl Connection {
+    async fn run(&mut self) -> std::io::Result<&'static str> {
+        let mut told_shutdown = false;
+        loop {
+            match self.kind.next(Instant::now()) {
+                Action::Send(octets) => self.send(&octets).await?,
+                Action::SendFrom(mut reader) => loop {
+                    let mut piece = Vec::new();
+                    let read = tokio::task::block_in_place(|| {
+                        reader
+                            .as_mut()
+                            .take(SEND_OCTETS as u64)
+                            .read_to_end(&mut piece)
+                    });
+                    if read? == 0 {
+                        break;
+                    }
+                    self.send(&piece).await?;
+                },
+                Action::StartTls => self.start_tls().await?,
+                Action::CheckPassword { user, password } => {
+                    let verdict = self.server.accounts.verify(&user, password).await;
+                    self.conclude(&user, verdict).await;
+                }
+                Action::FindScramKeys { user } => {
+                    let keys = self.server.accounts.scram_keys(&user);
+                    each!(&mut self.kind, session => session.resume(Event::ScramKeys(keys)));
+                }
+                Action::ScramFinished { user, proven } => {
+                    let known = self.server.accounts.known_name(&user).filter(|_| proven);
+                    self.conclude(&user, known.ok_or(Denial::BadCredentials))
+                        .await;
+                }
+                Action::Wait { until } => {
+                    self.flush().await?;
+                    let gone = self.wait(until, &mut told_shutdown).await?;
+                    if gone {
+                        return Ok("the client closed");
+                    }
+                }
+                Action::Close => {
+                    self.flush().await?;
+                    let _ =
+                        tokio::time::timeout(Duration::from_secs(2), self.stream.shutdown()).await;
+                    return Ok("closed");
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, octets: &[u8]) -> std::io::Result<()> {
+        self.tally.sent += octets.len() as u64;
+        let written = tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(octets)).await;
+        written.map_err(|_| {
+            std::io::Error::new(std::io::ErrorKind::TimedOut, "the client does not read")
+        })?
+    }
+
+    async fn flush(&mut self) -> std::io::Result<()> {
+        let flushed = tokio::time::timeout(WRITE_TIMEOUT, self.stream.flush()).await;
+        flushed.map_err(|_| {
+            std::io::Error::new(std::io::ErrorKind::TimedOut, "the client does not read")
+        })?
+    }
+
+    /// Waits for octets, a change, the shutdown or the time; says whether the
+    /// client is gone. Nothing is allocated before there is something to read.
+    async fn wait(
+        &mut self,
+        until: Option<Instant>,
+        told_shutdown: &mut bool,
+    ) -> std::io::Result<bool> {
+        let deadline = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let alarm = Arc::clone(&self.alarm);
+        tokio::select! {
+            read = receive(&mut self.stream) => {
+                let octets = read?;
+                self.tally.received += octets.len() as u64;
+                if octets.is_empty() {
+                    return Ok(true);
+                }
+                self.kind.receive(&octets);
+            }
+            () = alarm.0.notified() => each!(&mut self.kind, session => session.resume(Event::MailboxChanged)),
+            changed = self.shutdown.changed(), if !*told_shutdown => {
+                *told_shutdown = true;
+                if changed.is_ok() {
+                    each!(&mut self.kind, session => session.resume(Event::Shutdown));
+                }
+            }
+            () = deadline => {}
+        }
+        Ok(false)
+    }
+
+    /// What came with the command the session has thrown away; what came after it
+    /// and is no TLS record fails the handshake. Neither is ever run as a command
+    /// (RFC 3501 section 6.2.1, RFC 2595 section 4).
+    async fn start_tls(&mut self) -> std::io::Result<()> {
+        self.flush().await?;
+        let stream = std::mem::replace(&mut self.stream, Stream::Gone);
+        self.stream = handshake(&self.server, stream).await?;
+        each!(&mut self.kind, session => session.resume(Event::TlsStarted));
+        Ok(())
+    }
+
+    /// Ends a login: opens the account, or delays and denies.
+    async fn conclude(&mut self, name: &str, verdict: Result<String, Denial>) {
+        let server = Arc::clone(&self.server);
+        let denial = match verdict {
+            Ok(user) => match self.enter(&user) {
+                Ok(account) => {
+                    tracing::info!(session = self.id, peer = %self.peer.ip(), user, tls = self.stream.is_tls(), "login");
+                    return self.kind.authenticated(&user, account, &server);
+                }
+                Err(denial) => denial,
+            },
+            Err(denial) => denial,
+        };
+        let shown: String = name
+            .chars()
+            .take(128)
+            .flat_map(char::escape_default)
+            .collect();
+        tracing::warn!(session = self.id, peer = %self.peer.ip(), user = shown, tls = self.stream.is_tls(), "login failed: {denial:?}");
+        if denial == Denial::BadCredentials {
+            let wait = server
+                .throttle
+                .failed(Source::of(self.peer.ip()), Instant::now());
+            tokio::time::sleep(wait).await;
+        }
+        self.kind.deny(denial);
+    }
+
+    fn enter(&mut self, user: &str) -> Result<Arc<store::Account>, Denial> {
+        let config = self.server.config();
+        let place = self
+            .server
+            .connections
+            .users
+            .take(user.to_owned(), config.limits.connections_per_user);
+        self.user = Some(place.ok_or(Denial::TooManyConnections)?);
+        let account = tokio::task::block_in_place(|| self.server.accounts.account(user, &config));
+        account.map_err(|error| {
+            tracing::error!(
+                session = self.id,
+                user,
+                "cannot open the mailboxes: {error}"
+            );
+            self.user = None;
+            Denial::Unavailable
+        })
+    }
+}
+
+/// Waits until there is something to read, then reads it; empty at the end.
+async fn receive(stream: &mut Stream) -> std::io::Result<Vec<u8>> {
+    match stream {
+        Stream::Plain(stream) => loop {
+            stream.readable().await?;
+            let mut octets = vec![0; READ_OCTETS];
+            match stream.try_read(&mut octets) {
+                Ok(count) => {
+                    octets.truncate(count);
+                    return Ok(octets);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        },
+        Stream::Tls(stream) => {
+            // rustls may hold octets already; only where it holds none is the
+            // socket waited for, so that an idle connection has no buffer.
+            let mut first = [0; 1];
+            let count = stream.read(&mut first).await?;
+            if count == 0 {
+                return Ok(Vec::new());
+            }
+            let mut octets = vec![0; READ_OCTETS];
+            octets[0] = first[0];
+            let more = futures_now(stream.read(&mut octets[1..]))
+                .transpose()?
+                .unwrap_or(0);
+            octets.truncate(1 + more);
+            Ok(octets)
+        }
+        Stream::Gone => Ok(Vec::new()),
+    }
+}
+
+/// Polls a future once.
+fn futures_now<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    let mut nothing = std::task::Context::from_waker(Waker::noop());
+    match future.as_mut().poll(&mut nothing) {
+        std::task::Poll::Ready(value) => Some(value),
+        std::task::Poll::Pending => None,
+    }
+}

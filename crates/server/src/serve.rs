@@ -1,0 +1,311 @@
+//! The server: binds, accepts, reloads, stops.
+
+use crate::accounts::Accounts;
+use crate::accounts::throttle::{Source, Throttle};
+use crate::config::{Config, Listener, TlsMode};
+use crate::connection;
+use crate::limits::Connections;
+use crate::proxy::{self, Network};
+use crate::tls::{self, Certificates};
+use anyhow::{Context, bail};
+use parking_lot::RwLock;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// How long sessions have to finish what they do when the server stops.
+const GRACE: Duration = Duration::from_secs(8);
+/// How often certificates and users are looked at for changes.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What all connections share.
+pub struct Server {
+    config: RwLock<Arc<Config>>,
+    certificates: Option<Arc<Certificates>>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    /// Who may log in.
+    pub accounts: Arc<Accounts>,
+    /// Failed logins by source.
+    pub throttle: Throttle,
+    /// Connections under way.
+    pub connections: Connections,
+}
+
+impl Server {
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read())
+    }
+
+    /// The TLS configuration, if there is a certificate.
+    pub fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
+        self.tls.clone()
+    }
+
+    /// Reads users and certificates again, and the configuration where it came
+    /// from a file. Sessions go on; what does not parse leaves the old in force.
+    fn reload(&self, file: Option<&PathBuf>) {
+        if let Some(file) = file {
+            match Config::load(file) {
+                Ok(config) => {
+                    if config.listeners != self.config().listeners {
+                        tracing::warn!("changed listeners take effect at the next start");
+                    }
+                    *self.config.write() = Arc::new(config);
+                }
+                Err(errors) => errors.iter().for_each(|error| tracing::error!("{error}")),
+            }
+        }
+        let config = self.config();
+        if let Err(error) = self.accounts.reload(&config) {
+            tracing::error!("the old users stay: {error:#}");
+        }
+        if let Some(certificates) = &self.certificates
+            && let Err(error) = certificates.reload(&config.tls)
+        {
+            tracing::error!("the old certificates stay: {error:#}");
+        }
+        tracing::info!("reloaded");
+    }
+}
+
+/// Serves until SIGTERM or SIGINT. `ready` is told the addresses once all
+/// listeners are bound, in the order of the configuration.
+///
+/// # Errors
+/// When something the configuration names cannot be used; the text says what.
+pub async fn serve(
+    config: Config,
+    file: Option<PathBuf>,
+    ready: impl FnOnce(&[SocketAddr]),
+) -> anyhow::Result<()> {
+    let certificates = match config.tls.certificates.is_empty() {
+        true => None,
+        false => Some(Arc::new(Certificates::load(&config.tls)?)),
+    };
+    let tls = certificates.clone().map(tls::server_config).transpose()?;
+    let listeners = bind_all(&config)?;
+    drop_privileges(&config)?;
+    let server = Arc::new(Server {
+        accounts: Arc::new(Accounts::open(&config)?),
+        throttle: Throttle::new(Duration::from_secs(
+            config.limits.failed_login_delay_seconds,
+        )),
+        config: RwLock::new(Arc::new(config)),
+        certificates,
+        tls,
+        connections: Connections::default(),
+    });
+    let (stop, stopping) = watch::channel(false);
+    let mut addresses = Vec::new();
+    for (listener, socket) in listeners {
+        addresses.push(socket.local_addr()?);
+        tokio::spawn(accept(
+            Arc::clone(&server),
+            listener,
+            socket,
+            stopping.clone(),
+        ));
+    }
+    drop(stopping);
+    ready(&addresses);
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let (mut hangup, mut terminate, mut interrupt) = (
+        signal(SignalKind::hangup())?,
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let mut look = tokio::time::interval(LOOK);
+    let users_time = |server: &Server| {
+        std::fs::metadata(&server.config().users_file)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    };
+    let mut users_read = users_time(&server);
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => server.reload(file.as_ref()),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = look.tick() => {
+                let changed = server.certificates.as_ref().is_some_and(|certificates| certificates.changed(&server.config().tls));
+                let users_now = users_time(&server);
+                if changed || users_now != users_read {
+                    users_read = users_now;
+                    server.reload(None);
+                }
+            }
+        }
+    }
+    tracing::info!("stopping");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    let _ = stop.send(true);
+    let _ = tokio::time::timeout(GRACE, stop.closed()).await;
+    Ok(())
+}
+
+fn bind_all(config: &Config) -> anyhow::Result<Vec<(Listener, TcpListener)>> {
+    let mut inherited = listenfd::ListenFd::from_env();
+    let mut bound = Vec::new();
+    if inherited.len() > 0 {
+        for place in 0..inherited.len() {
+            let Some(socket) = inherited.take_tcp_listener(place)? else {
+                continue;
+            };
+            socket.set_nonblocking(true)?;
+            let port = socket.local_addr()?.port();
+            let Some(listener) = config
+                .listeners
+                .iter()
+                .find(|listener| listener.address.port() == port)
+            else {
+                bail!(
+                    "systemd passed a socket for port {port}, which no listener of the configuration has; add one"
+                );
+            };
+            bound.push((listener.clone(), TcpListener::from_std(socket)?));
+        }
+        return Ok(bound);
+    }
+    for listener in &config.listeners {
+        let socket = bind(listener.address).with_context(|| {
+            let hint = if listener.address.port() < 1024 {
+                "; ports below 1024 want root or CAP_NET_BIND_SERVICE"
+            } else {
+                ""
+            };
+            format!(
+                "cannot listen on {}: another server may be running{hint}",
+                listener.address
+            )
+        })?;
+        bound.push((listener.clone(), socket));
+    }
+    Ok(bound)
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        None,
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Becomes the configured user for good, where started as root.
+fn drop_privileges(config: &Config) -> anyhow::Result<()> {
+    use nix::unistd::{Uid, User, initgroups, setgid, setuid};
+    let Some(name) = &config.run_as_user else {
+        return Ok(());
+    };
+    if !Uid::effective().is_root() {
+        return Ok(());
+    }
+    let user = User::from_name(name)?.with_context(|| {
+        format!("run_as_user: there is no user {name}; make it with `adduser --system {name}`")
+    })?;
+    initgroups(&std::ffi::CString::new(name.as_str())?, user.gid)?;
+    setgid(user.gid)?;
+    setuid(user.uid)?;
+    if setuid(Uid::from_raw(0)).is_ok() {
+        bail!("run_as_user: root privileges could not be given up");
+    }
+    Ok(())
+}
+
+async fn accept(
+    server: Arc<Server>,
+    listener: Listener,
+    socket: TcpListener,
+    stopping: watch::Receiver<bool>,
+) {
+    let mut stop = stopping.clone();
+    let networks: Vec<Network> = listener
+        .proxy_from
+        .iter()
+        .filter_map(|text| Network::parse(text))
+        .collect();
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = stop.changed() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let through_proxy = networks.iter().any(|network| network.contains(peer.ip()));
+                tokio::spawn(admit(
+                    Arc::clone(&server),
+                    stream,
+                    peer,
+                    listener.clone(),
+                    through_proxy,
+                    stopping.clone(),
+                ));
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: those in use will come back.
+                tracing::error!("accept on {}: {error}", listener.address);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn admit(
+    server: Arc<Server>,
+    mut stream: TcpStream,
+    mut peer: SocketAddr,
+    listener: Listener,
+    through_proxy: bool,
+    stopping: watch::Receiver<bool>,
+) {
+    if through_proxy {
+        match tokio::time::timeout(Duration::from_secs(5), proxy::read_header(&mut stream)).await {
+            Ok(Ok(Some(client))) => peer = client,
+            Ok(Ok(None)) => {}
+            _ => {
+                return tracing::info!(peer = %peer.ip(), "no valid PROXY header; check proxy_from");
+            }
+        }
+    }
+    let limits = server.config().limits.clone();
+    let sources = Arc::clone(&server.connections.sources);
+    let full = sources.total() >= limits.connections;
+    let place = sources
+        .take(Source::of(peer.ip()), limits.connections_per_address)
+        .filter(|_| !full);
+    let Some(_place) = place else {
+        tracing::warn!(peer = %peer.ip(), "refused: too many connections");
+        if listener.tls != TlsMode::Implicit {
+            let _ = stream
+                .write_all(
+                    connection::refusal(listener.protocol, "Too many connections, try again later")
+                        .as_bytes(),
+                )
+                .await;
+        }
+        return;
+    };
+    connection::carry(
+        server,
+        stream,
+        peer,
+        listener.protocol,
+        listener.tls,
+        stopping,
+    )
+    .await;
+}
