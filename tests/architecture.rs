@@ -22,6 +22,11 @@ fn directory(name: &str) -> PathBuf {
         .join(folder)
 }
 
+fn is_test(file: &Path) -> bool {
+    file.file_stem()
+        .is_some_and(|stem| stem.to_string_lossy().ends_with("_tests"))
+}
+
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("crate sources are readable") {
         let path = entry.expect("directory entry").path();

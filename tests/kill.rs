@@ -7,7 +7,7 @@ use common::Server;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 struct Imap {
@@ -91,12 +91,15 @@ fn acknowledged_appends_survive_kill_9() {
     let mut validity = None;
     for round in 0..4 {
         let server = Server::start_in(keep.path().to_owned());
+        let ready = Arc::new(Barrier::new(4));
         let writers: Vec<_> = (0..3)
             .map(|writer| {
                 let acknowledged = Arc::clone(&acknowledged);
                 let port = server.imap;
+                let ready = Arc::clone(&ready);
                 std::thread::spawn(move || {
                     let mut session = Imap::login(port);
+                    ready.wait();
                     let mut told = None;
                     for number in 0.. {
                         let text =
@@ -112,7 +115,8 @@ fn acknowledged_appends_survive_kill_9() {
                 })
             })
             .collect();
-        std::thread::sleep(Duration::from_millis(400 + 150 * round));
+        ready.wait();
+        std::thread::sleep(Duration::from_millis(300 + 150 * round));
         server.kill();
         for writer in writers {
             if let Some(told) = writer.join().expect("writer") {

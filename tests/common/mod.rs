@@ -13,8 +13,6 @@ pub struct Server {
     pub imap: u16,
     /// Port of POP3 without TLS.
     pub pop3: u16,
-    /// Where it keeps everything.
-    pub directory: PathBuf,
     keep: Option<tempfile::TempDir>,
 }
 
@@ -68,6 +66,7 @@ impl Server {
                 ])
                 .args(["--user", "anna=secret", "--no-sample"])
                 .stdout(Stdio::null())
+                .env("PILLARBOX_LOG", "warn")
                 .spawn()
                 .expect("the server starts");
             let (imap, pop3) = (
@@ -84,7 +83,6 @@ impl Server {
                         child,
                         imap,
                         pop3,
-                        directory,
                         keep: None,
                     };
                 }
