@@ -2,9 +2,6 @@
 
 use super::Address;
 
-/// How many addresses of one field are kept.
-const ADDRESSES: usize = 10_000;
-
 #[derive(Debug, PartialEq)]
 enum Token {
     Word(Vec<u8>),
@@ -12,9 +9,13 @@ enum Token {
     Special(u8),
 }
 
-/// The addresses of a raw value. Broken ones are kept as well as they can be;
-/// encoded words stay as they are.
-pub(crate) fn parse(value: &[u8]) -> Vec<Address> {
+/// The addresses of a raw value, about `limit` at most (a group that is open
+/// there is closed). Broken ones are kept as well as they can be; encoded words
+/// stay as they are.
+pub(crate) fn parse(value: &[u8], limit: usize) -> Vec<Address> {
+    if limit == 0 {
+        return Vec::new();
+    }
     let mut list = List::default();
     let mut tokens = Tokens {
         rest: value,
@@ -22,7 +23,8 @@ pub(crate) fn parse(value: &[u8]) -> Vec<Address> {
     };
     let mut item = Item::default();
     while let Some(token) = tokens.next() {
-        if list.addresses.len() >= ADDRESSES {
+        if list.addresses.len() >= limit {
+            item = Item::default();
             break;
         }
         match token {
@@ -221,7 +223,7 @@ impl Tokens<'_> {
         let end = self
             .rest
             .iter()
-            .position(|octet| matches!(octet, b']' | b',' | b'\n'));
+            .position(|octet| matches!(octet, b']' | b',' | b'\r' | b'\n'));
         let end = end.map_or(self.rest.len(), |end| {
             end + usize::from(self.rest[end] == b']')
         });
@@ -240,7 +242,9 @@ impl Tokens<'_> {
                 b'"' => break,
                 b'\\' => {
                     if let Some((escaped, after)) = rest.split_first() {
-                        text.push(*escaped);
+                        if !matches!(escaped, b'\r' | b'\n' | 0) {
+                            text.push(*escaped);
+                        }
                         self.rest = after;
                     }
                 }
@@ -266,7 +270,9 @@ impl Tokens<'_> {
                 }
                 b'\\' => {
                     if let Some((escaped, after)) = rest.split_first() {
-                        text.push(*escaped);
+                        if !matches!(escaped, b'\r' | b'\n' | 0) {
+                            text.push(*escaped);
+                        }
                         self.rest = after;
                     }
                     continue;
@@ -290,7 +296,7 @@ mod tests {
                 String::from_utf8_lossy(octets).into_owned()
             })
         };
-        parse(value.as_bytes())
+        parse(value.as_bytes(), 100)
             .iter()
             .map(|address| {
                 format!(
@@ -337,6 +343,7 @@ mod tests {
         );
         assert_eq!(shown("bare"), ["NIL|NIL|bare|"]);
         assert_eq!(shown(",,,"), Vec::<String>::new());
-        assert_eq!(parse(&b"a@b,".repeat(30_000)).len(), ADDRESSES);
+        assert_eq!(parse(&b"a@b,".repeat(300), 100).len(), 100);
+        assert_eq!(shown("\"a\\\r\n b\\\0\" <x@[1\r\n]>"), ["a b|NIL|x|[1]"]);
     }
 }

@@ -1,28 +1,124 @@
 //! Decoding: encoded words (RFC 2047), transfer encodings (RFC 2045), charsets.
 
-use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs::{CoderResult, Decoder, Encoding, WINDOWS_1252};
 
 /// How much of one header value is decoded.
 const VALUE_OCTETS: usize = 16 * 1024;
 /// How long an encoded word may be; RFC 2047 allows 75, mailers write more.
 const WORD_OCTETS: usize = 2_000;
 
+/// The charset a label names; `None` where it names none or says nothing of what
+/// 8-bit octets mean (mailers label UTF-8 as US-ASCII).
+fn labelled(label: Option<&[u8]>) -> Option<&'static Encoding> {
+    let label = label?.trim_ascii();
+    if label.eq_ignore_ascii_case(b"us-ascii") || label.eq_ignore_ascii_case(b"ascii") {
+        return None;
+    }
+    Encoding::for_label(label)
+}
+
 /// Turns octets into Unicode by charset label; without a usable label as UTF-8
 /// where they are, otherwise as windows-1252.
 pub(crate) fn to_unicode(octets: &[u8], charset: Option<&[u8]>) -> String {
-    let named = charset
-        .and_then(Encoding::for_label)
-        .filter(|encoding| *encoding != UTF_8);
-    match (named, std::str::from_utf8(octets)) {
+    match (labelled(charset), std::str::from_utf8(octets)) {
         (Some(encoding), _) => encoding.decode_without_bom_handling(octets).0.into_owned(),
         (None, Ok(text)) => text.to_owned(),
-        (None, Err(_)) if charset.is_some_and(|label| label.eq_ignore_ascii_case(b"utf-8")) => {
-            String::from_utf8_lossy(octets).into_owned()
-        }
         (None, Err(_)) => WINDOWS_1252
             .decode_without_bom_handling(octets)
             .0
             .into_owned(),
+    }
+}
+
+/// Octets in a charset becoming Unicode piece by piece. Without a usable label
+/// they are UTF-8 as long as they can be, and windows-1252 from there on.
+pub(crate) struct Unicode {
+    decoder: Option<Decoder>,
+    /// The beginning of a character, of text without label.
+    held: Vec<u8>,
+}
+
+impl Unicode {
+    pub(crate) fn new(charset: Option<&[u8]>) -> Self {
+        Self {
+            decoder: labelled(charset).map(Encoding::new_decoder_with_bom_removal),
+            held: Vec::new(),
+        }
+    }
+
+    /// Appends what `octets` mean to `text`; `last` when no more come.
+    pub(crate) fn decode(&mut self, octets: &[u8], last: bool, text: &mut String) {
+        if let Some(decoder) = &mut self.decoder {
+            push_decoded(decoder, octets, last, text);
+            return;
+        }
+        let mut joined = std::mem::take(&mut self.held);
+        joined.extend_from_slice(octets);
+        match std::str::from_utf8(&joined) {
+            Ok(valid) => text.push_str(valid),
+            Err(error) => {
+                let (valid, rest) = joined.split_at(error.valid_up_to());
+                text.push_str(&String::from_utf8_lossy(valid));
+                if error.error_len().is_none() && !last {
+                    self.held = rest.to_vec();
+                } else {
+                    let decoder = WINDOWS_1252.new_decoder_without_bom_handling();
+                    push_decoded(self.decoder.insert(decoder), rest, last, text);
+                }
+            }
+        }
+    }
+}
+
+fn push_decoded(decoder: &mut Decoder, mut octets: &[u8], last: bool, text: &mut String) {
+    loop {
+        let room = decoder.max_utf8_buffer_length(octets.len());
+        text.reserve(room.unwrap_or(octets.len()));
+        let (result, read, _) = decoder.decode_to_string(octets, text, last);
+        octets = octets.get(read..).unwrap_or_default();
+        if result == CoderResult::InputEmpty {
+            return;
+        }
+    }
+}
+
+/// Content-Transfer-Encoding (RFC 2045 section 6), decoded piece by piece.
+pub(crate) enum Transfer {
+    /// 7bit, 8bit, binary, and what is not known.
+    Identity,
+    Base64(Base64),
+    /// With the beginning of an escape.
+    QuotedPrintable(Vec<u8>),
+}
+
+impl Transfer {
+    pub(crate) fn new(encoding: &[u8]) -> Self {
+        if encoding.eq_ignore_ascii_case(b"base64") {
+            Self::Base64(Base64::default())
+        } else if encoding.eq_ignore_ascii_case(b"quoted-printable") {
+            Self::QuotedPrintable(Vec::new())
+        } else {
+            Self::Identity
+        }
+    }
+
+    /// Decodes a piece; `last` when no more come.
+    pub(crate) fn decode(&mut self, raw: &[u8], last: bool) -> Vec<u8> {
+        match self {
+            Self::Identity => raw.to_vec(),
+            Self::Base64(base64) => base64.decode(raw),
+            Self::QuotedPrintable(held) => {
+                held.extend_from_slice(raw);
+                // An escape takes two octets after its `=`.
+                let tail = held.len().saturating_sub(2);
+                let cut = memchr::memchr(b'=', &held[tail..])
+                    .filter(|_| !last)
+                    .map_or(held.len(), |place| tail + place);
+                let octets = quoted_printable(&held[..cut]);
+                held.drain(..cut);
+                octets
+            }
+        }
     }
 }
 
@@ -102,7 +198,7 @@ fn encoded_word(at: &[u8]) -> Option<EncodedWord<'_>> {
         return None;
     }
     let octets = match encoding {
-        b'B' | b'b' => base64(raw),
+        b'B' | b'b' => Base64::default().decode(raw),
         b'Q' | b'q' => {
             let spaced: Vec<u8> = raw
                 .iter()
@@ -119,35 +215,42 @@ fn encoded_word(at: &[u8]) -> Option<EncodedWord<'_>> {
     })
 }
 
-/// Decodes base64, passing over what is not its alphabet.
-pub(crate) fn base64(raw: &[u8]) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(raw.len() / 4 * 3 + 3);
-    let (mut bits, mut count) = (0_u32, 0);
-    for octet in raw {
-        let value = match octet {
-            b'A'..=b'Z' => octet - b'A',
-            b'a'..=b'z' => octet - b'a' + 26,
-            b'0'..=b'9' => octet - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            b'=' => {
-                (bits, count) = (0, 0);
-                continue;
+/// Base64 decoding, passing over what is not its alphabet.
+#[derive(Default)]
+pub(crate) struct Base64 {
+    bits: u32,
+    count: u32,
+}
+
+impl Base64 {
+    fn decode(&mut self, raw: &[u8]) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(raw.len() / 4 * 3 + 3);
+        for octet in raw {
+            let value = match octet {
+                b'A'..=b'Z' => octet - b'A',
+                b'a'..=b'z' => octet - b'a' + 26,
+                b'0'..=b'9' => octet - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                b'=' => {
+                    *self = Self::default();
+                    continue;
+                }
+                _ => continue,
+            };
+            self.bits = (self.bits << 6 | u32::from(value)) & 0xff_ffff;
+            self.count += 6;
+            if self.count >= 8 {
+                self.count -= 8;
+                octets.push((self.bits >> self.count & 0xff) as u8);
             }
-            _ => continue,
-        };
-        bits = (bits << 6 | u32::from(value)) & 0xff_ffff;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            octets.push((bits >> count & 0xff) as u8);
         }
+        octets
     }
-    octets
 }
 
 /// Decodes quoted-printable; broken escapes stay as they are.
-pub(crate) fn quoted_printable(raw: &[u8]) -> Vec<u8> {
+fn quoted_printable(raw: &[u8]) -> Vec<u8> {
     let digit = |octet: u8| {
         (octet as char)
             .to_digit(16)
@@ -205,9 +308,52 @@ mod tests {
         assert_eq!(decode_header(&b"=?".repeat(200_000)).len(), VALUE_OCTETS);
     }
 
+    /// Decodes whole and in pieces of every small size; all must agree.
+    fn transferred(encoding: &[u8], raw: &[u8]) -> Vec<u8> {
+        let whole = Transfer::new(encoding).decode(raw, true);
+        for size in 1..6 {
+            let mut transfer = Transfer::new(encoding);
+            let mut octets = Vec::new();
+            for piece in raw.chunks(size) {
+                octets.extend(transfer.decode(piece, false));
+            }
+            octets.extend(transfer.decode(b"", true));
+            assert_eq!(octets, whole, "pieces of {size}");
+        }
+        whole
+    }
+
     #[test]
     fn transfer_encodings_are_tolerant() {
-        assert_eq!(base64(b"aGVs\r\nbG8=!!aGk="), b"hellohi");
-        assert_eq!(quoted_printable(b"a=3D=\r\nb=zz="), b"a=b=zz=");
+        assert_eq!(transferred(b"BASE64", b"aGVs\r\nbG8=!!aGk="), b"hellohi");
+        assert_eq!(
+            transferred(b"quoted-printable", b"a=3D=\r\nb=zz==41="),
+            b"a=b=zz=A="
+        );
+        assert_eq!(transferred(b"8bit", b"a=3D"), b"a=3D");
+    }
+
+    #[test]
+    fn charsets_are_decoded_in_pieces() {
+        let decoded = |octets: &[u8], charset: Option<&[u8]>| {
+            let mut unicode = Unicode::new(charset);
+            let mut text = String::new();
+            for octet in octets.chunks(1) {
+                unicode.decode(octet, false, &mut text);
+            }
+            unicode.decode(b"", true, &mut text);
+            text
+        };
+        assert_eq!(decoded("gr\u{fc}n".as_bytes(), None), "gr\u{fc}n");
+        assert_eq!(
+            decoded("gr\u{fc}n".as_bytes(), Some(b"us-ascii")),
+            "gr\u{fc}n"
+        );
+        assert_eq!(decoded(b"gr\xfcn \xc3", None), "gr\u{fc}n \u{c3}");
+        assert_eq!(decoded(b"gr\xc3", Some(b"UTF-8")), "gr\u{fffd}");
+        assert_eq!(
+            decoded(b"\x1b$B@$3&\x1b(B", Some(b"iso-2022-jp")),
+            "\u{4e16}\u{754c}"
+        );
     }
 }

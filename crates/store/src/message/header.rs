@@ -1,9 +1,10 @@
 //! Header fields of a raw header block.
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
+use std::collections::HashSet;
 
 /// How many octets of one header block are looked at.
-const HEADER_OCTETS: usize = 1 << 20;
+pub(crate) const HEADER_OCTETS: usize = 1 << 20;
 
 /// One field: its name and its raw value, folding and line end included.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +21,24 @@ pub(crate) struct Field<'a> {
 pub(crate) fn line_end(text: &[u8], start: usize) -> usize {
     let rest = text.get(start..).unwrap_or_default();
     memchr(b'\n', rest).map_or(text.len(), |position| start + position + 1)
+}
+
+/// The LFs of a piece of text, and those of them without CR before them;
+/// `before` is the octet before the piece.
+pub(crate) fn count_line_ends(text: &[u8], before: Option<u8>) -> (u64, u64) {
+    let all = memchr_iter(b'\n', text).count() as u64;
+    if before != Some(b'\r') && memchr(b'\r', text).is_none() {
+        return (all, all);
+    }
+    let after_cr = memchr_iter(b'\n', text)
+        .filter(|position| {
+            let octet = position
+                .checked_sub(1)
+                .map_or(before, |at| text.get(at).copied());
+            octet == Some(b'\r')
+        })
+        .count() as u64;
+    (all, all - after_cr)
 }
 
 /// Whether a line, line end included, is empty.
@@ -75,16 +94,15 @@ pub fn header_values(header: &[u8], name: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Which fields [`select_fields`] takes: the listed ones, or all others.
-fn is_selected(field: &[u8], names: &[&[u8]], listed: bool) -> bool {
-    names.iter().any(|name| field.eq_ignore_ascii_case(name)) == listed
-}
-
 /// The fields of a header block whose names are (or are not) among `names`, as
 /// they stand, with the closing empty line (RFC 3501 section 6.4.5).
 pub fn select_fields(header: &[u8], names: &[&[u8]], listed: bool) -> Vec<u8> {
+    let names: HashSet<Vec<u8>> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
     let mut selected = Vec::new();
-    for field in fields(header).filter(|field| is_selected(field.name, names, listed)) {
+    for field in fields(header) {
+        if names.contains(&field.name.to_ascii_lowercase()) != listed {
+            continue;
+        }
         selected.extend_from_slice(field.lines);
         if !selected.ends_with(b"\n") {
             selected.extend_from_slice(b"\r\n");

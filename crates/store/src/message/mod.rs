@@ -3,6 +3,7 @@
 mod address;
 mod date;
 mod decode;
+mod facts;
 mod header;
 mod parameter;
 mod scan;
@@ -149,12 +150,31 @@ impl Summary {
         text.truncate(filled);
         let mut summary = scan::scan(&text);
         if message.file_octets > SCANNED_OCTETS {
-            let whole = message.whole()?;
-            let more = whole.octets - summary.size_octets;
-            summary.root.body_octets += more;
-            summary.root.end = whole.end;
-            summary.size_octets = whole.octets;
+            let rest = message.count_from(filled as u64, text.last().copied())?;
+            summary.extend(filled as u64, text.last().copied(), &rest);
         }
         Ok(summary)
+    }
+
+    /// Gives the rest of a file, of which `scanned` octets ending in `last` were
+    /// scanned, to the part that was open there and all around it.
+    fn extend(&mut self, scanned: u64, last: Option<u8>, rest: &section::Rest) {
+        self.size_octets += rest.octets;
+        let mut waiting = Some(&mut self.root);
+        while let Some(part) = waiting.take() {
+            let cut_line = part.body_octets > 0 && last != Some(b'\n');
+            let open_line =
+                part.body_octets + rest.octets > 0 && rest.last.is_some_and(|last| last != b'\n');
+            part.end = rest.end;
+            part.body_octets += rest.octets;
+            part.body_lines =
+                part.body_lines - u64::from(cut_line) + rest.line_ends + u64::from(open_line);
+            let inner = match &mut part.content {
+                Content::Multipart(parts) => parts.last_mut(),
+                Content::Message(inner) => Some(&mut inner.1),
+                Content::Single => None,
+            };
+            waiting = inner.filter(|inner| inner.end == scanned);
+        }
     }
 }

@@ -1,15 +1,13 @@
 //! MIME parameters (RFC 2045 section 5.1), comments and quoted strings.
 
-/// How many parameters of one field are kept.
-const PARAMETERS: usize = 128;
-
-/// The value before the first `;` and the parameters after it, names as written.
+/// The value before the first `;` and the parameters after it, `limit` at most,
+/// names as written.
 /// RFC 2231 names (`filename*0*`) stay as they are written: clients decode them.
-pub(crate) fn parse(value: &[u8]) -> super::Disposition {
+pub(crate) fn parse(value: &[u8], limit: usize) -> super::Disposition {
     let mut scanner = Scanner { rest: value };
     let head = scanner.token(b";");
     let mut parameters = Vec::new();
-    while scanner.take(b';') && parameters.len() < PARAMETERS {
+    while scanner.take(b';') && parameters.len() < limit {
         let name = scanner.token(b"=;");
         if scanner.take(b'=') {
             let value = scanner.token(b";");
@@ -48,7 +46,11 @@ impl Scanner<'_> {
                     self.rest = rest;
                     if let Some((escaped, after)) = rest.split_first() {
                         if quoted {
-                            token.push(*escaped);
+                            match escaped {
+                                b'\r' | b'\n' => {}
+                                0 => token.push(b' '),
+                                escaped => token.push(*escaped),
+                            }
                             kept = token.len();
                         }
                         self.rest = after;
@@ -89,6 +91,7 @@ mod tests {
     fn comments_quotes_and_order_are_kept_right() {
         let (head, parameters) = parse(
             b" text/plain (c; x=y); charset=\"us-ascii\" (c);\r\n Name=\"a;\\\"b\"; broken; x = y",
+            128,
         );
         assert_eq!(head, b"text/plain");
         assert_eq!(
@@ -97,6 +100,18 @@ mod tests {
                 (b"charset".to_vec(), b"us-ascii".to_vec()),
                 (b"Name".to_vec(), b"a;\"b".to_vec()),
                 (b"x".to_vec(), b"y".to_vec())
+            ]
+        );
+    }
+
+    #[test]
+    fn no_line_end_or_nul_gets_through_and_the_limit_holds() {
+        let (_, parameters) = parse(b"a/b; x=\"1\\\r\n2\\\0\0\"; y=2; z=3", 2);
+        assert_eq!(
+            parameters,
+            [
+                (b"x".to_vec(), b"12  ".to_vec()),
+                (b"y".to_vec(), b"2".to_vec())
             ]
         );
     }

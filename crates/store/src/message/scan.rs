@@ -3,9 +3,9 @@
 //! Entities are kept in a flat list while they are read; the tree is made of it
 //! at the end. What goes beyond a limit is plain content of the part it is in.
 
-use super::header::{fields, is_empty_line, line_end, unfold};
-use super::{Address, Content, Envelope, Part, Summary, address, parameter};
-use memchr::memchr_iter;
+use super::facts::{Allowance, Facts, Place, read_facts};
+use super::header::{count_line_ends, is_empty_line, line_end};
+use super::{Content, Envelope, Part, Summary};
 
 /// How deep parts may lie in each other.
 const DEPTH: usize = 100;
@@ -13,7 +13,6 @@ const DEPTH: usize = 100;
 const PARTS: usize = 10_000;
 /// How long a boundary may be (RFC 2046 section 5.1.1 allows 70).
 const BOUNDARY_OCTETS: usize = 1_000;
-
 /// An entity while it is read.
 struct Entity {
     header_start: usize,
@@ -32,44 +31,20 @@ enum Kind {
     Message,
 }
 
-/// What the header of an entity says.
-#[derive(Default)]
-struct Facts {
-    media_type: Vec<u8>,
-    media_subtype: Vec<u8>,
-    parameters: Vec<(Vec<u8>, Vec<u8>)>,
-    id: Option<Vec<u8>>,
-    description: Option<Vec<u8>>,
-    encoding: Option<Vec<u8>>,
-    md5: Option<Vec<u8>>,
-    disposition: Option<super::Disposition>,
-    language: Vec<Vec<u8>>,
-    location: Option<Vec<u8>>,
-    envelope: Option<Envelope>,
-}
-
-/// Whether an entity stands at the top (of the message or of a message in it),
-/// and so has an envelope.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Top,
-    Part { in_digest: bool },
-}
-
 /// A multipart whose boundary may still come.
 struct Open {
     entity: usize,
     boundary: Vec<u8>,
 }
 
-/// Scans a message. `total` is the file's size where `text` is only its
-/// beginning.
+/// Scans a message.
 pub(crate) fn scan(text: &[u8]) -> Summary {
     let mut scanner = Scanner {
         text,
         entities: Vec::new(),
         open: Vec::new(),
         unfinished: Vec::new(),
+        allowance: Allowance::new(),
     };
     let mut position = scanner.begin(0, Place::Top, None);
     while position < text.len() {
@@ -85,6 +60,7 @@ struct Scanner<'a> {
     open: Vec<Open>,
     /// Entities whose end is not known, outermost first.
     unfinished: Vec<usize>,
+    allowance: Allowance,
 }
 
 impl Scanner<'_> {
@@ -94,14 +70,14 @@ impl Scanner<'_> {
         let (mut start, mut place, mut parent) = (start, place, parent);
         loop {
             let (header_end, body_start) = self.header(start);
-            let facts = read_facts(&self.text[start..header_end], place);
+            let facts = read_facts(&self.text[start..header_end], place, &mut self.allowance);
             let depth = parent.map_or(0, |parent| self.entities[parent].depth + 1);
             let room = depth < DEPTH && self.entities.len() < PARTS;
             let boundary = facts
                 .parameters
                 .iter()
                 .find(|(name, _)| name.eq_ignore_ascii_case(b"boundary"))
-                .map(|(_, value)| value.clone())
+                .map(|(_, value)| value.trim_ascii_end().to_vec())
                 .filter(|value| !value.is_empty() && value.len() <= BOUNDARY_OCTETS);
             let is_multipart = facts.media_type.eq_ignore_ascii_case(b"multipart");
             let is_message = facts.media_type.eq_ignore_ascii_case(b"message")
@@ -161,19 +137,17 @@ impl Scanner<'_> {
         if self.open.is_empty() {
             return None;
         }
-        let line = &line[..line_end(line, 0)];
+        let line = line[..line_end(line, 0)].trim_ascii_end();
+        let closed = line.strip_suffix(b"--");
         self.open
             .iter()
             .enumerate()
             .rev()
             .find_map(|(level, open)| {
-                let rest = line.strip_prefix(open.boundary.as_slice())?;
-                if rest.trim_ascii().is_empty() {
+                if line == open.boundary {
                     return Some((level, Closing::No));
                 }
-                rest.strip_prefix(b"--")
-                    .filter(|rest| rest.trim_ascii().is_empty())
-                    .map(|_| (level, Closing::Yes))
+                (closed? == open.boundary).then_some((level, Closing::Yes))
             })
     }
 
@@ -220,7 +194,9 @@ impl Scanner<'_> {
         while self.unfinished.len() > keep {
             if let Some(entity) = self.unfinished.pop() {
                 let entity = &mut self.entities[entity];
-                entity.end = end.max(entity.body_start);
+                // A header keeps its line end, and all around it reach as far.
+                end = end.max(entity.body_start);
+                entity.end = end;
             }
         }
     }
@@ -331,7 +307,7 @@ impl Entity {
 
 impl Part {
     fn empty(octets: u64) -> Self {
-        let facts = read_facts(b"", Place::Part { in_digest: false });
+        let facts = read_facts(b"", Place::Part { in_digest: false }, &mut Allowance::new());
         let entity = Entity {
             header_start: 0,
             body_start: 0,
@@ -366,10 +342,9 @@ impl Counts {
         let marks = offsets
             .into_iter()
             .map(|offset| {
-                for position in memchr_iter(b'\n', &text[from..offset]) {
-                    all += 1;
-                    bare += u64::from(!text[..from + position].ends_with(b"\r"));
-                }
+                let counted = count_line_ends(&text[from..offset], text[..from].last().copied());
+                all += counted.0;
+                bare += counted.1;
                 from = offset;
                 (offset, all, bare, text[..offset].ends_with(b"\n"))
             })
@@ -394,90 +369,6 @@ impl Counts {
         let open = end > start && !self.at(end).2;
         self.at(end).0 - self.at(start).0 + u64::from(open)
     }
-}
-
-fn read_facts(header: &[u8], place: Place) -> Facts {
-    let mut facts = Facts::default();
-    let mut envelope = Envelope::default();
-    let mut content_type = None;
-    for field in fields(header) {
-        let name = field.name.to_ascii_lowercase();
-        let text = |slot: &mut Option<Vec<u8>>| {
-            slot.get_or_insert_with(|| unfold(field.value));
-        };
-        let addresses = |list: &mut Vec<Address>| {
-            if list.len() < 10_000 {
-                list.extend(address::parse(field.value));
-            }
-        };
-        match name.as_slice() {
-            b"content-type" => {
-                content_type.get_or_insert(field.value);
-            }
-            b"content-transfer-encoding" => {
-                facts
-                    .encoding
-                    .get_or_insert_with(|| parameter::parse(field.value).0);
-            }
-            b"content-id" => text(&mut facts.id),
-            b"content-description" => text(&mut facts.description),
-            b"content-md5" => text(&mut facts.md5),
-            b"content-location" => text(&mut facts.location),
-            b"content-disposition" => {
-                let (kind, parameters) = parameter::parse(field.value);
-                if !kind.is_empty() {
-                    facts.disposition.get_or_insert((kind, parameters));
-                }
-            }
-            b"content-language" if facts.language.is_empty() => {
-                facts.language = unfold(field.value)
-                    .split(|octet| *octet == b',')
-                    .map(|tag| tag.trim_ascii().to_vec())
-                    .filter(|tag| !tag.is_empty())
-                    .take(100)
-                    .collect();
-            }
-            _ if place != Place::Top => {}
-            b"date" => text(&mut envelope.date),
-            b"subject" => text(&mut envelope.subject),
-            b"in-reply-to" => text(&mut envelope.in_reply_to),
-            b"message-id" => text(&mut envelope.message_id),
-            b"from" => addresses(&mut envelope.from),
-            b"sender" => addresses(&mut envelope.sender),
-            b"reply-to" => addresses(&mut envelope.reply_to),
-            b"to" => addresses(&mut envelope.to),
-            b"cc" => addresses(&mut envelope.cc),
-            b"bcc" => addresses(&mut envelope.bcc),
-            _ => {}
-        }
-    }
-    if place == Place::Top {
-        // RFC 3501 section 7.4.2: absent or empty ones are taken from From.
-        if envelope.sender.is_empty() {
-            envelope.sender.clone_from(&envelope.from);
-        }
-        if envelope.reply_to.is_empty() {
-            envelope.reply_to.clone_from(&envelope.from);
-        }
-        facts.envelope = Some(envelope);
-    }
-    facts.encoding = facts.encoding.filter(|encoding| !encoding.is_empty());
-    let (kind, parameters) = content_type.map(parameter::parse).unwrap_or_default();
-    let split = kind.iter().position(|octet| *octet == b'/');
-    match split.map(|slash| (kind[..slash].trim_ascii(), kind[slash + 1..].trim_ascii())) {
-        Some((media_type, subtype)) if !media_type.is_empty() && !subtype.is_empty() => {
-            (facts.media_type, facts.media_subtype) = (media_type.to_vec(), subtype.to_vec());
-            facts.parameters = parameters;
-        }
-        _ if place == (Place::Part { in_digest: true }) => {
-            (facts.media_type, facts.media_subtype) = (b"message".to_vec(), b"rfc822".to_vec());
-        }
-        _ => {
-            (facts.media_type, facts.media_subtype) = (b"text".to_vec(), b"plain".to_vec());
-            facts.parameters = vec![(b"charset".to_vec(), b"us-ascii".to_vec())];
-        }
-    }
-    facts
 }
 
 #[cfg(test)]
@@ -584,5 +475,44 @@ mod tests {
             panic!("multipart")
         };
         assert!(parts.len() < PARTS);
+    }
+
+    #[test]
+    fn boundaries_match_whole_lines_only() {
+        assert_eq!(
+            scanned(
+                "Content-Type: multipart/mixed; boundary=\"b \"\n\n--b  \n\n--bc\n--b--c\n --b\n--b-- \nepilogue\n"
+            ),
+            "multipart/mixed(text/plain:18:3)"
+        );
+    }
+
+    #[test]
+    fn addresses_and_parameters_of_all_parts_are_limited_together() {
+        let part = format!(
+            "--b\n\nTo: {}\nContent-Type: text/plain{}\n\n",
+            "a,".repeat(15_000),
+            ";a=b".repeat(200)
+        );
+        let text = format!(
+            "To: x@y\nContent-Type: multipart/digest; boundary=b\n\n{}",
+            part.repeat(400)
+        );
+        let summary = scan(text.as_bytes());
+        assert_eq!(summary.envelope.to.len(), 1);
+        let Content::Multipart(parts) = &summary.root.content else {
+            panic!("multipart")
+        };
+        let (mut addresses, mut parameters) = (1, 1);
+        for part in parts {
+            let Content::Message(inner) = &part.content else {
+                panic!("message")
+            };
+            addresses += inner.0.to.len();
+            parameters += inner.1.parameters.len();
+        }
+        assert_eq!(parts.len(), 400);
+        assert_eq!(addresses, Allowance::new().addresses);
+        assert_eq!(parameters, Allowance::new().parameters);
     }
 }

@@ -1,5 +1,6 @@
 //! Pieces of a message by section path, and reading them as they are sent.
 
+use super::header::count_line_ends;
 use super::{Content, Extent, Part, Piece, Summary};
 use crate::{Error, OpenedMessage, Result};
 use std::fs::File;
@@ -9,6 +10,19 @@ use std::sync::Arc;
 
 /// How much is read from a file at once.
 const BLOCK_OCTETS: usize = 32 * 1024;
+/// How much is read at once where line ends are counted only.
+const COUNTED_OCTETS: usize = 128 * 1024;
+
+/// What a file holds from some offset on.
+pub(crate) struct Rest {
+    /// Its end on disk.
+    pub end: u64,
+    /// Octets as sent.
+    pub octets: u64,
+    pub line_ends: u64,
+    /// The last octet, or the one before the offset.
+    pub last: Option<u8>,
+}
 
 impl Part {
     fn header(&self) -> Extent {
@@ -108,7 +122,8 @@ impl OpenedMessage {
             file: Arc::clone(&self.file),
             position: extent.start,
             end: extent.end,
-            last: 0,
+            last: None,
+            raw: Vec::new(),
             block: Vec::new(),
             used: 0,
             conversion: if as_stored {
@@ -126,7 +141,7 @@ impl OpenedMessage {
             let mut before = [0];
             let read = self.file.read_at(&mut before, extent.start - 1);
             if read.map_err(|error| Error::io("read a message", error))? == 1 {
-                reader.last = before[0];
+                reader.last = Some(before[0]);
             }
         }
         Ok(Box::new(reader))
@@ -137,27 +152,39 @@ impl OpenedMessage {
     /// # Errors
     /// When the file cannot be read.
     pub fn whole(&self) -> Result<Extent> {
-        let mut bare = 0;
-        let mut last = 0;
-        let mut position = 0;
-        let mut block = vec![0; BLOCK_OCTETS];
+        let rest = self.count_from(0, None)?;
+        Ok(Extent {
+            start: 0,
+            end: rest.end,
+            octets: rest.octets,
+        })
+    }
+
+    /// Counts what the file holds from `start` on; `before` is the octet before.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn count_from(&self, start: u64, before: Option<u8>) -> Result<Rest> {
+        let (mut position, mut last) = (start, before);
+        let (mut line_ends, mut bare) = (0, 0);
+        let mut block = vec![0; COUNTED_OCTETS];
         loop {
             let count = self
                 .file
                 .read_at(&mut block, position)
                 .map_err(|error| Error::io("read a message", error))?;
             if count == 0 {
-                return Ok(Extent {
-                    start: 0,
+                return Ok(Rest {
                     end: position,
-                    octets: position + bare,
+                    octets: position - start + bare,
+                    line_ends,
+                    last,
                 });
             }
-            for place in memchr::memchr_iter(b'\n', &block[..count]) {
-                let before = place.checked_sub(1).map_or(last, |place| block[place]);
-                bare += u64::from(before != b'\r');
-            }
-            last = block[count - 1];
+            let counted = count_line_ends(&block[..count], last);
+            line_ends += counted.0;
+            bare += counted.1;
+            last = block[..count].last().copied();
             position += count as u64;
         }
     }
@@ -175,7 +202,9 @@ struct SentReader {
     position: u64,
     end: u64,
     /// The octet before `position`.
-    last: u8,
+    last: Option<u8>,
+    /// Octets as read.
+    raw: Vec<u8>,
     /// Octets as sent, of which the first `used` are gone.
     block: Vec<u8>,
     used: usize,
@@ -187,34 +216,58 @@ struct SentReader {
 }
 
 impl SentReader {
-    fn fill(&mut self) -> std::io::Result<()> {
-        let wanted = (self.end - self.position).min(BLOCK_OCTETS as u64);
-        let mut raw = vec![0; usize::try_from(wanted).unwrap_or(BLOCK_OCTETS)];
-        let count = self.file.read_at(&mut raw, self.position)?;
+    /// Reads the next `limit` octets at most into `raw`.
+    fn read_raw(&mut self, limit: usize) -> std::io::Result<()> {
+        let wanted = self.end.saturating_sub(self.position).min(limit as u64);
+        self.raw.resize(usize::try_from(wanted).unwrap_or(limit), 0);
+        let count = self.file.read_at(&mut self.raw, self.position)?;
         if count == 0 {
             return Err(std::io::Error::new(
                 std::io::ErrorKind::UnexpectedEof,
                 "the message is shorter than it was",
             ));
         }
-        raw.truncate(count);
+        self.raw.truncate(count);
         self.position += count as u64;
+        Ok(())
+    }
+
+    /// Passes over what lies wholly before the first octet to give, counting line
+    /// ends only.
+    fn pass(&mut self) -> std::io::Result<()> {
+        while self.skip >= 2 * COUNTED_OCTETS as u64 {
+            self.read_raw(COUNTED_OCTETS)?;
+            let (_, bare) = count_line_ends(&self.raw, self.last);
+            self.skip -= self.raw.len() as u64 + bare;
+            self.last = self.raw.last().copied();
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self) -> std::io::Result<()> {
+        self.pass()?;
+        self.read_raw(BLOCK_OCTETS)?;
         self.used = 0;
         if self.conversion == Conversion::None {
-            self.block = raw;
+            std::mem::swap(&mut self.raw, &mut self.block);
             return Ok(());
         }
         self.block.clear();
         let mut from = 0;
-        for place in memchr::memchr_iter(b'\n', &raw) {
-            let before = place.checked_sub(1).map_or(self.last, |place| raw[place]);
-            self.block.extend_from_slice(&raw[from..place]);
-            self.block
-                .extend_from_slice(if before == b'\r' { b"\n" } else { b"\r\n" });
+        for place in memchr::memchr_iter(b'\n', &self.raw) {
+            let before = place
+                .checked_sub(1)
+                .map_or(self.last, |place| self.raw.get(place).copied());
+            self.block.extend_from_slice(&self.raw[from..place]);
+            self.block.extend_from_slice(if before == Some(b'\r') {
+                b"\n"
+            } else {
+                b"\r\n"
+            });
             from = place + 1;
         }
-        self.block.extend_from_slice(&raw[from..]);
-        self.last = raw[count - 1];
+        self.block.extend_from_slice(&self.raw[from..]);
+        self.last = self.raw.last().copied();
         Ok(())
     }
 }
@@ -222,7 +275,7 @@ impl SentReader {
 impl Read for SentReader {
     fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
         if self.left == 0 || target.is_empty() {
-            self.block = Vec::new();
+            (self.raw, self.block, self.used) = (Vec::new(), Vec::new(), 0);
             return Ok(0);
         }
         loop {
@@ -315,7 +368,113 @@ mod tests {
         assert_eq!(summary.locate(&[1, 1], Piece::Body), None);
     }
 
+    /// Every part's pieces read as long as announced, lie within the part around
+    /// them, and nothing kept of them breaks a line of a reply.
+    fn check_part(
+        message: &OpenedMessage,
+        part: &Part,
+        around: (u64, u64),
+    ) -> std::result::Result<(), TestCaseError> {
+        let header = sent(message, part.header(), 0, u64::MAX);
+        let body = sent(message, part.body(), 0, u64::MAX);
+        prop_assert_eq!(header.len() as u64, part.header_octets);
+        prop_assert_eq!(body.len() as u64, part.body_octets);
+        let lines = body.split_inclusive(|octet| *octet == b'\n').count();
+        prop_assert_eq!(lines as u64, part.body_lines);
+        prop_assert!(around.0 <= part.header_start && part.header_start <= part.body_start);
+        prop_assert!(part.body_start <= part.end && part.end <= around.1);
+        for (name, value) in &part.parameters {
+            for text in [name, value] {
+                prop_assert!(!text.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)));
+            }
+        }
+        let inner = (part.body_start, part.end);
+        match &part.content {
+            Content::Multipart(parts) => {
+                prop_assert!(!parts.is_empty());
+                parts
+                    .iter()
+                    .try_for_each(|part| check_part(message, part, inner))
+            }
+            Content::Message(content) => {
+                prop_assert_eq!(
+                    content.1.header_octets + content.1.body_octets,
+                    part.body_octets
+                );
+                check_part(message, &content.1, inner)
+            }
+            Content::Single => Ok(()),
+        }
+    }
+
+    fn structured() -> impl Strategy<Value = Vec<u8>> {
+        let line = prop_oneof![
+            3 => Just("--a"),
+            2 => Just("--ab"),
+            1 => Just("--a--"),
+            1 => Just("--ab-- \t"),
+            1 => Just("--abc"),
+            3 => Just(""),
+            2 => Just("Content-Type: multipart/mixed; boundary=a"),
+            2 => Just("Content-Type: multipart/digest; boundary=\"ab\""),
+            2 => Just("Content-Type: message/rfc822"),
+            1 => Just("Content-Type: text/plain; x=\"\\"),
+            1 => Just(" folded\"; y=z"),
+            1 => Just("From: \"a\\\0\" <b@c>, d: e;"),
+            2 => Just("text"),
+        ];
+        let line_end =
+            prop_oneof![4 => Just("\n"), 4 => Just("\r\n"), 1 => Just("\r"), 1 => Just("\r\r\n")];
+        proptest::collection::vec((line, line_end), 0..40).prop_map(|lines| {
+            let mut text = String::from("Content-Type: multipart/mixed; boundary=a\n");
+            for (line, line_end) in lines {
+                text += line;
+                text += line_end;
+            }
+            text.into_bytes()
+        })
+    }
+
+    #[test]
+    fn pieces_far_from_the_beginning_are_right() {
+        for line in [&b"0123456789\n"[..], b"01234\r\n56789\n"] {
+            let text = line.repeat(100_000);
+            let (message, expected) = (opened(&text), canonical(&text));
+            let whole = message.whole().expect("whole");
+            assert_eq!(whole.octets, expected.len() as u64);
+            for offset in [0, 262_143, 262_144, 700_001, expected.len() - 5] {
+                let end = (offset + 100).min(expected.len());
+                assert_eq!(
+                    sent(&message, whole, offset as u64, 100),
+                    &expected[offset..end],
+                    "{offset}"
+                );
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn all_parts_are_as_announced(text in structured()) {
+            let message = opened(&text);
+            let summary = Summary::read(&message).expect("summary");
+            prop_assert_eq!(sent(&message, message.whole().expect("whole"), 0, u64::MAX), canonical(&text));
+            prop_assert_eq!(summary.root.header_octets + summary.root.body_octets, summary.size_octets);
+            check_part(&message, &summary.root, (0, text.len() as u64))?;
+        }
+
+        #[test]
+        fn the_rest_of_a_long_file_belongs_to_what_was_open(text in structured(), cut in 0_usize..400) {
+            let cut = cut.min(text.len());
+            let message = opened(&text);
+            let mut summary = crate::message::scan::scan(&text[..cut]);
+            let last = text[..cut].last().copied();
+            let rest = message.count_from(cut as u64, last).expect("rest");
+            summary.extend(cut as u64, last, &rest);
+            prop_assert_eq!(summary.size_octets, canonical(&text).len() as u64);
+            prop_assert_eq!(summary.root.end, text.len() as u64);
+            check_part(&message, &summary.root, (0, text.len() as u64))?;
+        }
         #[test]
         fn sizes_and_octets_agree(
             text in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'a'), Just(b':'), Just(b'-')], 0..400),

@@ -1,13 +1,15 @@
 //! Looking for a string in a message's text (SEARCH TEXT and BODY).
 
-use super::decode::{base64, decode_header, quoted_printable, to_unicode};
-use super::header::fields;
+use super::decode::{Transfer, Unicode, decode_header};
+use super::header::{HEADER_OCTETS, fields};
 use super::{Content, Extent, Part, Summary};
 use crate::{OpenedMessage, Result};
 use std::io::Read;
 
 /// How many octets of one text part are looked at.
 const PART_OCTETS: u64 = 64 << 20;
+/// How much of it is decoded at once.
+const PIECE_OCTETS: usize = 64 * 1024;
 
 /// SEARCH TEXT or BODY (RFC 3501 section 6.4.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +26,15 @@ pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    text.chars()
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .collect()
+    let mut folded = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_ascii() {
+            folded.push(character.to_ascii_lowercase());
+        } else {
+            folded.extend(character.to_uppercase().flat_map(char::to_lowercase));
+        }
+    }
+    folded
 }
 
 /// Whether a message's text holds a string: every text part decoded (transfer
@@ -43,6 +50,9 @@ pub fn text_contains(
 ) -> Result<bool> {
     // The header of the message itself is no part of BODY, those of its parts are
     // as much text as the rest.
+    if needle.is_empty() {
+        return Ok(true);
+    }
     let mut waiting = vec![(&summary.root, with_headers)];
     while let Some((part, with_headers)) = waiting.pop() {
         if with_headers == WithHeaders::Yes && header_contains(message, part, needle)? {
@@ -64,23 +74,15 @@ pub fn text_contains(
     Ok(false)
 }
 
-fn read(message: &OpenedMessage, start: u64, end: u64, octets: u64) -> Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let extent = Extent { start, end, octets };
-    let mut reader = message.reader(extent, 0, octets.min(PART_OCTETS))?;
-    reader
-        .read_to_end(&mut text)
-        .map_err(|error| crate::Error::io("read a message", error))?;
-    Ok(text)
-}
-
 fn header_contains(message: &OpenedMessage, part: &Part, needle: &str) -> Result<bool> {
-    let header = read(
-        message,
-        part.header_start,
-        part.body_start,
-        part.header_octets,
-    )?;
+    let extent = Extent {
+        start: part.header_start,
+        end: part.body_start,
+        octets: part.header_octets,
+    };
+    let mut header = Vec::new();
+    let mut reader = message.reader(extent, 0, HEADER_OCTETS as u64)?;
+    reader.read_to_end(&mut header).map_err(failed)?;
     Ok(fields(&header).any(|field| {
         let line = format!(
             "{}:{}",
@@ -91,21 +93,46 @@ fn header_contains(message: &OpenedMessage, part: &Part, needle: &str) -> Result
     }))
 }
 
+/// Decodes a part piece by piece, keeping of what is past only as much as the
+/// beginning of a match may take.
 fn body_contains(message: &OpenedMessage, part: &Part, needle: &str) -> Result<bool> {
-    let raw = read(message, part.body_start, part.end, part.body_octets)?;
-    let octets = if part.encoding.eq_ignore_ascii_case(b"base64") {
-        base64(&raw)
-    } else if part.encoding.eq_ignore_ascii_case(b"quoted-printable") {
-        quoted_printable(&raw)
-    } else {
-        raw
+    let extent = Extent {
+        start: part.body_start,
+        end: part.end,
+        octets: part.body_octets,
     };
+    let mut reader = message.reader(extent, 0, PART_OCTETS)?;
     let charset = part
         .parameters
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(b"charset"));
-    let text = to_unicode(&octets, charset.map(|(_, label)| label.as_slice()));
-    Ok(fold(&text).contains(needle))
+    let mut transfer = Transfer::new(&part.encoding);
+    let mut unicode = Unicode::new(charset.map(|(_, label)| label.as_slice()));
+    let finder = memchr::memmem::Finder::new(needle);
+    let mut piece = vec![0; PIECE_OCTETS];
+    let (mut text, mut window) = (String::new(), String::new());
+    loop {
+        let count = reader.read(&mut piece).map_err(failed)?;
+        let octets = transfer.decode(piece.get(..count).unwrap_or_default(), count == 0);
+        text.clear();
+        unicode.decode(&octets, count == 0, &mut text);
+        window.push_str(&fold(&text));
+        if finder.find(window.as_bytes()).is_some() {
+            return Ok(true);
+        }
+        if count == 0 {
+            return Ok(false);
+        }
+        let mut past = window.len().saturating_sub(needle.len());
+        while !window.is_char_boundary(past) {
+            past -= 1;
+        }
+        window.drain(..past);
+    }
+}
+
+fn failed(error: std::io::Error) -> crate::Error {
+    crate::Error::io("read a message", error)
 }
 
 #[cfg(test)]
@@ -129,5 +156,18 @@ mod tests {
         assert!(contains(text, "\u{4e16}\u{754c}", WithHeaders::Yes));
         assert!(!contains(text, "\u{4e16}\u{754c}", WithHeaders::No));
         assert!(contains(text, "quoted-PRINTABLE", WithHeaders::No));
+    }
+
+    #[test]
+    fn text_is_found_wherever_it_lies() {
+        for before in (PIECE_OCTETS - 8..PIECE_OCTETS + 8).chain(0..2) {
+            let text = format!("Subject: x\n\n{}GR\u{dc}N", "\u{e9}".repeat(before / 2));
+            assert!(
+                contains(text.as_bytes(), "gr\u{fc}n", WithHeaders::No),
+                "{before}"
+            );
+            assert!(!contains(text.as_bytes(), "gr\u{fc}nn", WithHeaders::No));
+        }
+        assert!(contains(b"Subject: x\n\n", "", WithHeaders::No));
     }
 }
