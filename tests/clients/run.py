@@ -38,7 +38,7 @@ class Server:
         self.process = subprocess.Popen(
             [PROGRAM, "demo", str(directory), "--imap", str(self.imap), "--imaps", str(self.imaps),
              "--pop3", str(self.pop3), "--pop3s", str(self.pop3s), "--user", "anna=secret", "--no-sample"],
-            stdout=subprocess.DEVNULL)
+            stdout=subprocess.DEVNULL, env=dict(os.environ, PILLARBOX_LOG="warn"))
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             try:
@@ -214,8 +214,8 @@ SyncState *
     session = login(server)
     far = int(session.select("INBOX")[1][0])
     assert near == far, (near, far)
-    flagged = next((local / "INBOX" / "cur").iterdir())
-    flagged.rename(flagged.with_name(flagged.name.split(":2,")[0] + ":2,FS"))
+    flagged = next(file for folder in ("cur", "new") for file in (local / "INBOX" / folder).iterdir())
+    flagged.rename(local / "INBOX" / "cur" / (flagged.name.split(":2,")[0] + ":2,FS"))
     run("mbsync", "-q", "-c", str(scratch / "mbsyncrc"), "all")
     assert len(session.search(None, "FLAGGED")[1][0].split()) == 1
     session.logout()

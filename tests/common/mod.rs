@@ -1,5 +1,7 @@
 //! A demo server in a directory of its own, ended when dropped.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
