@@ -146,11 +146,20 @@ pub fn refusal(protocol: Protocol, why: &str) -> String {
     }
 }
 
+/// Whether the peer is the client itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Its address is the client's.
+    Client,
+    /// It is a proxy that does not say whom it speaks for.
+    Proxy,
+}
+
 /// Carries one connection to its end.
 pub async fn carry(
     server: Arc<Server>,
     stream: TcpStream,
-    peer: SocketAddr,
+    (peer, origin): (SocketAddr, Origin),
     protocol: Protocol,
     tls: TlsMode,
     shutdown: watch::Receiver<bool>,
@@ -170,7 +179,7 @@ pub async fn carry(
     }
     let passwords = match config.plaintext_login {
         Plaintext::Never => false,
-        Plaintext::Loopback => peer.ip().to_canonical().is_loopback(),
+        Plaintext::Loopback => origin == Origin::Client && peer.ip().to_canonical().is_loopback(),
         Plaintext::Always => true,
     };
     let security = match (tls, passwords) {

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 /// Makes a directory and the missing ones above it, mode 0700.
@@ -14,7 +14,8 @@ pub fn create_private_directories(path: &Path) -> std::io::Result<()> {
 }
 
 /// Replaces a file as a whole, mode 0600: written beside it, synced, renamed. A
-/// crash leaves the old file or the new one.
+/// crash leaves the old file or the new one. The owner stays: what root changes the
+/// server still reads.
 ///
 /// # Errors
 /// What the system says.
@@ -27,6 +28,12 @@ pub fn replace_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(&temporary)?;
+    if let Ok(old) = std::fs::metadata(path) {
+        let new = file.metadata()?;
+        if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+            fchown(&file, Some(old.uid()), Some(old.gid()))?;
+        }
+    }
     file.write_all(content)?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;

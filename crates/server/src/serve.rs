@@ -272,10 +272,11 @@ async fn admit(
     through_proxy: bool,
     stopping: watch::Receiver<bool>,
 ) {
+    let mut origin = connection::Origin::Client;
     if through_proxy {
         match tokio::time::timeout(Duration::from_secs(5), proxy::read_header(&mut stream)).await {
             Ok(Ok(Some(client))) => peer = client,
-            Ok(Ok(None)) => {}
+            Ok(Ok(None)) => origin = connection::Origin::Proxy,
             _ => {
                 return tracing::info!(peer = %peer.ip(), "no valid PROXY header; check proxy_from");
             }
@@ -302,7 +303,7 @@ async fn admit(
     connection::carry(
         server,
         stream,
-        peer,
+        (peer, origin),
         listener.protocol,
         listener.tls,
         stopping,

@@ -40,7 +40,12 @@ pub fn verify(password: &[u8], stored: &str) -> bool {
     }
 }
 
-/// Whether [`verify`] knows the form of a hash.
+/// Whether a hash says that its user is locked: no password matches it.
+fn is_locked(stored: &str) -> bool {
+    stored.is_empty() || stored.starts_with(['!', '*'])
+}
+
+/// Whether [`verify`] knows the form of a hash, that of a locked user included.
 pub fn is_known(stored: &str) -> bool {
     const SCHEMES: [&str; 9] = [
         "{PLAIN}",
@@ -58,7 +63,8 @@ pub fn is_known(stored: &str) -> bool {
         .strip_prefix("{CRYPT}")
         .or_else(|| stored.strip_prefix("{crypt}"))
         .unwrap_or(stored);
-    SCHEMES.iter().any(|scheme| upper.starts_with(scheme))
+    is_locked(stored)
+        || SCHEMES.iter().any(|scheme| upper.starts_with(scheme))
         || ["$argon2", "$2", "$5$", "$6$"]
             .iter()
             .any(|prefix| crypt.starts_with(prefix))
@@ -143,6 +149,9 @@ mod tests {
         assert!(!verify(b"wrong", &ssha));
         assert!(verify(b"secret", "{PLAIN}secret"));
         assert!(!verify(b"secre", "{PLAIN}secret"));
+        for locked in ["", "!", "*", "!$6$x"] {
+            assert!(is_known(locked) && !verify(b"", locked) && !verify(b"!", locked));
+        }
         assert!(!is_known("{MD5}x") && !verify(b"x", "{MD5}x"));
         assert!(!verify(b"", "") && !verify(b"x", "{SSHA}AA=="));
     }

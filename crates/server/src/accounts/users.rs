@@ -133,12 +133,17 @@ impl Users {
     /// # Errors
     /// When it cannot be read or a hash is of no known form; the text says where.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| {
-            format!(
-                "{}: cannot be read; make one with `pillarbox user add NAME --users {}`",
-                path.display(),
-                path.display()
-            )
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let remedy = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => {
+                    "give it to the user the server runs as, with chown".to_owned()
+                }
+                _ => format!(
+                    "make one with `pillarbox user add NAME --users {}`",
+                    path.display()
+                ),
+            };
+            anyhow::anyhow!("{}: cannot be read ({error}); {remedy}", path.display())
         })?;
         let is_yaml = path
             .extension()
@@ -173,6 +178,14 @@ impl Users {
                     user.name
                 );
             }
+            if let Some(mail) = user.mail.as_ref().filter(|mail| !mail.is_absolute()) {
+                bail!(
+                    "{}: the mail of {} is at {}, which is no absolute path; begin it with /",
+                    path.display(),
+                    user.name,
+                    mail.display()
+                );
+            }
             if let Some(hash) = user.hashes().iter().find(|hash| !password::is_known(hash)) {
                 let shown: String = hash.chars().take(12).collect();
                 bail!(
@@ -196,13 +209,20 @@ impl Users {
             let name = fields.next()?.to_owned();
             // A hash holds no colon, whatever its scheme.
             let password = fields.next()?.to_owned();
-            let mail = fields.nth(5).and_then(|extra| {
+            let home = fields.nth(3).unwrap_or_default();
+            let mail = fields.nth(1).and_then(|extra| {
                 let word = extra
                     .split_ascii_whitespace()
                     .find_map(|word| word.strip_prefix("userdb_mail="))?;
-                (word == "maildir")
-                    .then(|| fields.next().map(PathBuf::from))
-                    .flatten()
+                let location = fields.next().filter(|_| word == "maildir")?;
+                let location = location.split_ascii_whitespace().next()?;
+                let below_home = ["~", "%h", "%{home}"]
+                    .iter()
+                    .find_map(|sign| location.strip_prefix(sign));
+                Some(match below_home {
+                    Some(rest) => PathBuf::from(format!("{home}{rest}")),
+                    None => PathBuf::from(location),
+                })
             });
             Some(User {
                 name,
@@ -283,6 +303,17 @@ mod tests {
             Some(Path::new("/srv/anna"))
         );
         assert!(users.save(&path).is_err());
+        let mail = |line: &str| {
+            std::fs::write(&path, line).expect("write");
+            Users::load(&path).map(|users| users.users.first().and_then(|user| user.mail.clone()))
+        };
+        for sign in ["~", "%h", "%{home}"] {
+            let line =
+                format!("a:{{PLAIN}}x:1:1::/h/a::userdb_mail=maildir:{sign}/Mail userdb_x=1\n");
+            assert_eq!(mail(&line).expect("loaded"), Some("/h/a/Mail".into()));
+        }
+        assert!(mail("a:{PLAIN}x:1:1::::userdb_mail=maildir:Mail\n").is_err());
+        assert_eq!(mail("a:!::::::\n").expect("a locked user"), None);
         std::fs::write(&path, "anna:{NTLM}x\n").expect("write");
         assert!(
             Users::load(&path)
