@@ -141,6 +141,14 @@ pub(super) fn read_facts(header: &[u8], place: Place, allowance: &mut Allowance)
         Some((media_type, subtype)) if !media_type.is_empty() && !subtype.is_empty() => {
             (facts.media_type, facts.media_subtype) = (media_type.to_vec(), subtype.to_vec());
             facts.parameters = parameters;
+            // RFC 2046 section 4.1.2: text without charset is us-ascii.
+            let named = |(name, _): &(Vec<u8>, Vec<u8>)| name.eq_ignore_ascii_case(b"charset");
+            if facts.media_type.eq_ignore_ascii_case(b"text") && !facts.parameters.iter().any(named)
+            {
+                facts
+                    .parameters
+                    .push((b"charset".to_vec(), b"us-ascii".to_vec()));
+            }
         }
         _ if place == (Place::Part { in_digest: true }) => {
             (facts.media_type, facts.media_subtype) = (b"message".to_vec(), b"rfc822".to_vec());

@@ -86,7 +86,7 @@ pub struct Part {
     /// Octets of header (empty line included) and body as sent with CRLF.
     pub header_octets: u64,
     pub body_octets: u64,
-    /// Lines of the body.
+    /// Line ends in the body (the `body lines` of RFC 3501 section 7.4.2).
     pub body_lines: u64,
     /// What it contains.
     pub content: Content,
@@ -151,24 +151,19 @@ impl Summary {
         let mut summary = scan::scan(&text);
         if message.file_octets > SCANNED_OCTETS {
             let rest = message.count_from(filled as u64, text.last().copied())?;
-            summary.extend(filled as u64, text.last().copied(), &rest);
+            summary.extend(filled as u64, &rest);
         }
         Ok(summary)
     }
 
-    /// Gives the rest of a file, of which `scanned` octets ending in `last` were
-    /// scanned, to the part that was open there and all around it.
-    fn extend(&mut self, scanned: u64, last: Option<u8>, rest: &section::Rest) {
+    /// Gives the rest of a file, of which `scanned` octets were scanned, to the part that was open there and all around it.
+    fn extend(&mut self, scanned: u64, rest: &section::Rest) {
         self.size_octets += rest.octets;
         let mut waiting = Some(&mut self.root);
         while let Some(part) = waiting.take() {
-            let cut_line = part.body_octets > 0 && last != Some(b'\n');
-            let open_line =
-                part.body_octets + rest.octets > 0 && rest.last.is_some_and(|last| last != b'\n');
             part.end = rest.end;
             part.body_octets += rest.octets;
-            part.body_lines =
-                part.body_lines - u64::from(cut_line) + rest.line_ends + u64::from(open_line);
+            part.body_lines += rest.line_ends;
             let inner = match &mut part.content {
                 Content::Multipart(parts) => parts.last_mut(),
                 Content::Message(inner) => Some(&mut inner.1),
