@@ -1,0 +1,82 @@
+"""What all client tests use: a demo server, and a logged-in imaplib session."""
+
+import imaplib
+import os
+import poplib
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+PROGRAM = None
+imaplib._MAXLINE = 10_000_000
+poplib._MAXLINE = 1_000_000
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Server:
+    """A demo server with the user anna, password secret."""
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.imap, self.imaps, self.pop3, self.pop3s = (free_port() for _ in range(4))
+        self.process = subprocess.Popen(
+            [PROGRAM, "demo", str(directory), "--imap", str(self.imap), "--imaps", str(self.imaps),
+             "--pop3", str(self.pop3), "--pop3s", str(self.pop3s), "--user", "anna=secret", "--no-sample"],
+            stdout=subprocess.DEVNULL, env=dict(os.environ, PILLARBOX_LOG="warn"))
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                for port in (self.imap, self.imaps, self.pop3, self.pop3s):
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        else:
+            raise SystemExit("the server did not start")
+        self.maildir = self.directory / "mail/anna/Maildir"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError("the server did not stop within 15 s of SIGTERM")
+
+    def deliver(self, count, first=1):
+        for number in range(first, first + count):
+            name = f"{1793613000 + number}.M{number}P9.example"
+            temporary = self.maildir / "tmp" / name
+            temporary.write_text(f"From: Ben <ben@example.org>\nTo: anna@example.org\nSubject: Delivered {number}\n"
+                                 f"Message-ID: <delivered{number}@example.org>\n\nText {number}\n.dot\n")
+            temporary.rename(self.maildir / "new" / name)
+
+
+def context():
+    unverified = ssl.create_default_context()
+    unverified.check_hostname = False
+    unverified.verify_mode = ssl.CERT_NONE
+    return unverified
+
+
+def login(server):
+    session = imaplib.IMAP4_SSL("127.0.0.1", server.imaps, ssl_context=context())
+    session.login("anna", "secret")
+    return session
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    if done.returncode != 0:
+        raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
