@@ -106,6 +106,11 @@ impl ImapSession {
                 proven: false,
                 ..
             } => self.end_scram(tag, user, false),
+            Step::OtherIdentity => {
+                let text = "[AUTHORIZATIONFAILED] You may act for yourself only";
+                self.end_login(&tag, &Outcome::no(text));
+                self.count_bad();
+            }
             Step::Malformed(why) => {
                 self.end_login(&tag, &Outcome::bad(why));
             }

@@ -210,6 +210,7 @@ impl Authorization {
                 user,
                 proven: false,
             },
+            Step::OtherIdentity => Request::Line(Reply::err("you may act for yourself only")),
             Step::Malformed(problem) => Request::Line(Reply::err(problem)),
         }
     }

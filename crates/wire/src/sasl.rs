@@ -69,6 +69,9 @@ pub enum Step {
     },
     /// The client broke the mechanism's rules; the exchange is over.
     Malformed(&'static str),
+    /// The client wants to act for another user, which nobody may (RFC 4422
+    /// section 3.4.1); the exchange is over.
+    OtherIdentity,
 }
 
 /// An exchange under way.
@@ -185,7 +188,7 @@ fn step_plain(input: &[u8]) -> Step {
         return Step::Malformed("PLAIN needs two NUL octets");
     };
     if !authzid.is_empty() && authzid != authcid {
-        return Step::Malformed("acting for another user is not supported");
+        return Step::OtherIdentity;
     }
     check_password(authcid, password)
 }
