@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod imap;
+
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -16,6 +18,11 @@ pub struct Server {
     /// Port of POP3 without TLS.
     pub pop3: u16,
     keep: Option<tempfile::TempDir>,
+}
+
+/// The Maildir of the user in a server's directory.
+pub fn maildir(directory: &std::path::Path) -> PathBuf {
+    directory.join("mail/anna/Maildir")
 }
 
 fn free_port() -> u16 {
