@@ -200,3 +200,81 @@ pub(crate) fn host_name() -> &'static str {
         host
     })
 }
+
+/// Opens a regular file for reading and writing in place; links are not followed.
+pub(crate) fn open_for_update(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        let kind = ErrorKind::InvalidInput;
+        return Err(io::Error::new(kind, "not a regular file"));
+    }
+    Ok(file)
+}
+
+/// Locks an open file against other openings of it, until it is closed; false if
+/// another has it locked.
+pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+    use rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    match rustix::fs::flock(file, NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes at a place of an open file. A crash leaves any prefix of `octets`, once
+/// the file is synced all of it.
+pub(crate) fn write_at(file: &File, offset: u64, octets: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, octets, offset)
+}
+
+/// Makes a file's octets and length durable, not its times.
+pub(crate) fn sync_data(file: &File) -> io::Result<()> {
+    file.sync_data()
+}
+
+/// Cuts an open file to this length.
+pub(crate) fn truncate(file: &File, octets: u64) -> io::Result<()> {
+    file.set_len(octets)
+}
+
+/// Allocates space, filled with zeros, so that writing there needs none. Where that
+/// is not possible nothing happens.
+pub(crate) fn allocate(file: &File, offset: u64, octets: u64) {
+    let _ = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), offset, octets);
+}
+
+/// What differs after each start of the machine. Octets written to files survive
+/// everything else. Where the system does not tell, each process has its own.
+pub(crate) fn boot_id() -> [u8; 16] {
+    static BOOT: std::sync::OnceLock<[u8; 16]> = std::sync::OnceLock::new();
+    #[cfg(test)]
+    if let Some(boot) = OTHER_BOOT.get() {
+        return boot;
+    }
+    *BOOT.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+        match u128::from_str_radix(&digits, 16) {
+            Ok(number) => number.to_be_bytes(),
+            Err(_) => {
+                let mut octets = [0; 16];
+                // Without random octets it is all zeros, as after no start.
+                let _ = getrandom::fill(&mut octets);
+                octets
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What this thread takes for the start of the machine, if not the real one.
+    pub(crate) static OTHER_BOOT: std::cell::Cell<Option<[u8; 16]>> =
+        const { std::cell::Cell::new(None) };
+}

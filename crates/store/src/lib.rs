@@ -5,6 +5,7 @@ pub mod account;
 pub(crate) mod control_file;
 pub(crate) mod disk;
 pub mod error;
+pub(crate) mod index;
 pub mod mailbox;
 pub(crate) mod maildir;
 pub mod message;

@@ -129,12 +129,9 @@ impl State {
     }
     /// Syncs the directories, lists the UIDs durably, shows the messages.
     fn commit_new(&mut self, mut rows: Vec<(MessageRow, Place)>) -> Result<Vec<Uid>> {
-        for in_new in [true, false] {
-            if rows.iter().any(|(_, place)| place.in_new == in_new) {
-                let half = self.half(in_new);
-                disk::sync_directory(&half).map_err(|error| failed("sync", &half, error))?;
-            }
-        }
+        self.sync_halves(
+            [true, false].map(|in_new| rows.iter().any(|(_, place)| place.in_new == in_new)),
+        )?;
         self.keywords.save(&self.directory)?;
         let names: Vec<Arc<str>> = rows
             .iter()
@@ -156,7 +153,9 @@ impl State {
         self.admit(rows);
         Ok(given)
     }
-    /// Changes flags and keywords. A crash leaves some messages with their old flags.
+    /// Changes flags and keywords. Nothing is synced: if the process dies midway some
+    /// messages have their old flags; with a loss of power the changes of the last
+    /// seconds may go, never a message.
     pub(super) fn store_flags(
         &mut self,
         uids: &[Uid],
@@ -180,7 +179,6 @@ impl State {
             }
         };
         let mut outcome = FlagOutcome::default();
-        let mut touched = [false; 2];
         let mut failure = None;
         let mut modseq = None;
         for &uid in uids {
@@ -195,7 +193,7 @@ impl State {
                     continue;
                 }
             }
-            match self.store_one(uid, action, flags, &indices, &mut modseq, &mut touched) {
+            match self.store_one(uid, action, flags, &indices, &mut modseq) {
                 Ok(true) => {}
                 Ok(false) => outcome.expunged.push(uid),
                 Err(error) => {
@@ -205,12 +203,6 @@ impl State {
             }
         }
         self.keywords.save(&self.directory)?;
-        for (half, touched) in touched.into_iter().enumerate() {
-            if touched {
-                let half = self.half(half == 0);
-                disk::sync_directory(&half).map_err(|error| failed("sync", &half, error))?;
-            }
-        }
         self.settle_header();
         match failure {
             Some(error) => Err(error),
@@ -225,7 +217,6 @@ impl State {
         flags: Flags,
         indices: &[u16],
         modseq: &mut Option<ModSeq>,
-        touched: &mut [bool; 2],
     ) -> Result<bool> {
         for _ in 0..ATTEMPTS {
             let Some((row, place)) = self.find(uid) else {
@@ -255,7 +246,7 @@ impl State {
             info.flags = new_flags;
             info.letters = self.keywords.set(&unique, info.letters, &new_keywords);
             let suffix = info.suffix();
-            match self.rename_to_cur(&unique, &place, &suffix, touched) {
+            match self.rename_to_cur(&unique, &place, &suffix) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     self.must_scan = true;
@@ -271,7 +262,7 @@ impl State {
                 Some(modseq) => modseq,
                 None => *modseq.insert(self.tick()),
             };
-            self.snapshot.update(uid, |row| {
+            self.change_row(uid, |row| {
                 row.flags = new_flags;
                 row.keywords = new_keywords.into();
                 row.modseq = modseq;
@@ -288,7 +279,6 @@ impl State {
         unique: &Arc<str>,
         place: &Place,
         suffix: &str,
-        touched: &mut [bool; 2],
     ) -> std::io::Result<()> {
         if !place.in_new && *place.suffix == *suffix {
             return Ok(());
@@ -299,8 +289,8 @@ impl State {
         let renamed = disk::rename(&from, &to);
         self.settle(before);
         renamed?;
-        touched[0] |= place.in_new;
-        touched[1] = true;
+        self.unsynced[0] |= place.in_new;
+        self.unsynced[1] = true;
         if let Some(place) = self.files.get_mut(unique) {
             place.in_new = false;
             place.suffix = Box::from(suffix);
@@ -315,7 +305,6 @@ impl State {
             .filter(|row| row.recent)
             .map(|row| row.uid)
             .collect();
-        let mut touched = [false; 2];
         for &uid in &recent {
             let Some((row, place)) = self.find(uid) else {
                 continue;
@@ -327,7 +316,7 @@ impl State {
                 } else {
                     place.suffix.to_string()
                 };
-                match self.rename_to_cur(&unique, &place, &suffix, &mut touched) {
+                match self.rename_to_cur(&unique, &place, &suffix) {
                     Ok(()) => {}
                     Err(error) => {
                         // Another program was faster, or the disk is full: it stays
@@ -340,7 +329,7 @@ impl State {
                 }
             }
             self.recent_in_cur.remove(&uid);
-            self.snapshot.update(uid, |row| row.recent = false);
+            self.change_row(uid, |row| row.recent = false);
         }
         Ok(recent)
     }
@@ -379,13 +368,8 @@ impl State {
             }
         }
         self.settle(before);
-        for (half, touched) in touched.into_iter().enumerate() {
-            if touched {
-                let half = self.half(half == 0);
-                if let Err(error) = disk::sync_directory(&half) {
-                    failure.get_or_insert(failed("sync", &half, error));
-                }
-            }
+        if let Err(error) = self.sync_halves(touched) {
+            failure.get_or_insert(error);
         }
         self.forget(&removed);
         match failure {
@@ -540,13 +524,7 @@ impl State {
     pub(super) fn release(&mut self, uids: &[Uid], before: [bool; 2]) -> Result<()> {
         self.settle(before);
         let gone: HashSet<Uid> = uids.iter().copied().collect();
-        let mut synced = Ok(());
-        for in_new in [true, false] {
-            let half = self.half(in_new);
-            if let Err(error) = disk::sync_directory(&half) {
-                synced = Err(failed("sync", &half, error));
-            }
-        }
+        let synced = self.sync_halves([true; 2]);
         self.forget(&gone);
         synced
     }

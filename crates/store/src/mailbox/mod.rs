@@ -2,7 +2,11 @@
 
 mod change;
 mod incoming;
+#[cfg(test)]
+mod index_tests;
+mod journal;
 mod open;
+mod scan;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -131,9 +135,10 @@ impl Mailbox {
         }
         Ok(snapshot)
     }
-    /// Shows the state as it is now and releases it; tells whether anything that
+    /// Keeps in the index what changed, shows the state as it is now and releases it; tells whether anything that
     /// sessions see changed.
-    fn publish(&self, state: MutexGuard<'_, State>) -> bool {
+    fn publish(&self, mut state: MutexGuard<'_, State>) -> bool {
+        state.commit();
         let mut published = self.published.lock();
         let changed = published.highest_modseq != state.snapshot.highest_modseq
             || published.uid_next != state.snapshot.uid_next;
@@ -281,14 +286,10 @@ impl Mailbox {
     }
     /// What was expunged after this mod-sequence.
     pub fn vanished_since(&self, modseq: ModSeq) -> Vanished {
-        let state = self.state.lock();
-        if modseq < state.floor {
-            return Vanished::Unknown;
+        match self.state.lock().history.since(modseq) {
+            Some(uids) => Vanished::Exactly(uids),
+            None => Vanished::Unknown,
         }
-        let start = state.expunged.partition_point(|(when, _)| *when <= modseq);
-        let mut uids: Vec<Uid> = state.expunged.range(start..).map(|(_, uid)| *uid).collect();
-        uids.sort_unstable();
-        Vanished::Exactly(uids)
     }
     /// Opens a message's file, following renames others make.
     pub fn open_message(&self, uid: Uid) -> Result<OpenedMessage> {
@@ -441,5 +442,8 @@ impl Drop for Subscription {
 impl Drop for Mailbox {
     fn drop(&mut self) {
         watch::forget(self.id);
+        if !self.is_gone() {
+            self.state.get_mut().close();
+        }
     }
 }

@@ -4,11 +4,12 @@ use super::state::{State, failed};
 use super::{FlagAction, Mailbox, Summaries, Wakers};
 use crate::control_file;
 use crate::disk;
+use crate::index::{Found, Index};
 use crate::maildir::courier;
 use crate::maildir::imported::Imported;
 use crate::maildir::keywords::KeywordTable;
 use crate::maildir::uidlist::{Record, Uidlist};
-use crate::{Error, Flags, Keyword, ModSeq, Result, UidValidity};
+use crate::{Error, Flags, Keyword, ModSeq, Result, Uid, UidValidity};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -19,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Files in `tmp/` older than this are nobody's.
 const TMP_AGE: Duration = Duration::from_secs(36 * 3600);
-/// Holds the mod-sequence of the last opening.
+/// Holds the mod-sequence of the last opening that had no index to rely on.
 const MODSEQ_NAME: &str = "pillarbox-modseq";
 /// More changes than this happen in no run.
 const MODSEQ_GAP: ModSeq = 1_000_000_000;
@@ -39,10 +40,16 @@ impl Mailbox {
             control_file::make_directory(&directory.join(name))?;
         }
         remove_old_temporaries(&directory.join("tmp"));
+        let list = Uidlist::read(&directory)?;
+        let found = read_index(&directory, list.as_ref());
         let mut imported_keywords = HashMap::new();
-        let uidlist = match Uidlist::read(&directory)? {
-            Some(list) => list,
-            None => match courier::import(&directory)? {
+        let uidlist = match (list, &found) {
+            (Some(list), _) => list,
+            (None, Found::Exact(_, contents) | Found::Doubtful(contents)) => {
+                tracing::warn!(directory = %directory.display(), "the UID list is lost and made again from the index");
+                Uidlist::of_index(contents)
+            }
+            (None, _) => match courier::import(&directory)? {
                 Some(mut imported) => {
                     imported_keywords = std::mem::take(&mut imported.keywords);
                     take_over(imported)?
@@ -52,16 +59,7 @@ impl Mailbox {
         };
         let keywords = KeywordTable::read(&directory)?;
         let guid = uidlist.guid;
-        let modseq = first_modseq(&directory);
-        let mut state = State::new(directory, uidlist, keywords, modseq)?;
-        state.refresh()?;
-        if state.uidlist.is_wasteful() {
-            let directory = state.directory.clone();
-            state.uidlist.rewrite(&directory)?;
-            state.settle_header();
-        } else {
-            state.uidlist.keep_second_name(&state.directory);
-        }
+        let mut state = begin(directory, uidlist, keywords, found)?;
         for (unique, names) in imported_keywords {
             let Some(uid) = state.files.get(unique.as_str()).map(|place| place.uid) else {
                 continue;
@@ -72,6 +70,7 @@ impl Mailbox {
                 tracing::warn!(%error, "keywords of a message could not be taken over");
             }
         }
+        state.commit();
         Ok(Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             guid,
@@ -82,6 +81,87 @@ impl Mailbox {
             summaries: Mutex::new(Summaries::default()),
         }))
     }
+}
+
+/// Reads the index; one that cannot be read is as none.
+fn read_index(directory: &Path, list: Option<&Uidlist>) -> Found {
+    let name = |uid: Uid, name: &str| {
+        let record = list.and_then(|list| list.records.get(&uid.get()));
+        match record {
+            Some(record) if *record.name == *name => Arc::clone(&record.name),
+            _ => Arc::from(name),
+        }
+    };
+    let found = Index::open(directory, &name).unwrap_or_else(|error| {
+        tracing::warn!(directory = %directory.display(), %error, "the index cannot be opened");
+        Found::Nothing
+    });
+    match found {
+        Found::Exact(_, contents) | Found::Doubtful(contents)
+            if list.is_some_and(|list| {
+                list.uid_validity.get() != contents.uid_validity || list.guid != contents.guid
+            }) =>
+        {
+            Found::Unreadable("it is another mailbox's")
+        }
+        found => found,
+    }
+}
+
+/// The first state of a mailbox: what its index says, brought up to date.
+fn begin(
+    directory: PathBuf,
+    uidlist: Uidlist,
+    keywords: KeywordTable,
+    found: Found,
+) -> Result<State> {
+    let mut healed = Vec::new();
+    let mut writes_index = true;
+    let mut state = match found {
+        Found::Exact(index, contents) => {
+            let highest = contents.highest_modseq;
+            let mut state = State::new(directory, uidlist, keywords, highest);
+            healed = state.take_from_index(contents, Some(*index), None);
+            state
+        }
+        other => {
+            let modseq = first_modseq(&directory);
+            let mut state = State::new(directory, uidlist, keywords, modseq);
+            let path = state.directory.display();
+            match other {
+                Found::Doubtful(contents) => {
+                    tracing::info!(directory = %path, "the index was not closed or is a copy: all mod-sequences are new");
+                    healed = state.take_from_index(contents, None, Some(modseq));
+                }
+                Found::Unreadable(reason) => {
+                    tracing::warn!(directory = %path, reason, "the index is unreadable and made anew");
+                }
+                Found::Busy => {
+                    tracing::warn!(directory = %path, "another process has the index; none is kept");
+                    writes_index = false;
+                }
+                Found::Nothing | Found::Exact(..) => {}
+            }
+            state
+        }
+    };
+    state.refresh()?;
+    if healed.iter().any(|uid| state.find(*uid).is_some()) {
+        tracing::warn!(directory = %state.directory.display(), "UIDs that the list lost were taken from the index");
+        state.uidlist.needs_rewrite = true;
+    }
+    if state.uidlist.is_wasteful() {
+        let directory = state.directory.clone();
+        state.uidlist.rewrite(&directory)?;
+        state.settle_header();
+    } else {
+        state.uidlist.keep_second_name(&state.directory);
+    }
+    if state.index.is_none() && writes_index {
+        state.make_index();
+    }
+    state.commit();
+    Ok(state)
 }
 
 /// A uidlist of what another server's files say.

@@ -323,5 +323,6 @@ fn sizes_are_measured_once() {
     assert!(list.ends_with("1 P0000000100000001 W11 :1.a.h\n"), "{list}");
     drop(mailbox);
     std::fs::write(path.join("dovecot-uidlist"), list.replace("W11", "W12")).unwrap();
+    std::fs::remove_file(path.join(crate::index::NAME)).unwrap();
     assert_eq!(open(path).snapshot().row(0).unwrap().size_octets, 12);
 }

@@ -77,8 +77,14 @@ impl KeywordTable {
         self.stamp = stamp;
         Ok(true)
     }
+    /// What tells whether the files changed: `dovecot-keywords` as last read, and the
+    /// other as it is now.
+    pub(crate) fn stamps(&self, directory: &Path) -> [Option<Stamp>; 2] {
+        let further = disk::stamp(&directory.join(FURTHER_NAME)).ok().flatten();
+        [self.stamp, further]
+    }
     /// The index of a name, given one if it has none.
-    fn index(&mut self, name: &str) -> Option<u16> {
+    pub(crate) fn index(&mut self, name: &str) -> Option<u16> {
         let folded = name.to_ascii_lowercase();
         if let Some(index) = self.by_name.get(&folded) {
             return Some(*index);

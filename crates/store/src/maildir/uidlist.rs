@@ -5,6 +5,7 @@
 use super::dotlock::Dotlock;
 use crate::control_file;
 use crate::disk::{self, Stamp};
+use crate::index::Contents;
 use crate::{Error, Result, UidValidity};
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
@@ -106,6 +107,33 @@ impl Uidlist {
             stamp: None,
             needs_rewrite: true,
         })
+    }
+    /// The list that an index knows: no stored unique-ids, no unknown fields, but every
+    /// UID. Others may have listed more since.
+    pub(crate) fn of_index(contents: &Contents) -> Self {
+        let mut list = Self {
+            uid_validity: UidValidity::new(contents.uid_validity).unwrap_or(UidValidity::MIN),
+            uid_next: contents.uid_next.saturating_add(HEALING_GAP).min(LAST_UID),
+            guid: contents.guid,
+            unknown_keys: Vec::new(),
+            records: BTreeMap::new(),
+            by_name: HashMap::new(),
+            dead: 0,
+            stamp: None,
+            needs_rewrite: true,
+        };
+        for entry in &contents.rows {
+            let row = &entry.row;
+            let mut record = Record {
+                name: Arc::clone(&row.unique_name),
+                fields: None,
+            };
+            if super::filename::size_field(&row.unique_name, 'W').is_none() {
+                record.set_field('W', &row.size_octets.to_string());
+            }
+            list.insert(row.uid.get(), record);
+        }
+        list
     }
     /// Reads the list; `None` if there is none or its header says nothing. Then its
     /// second name is read.
@@ -230,6 +258,10 @@ impl Uidlist {
                 self.by_name.remove(&record.name);
             }
         }
+    }
+    /// The file as last read or written.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        self.stamp
     }
     /// Whether a rewrite is worth it.
     pub(crate) fn is_wasteful(&self) -> bool {

@@ -1,0 +1,397 @@
+//! The records of an index: their octets, both ways.
+//!
+//! A record is `length: u32, checksum: u32, payload`, all numbers little-endian.
+//! The payload begins with its kind. The checksum is the CRC-32 of the payload
+//! continued from the record before it, so that a record is valid in one place only;
+//! a length of zero ends the file.
+
+use super::checksum::crc32;
+use crate::disk::Stamp;
+use crate::snapshot::MessageRow;
+use crate::{Flags, InternalDate, ModSeq, Uid};
+use std::sync::Arc;
+
+/// Octets before a payload.
+pub(super) const FRAME: usize = 8;
+/// No payload is longer.
+pub(super) const MAX_PAYLOAD: usize = 1 << 20;
+
+/// What a payload begins with.
+pub(super) mod kind {
+    /// A keyword's name; rows mean it by its number in the file.
+    pub(crate) const KEYWORD: u8 = 1;
+    /// Messages that came, UIDs ascending and above all before.
+    pub(crate) const ROWS: u8 = 2;
+    /// A message whose flags, keywords or file name changed.
+    pub(crate) const CHANGE: u8 = 3;
+    /// Messages that went.
+    pub(crate) const EXPUNGED: u8 = 4;
+    /// The end of the snapshot: all before it was written at once.
+    pub(crate) const COMPLETE: u8 = 5;
+    /// Changes follow, made under this boot of the machine.
+    pub(crate) const OPENED: u8 = 6;
+    /// All is told and written; how the directories were.
+    pub(crate) const SETTLED: u8 = 7;
+}
+
+/// A row with what follows the unique name in its file's name.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// The message; keywords mean names of the file while it is read.
+    pub(crate) row: MessageRow,
+    /// Whether the file is in `new/`.
+    pub(crate) in_new: bool,
+    /// What follows the unique name.
+    pub(crate) suffix: Box<str>,
+}
+
+/// How the mailbox was when it was closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settled {
+    /// `new` and `cur` as last read.
+    pub(crate) halves: [Stamp; 2],
+    /// Whether a change may hide behind an equal stamp.
+    pub(crate) doubtful: [bool; 2],
+    /// Whether there were own changes since the directories were read.
+    pub(crate) own_changes: bool,
+    /// When they were read, seconds since 1970 UTC.
+    pub(crate) scanned_seconds: i64,
+    /// `dovecot-uidlist`.
+    pub(crate) uidlist: Option<Stamp>,
+    /// `dovecot-keywords` and the keywords without letter.
+    pub(crate) keywords: [Option<Stamp>; 2],
+    /// The next UID told.
+    pub(crate) uid_next: u32,
+}
+
+/// The record that ends a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Complete {
+    pub(super) rows: u32,
+    pub(super) highest_modseq: ModSeq,
+    pub(super) floor: ModSeq,
+    pub(super) uid_next: u32,
+}
+
+/// A change to a row that is there.
+pub(super) struct Change<'a> {
+    pub(super) uid: Uid,
+    pub(super) modseq: ModSeq,
+    pub(super) flags: Flags,
+    pub(super) recent: bool,
+    pub(super) in_new: bool,
+    pub(super) keywords: Arc<[u16]>,
+    pub(super) suffix: &'a str,
+}
+
+/// Records being put together, framed and chained.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    pub(super) octets: Vec<u8>,
+    /// The checksum of the last record.
+    chain: u32,
+    /// Where the record being written begins.
+    begun: usize,
+}
+
+impl Writer {
+    /// Continues after a record whose checksum this is.
+    pub(super) fn after(chain: u32) -> Self {
+        Self {
+            chain,
+            ..Self::default()
+        }
+    }
+    pub(super) fn begin(&mut self, kind: u8) -> &mut Self {
+        self.begun = self.octets.len();
+        self.octets.extend_from_slice(&[0; FRAME]);
+        self.u8(kind)
+    }
+    /// The octets of the record being written, its frame not counted.
+    pub(super) fn payload_octets(&self) -> usize {
+        self.octets.len() - self.begun - FRAME
+    }
+    pub(super) fn end(&mut self) {
+        let (_, record) = self.octets.split_at_mut(self.begun);
+        let (frame, payload) = record.split_at_mut(FRAME);
+        self.chain = crc32(self.chain, payload);
+        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        let (front, back) = frame.split_at_mut(4);
+        front.copy_from_slice(&length.to_le_bytes());
+        back.copy_from_slice(&self.chain.to_le_bytes());
+    }
+    pub(super) fn u8(&mut self, number: u8) -> &mut Self {
+        self.octets.push(number);
+        self
+    }
+    pub(super) fn u16(&mut self, number: u16) -> &mut Self {
+        self.octets.extend_from_slice(&number.to_le_bytes());
+        self
+    }
+    pub(super) fn u32(&mut self, number: u32) -> &mut Self {
+        self.octets.extend_from_slice(&number.to_le_bytes());
+        self
+    }
+    pub(super) fn u64(&mut self, number: u64) -> &mut Self {
+        self.octets.extend_from_slice(&number.to_le_bytes());
+        self
+    }
+    pub(super) fn i64(&mut self, number: i64) -> &mut Self {
+        self.octets.extend_from_slice(&number.to_le_bytes());
+        self
+    }
+    pub(super) fn raw(&mut self, octets: &[u8]) -> &mut Self {
+        self.octets.extend_from_slice(octets);
+        self
+    }
+    /// A text of at most 65535 octets; file names and keywords are far shorter.
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+        let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+        self.u16(length);
+        let octets = text.as_bytes();
+        self.raw(octets.get(..usize::from(length)).unwrap_or(octets))
+    }
+    fn keywords(&mut self, keywords: &[u16]) -> &mut Self {
+        let length = u16::try_from(keywords.len()).unwrap_or(u16::MAX);
+        self.u16(length);
+        for keyword in keywords.iter().take(usize::from(length)) {
+            self.u16(*keyword);
+        }
+        self
+    }
+    /// One message of a ROWS record; `keywords` are numbers of the file.
+    pub(super) fn row(&mut self, row: &MessageRow, keywords: &[u16], in_new: bool, suffix: &str) {
+        self.u32(row.uid.get())
+            .u64(row.modseq)
+            .u64(row.size_octets)
+            .i64(row.internal_date.0)
+            .u8(row.flags.0)
+            .u8(bits(row.recent, in_new))
+            .keywords(keywords)
+            .text(&row.unique_name)
+            .text(suffix);
+    }
+    pub(super) fn change(
+        &mut self,
+        row: &MessageRow,
+        keywords: &[u16],
+        in_new: bool,
+        suffix: &str,
+    ) {
+        self.begin(kind::CHANGE)
+            .u32(row.uid.get())
+            .u64(row.modseq)
+            .u8(row.flags.0)
+            .u8(bits(row.recent, in_new))
+            .keywords(keywords)
+            .text(suffix)
+            .end();
+    }
+    fn stamp(&mut self, stamp: &Stamp) -> &mut Self {
+        self.u64(stamp.device)
+            .u64(stamp.inode)
+            .u64(stamp.size_octets)
+            .i64(stamp.seconds)
+            .i64(stamp.nanoseconds)
+    }
+    fn optional_stamp(&mut self, stamp: Option<&Stamp>) -> &mut Self {
+        self.u8(u8::from(stamp.is_some()))
+            .stamp(stamp.unwrap_or(&Stamp::default()))
+    }
+    pub(super) fn complete(&mut self, complete: Complete) {
+        self.begin(kind::COMPLETE)
+            .u32(complete.rows)
+            .u64(complete.highest_modseq)
+            .u64(complete.floor)
+            .u32(complete.uid_next)
+            .end();
+    }
+    pub(super) fn opened(&mut self, boot: [u8; 16]) {
+        self.begin(kind::OPENED).raw(&boot).end();
+    }
+    pub(super) fn settled(&mut self, settled: &Settled) {
+        self.begin(kind::SETTLED);
+        for (stamp, doubtful) in settled.halves.iter().zip(settled.doubtful) {
+            self.stamp(stamp).u8(u8::from(doubtful));
+        }
+        self.u8(u8::from(settled.own_changes))
+            .i64(settled.scanned_seconds)
+            .optional_stamp(settled.uidlist.as_ref());
+        for stamp in &settled.keywords {
+            self.optional_stamp(stamp.as_ref());
+        }
+        self.u32(settled.uid_next).end();
+    }
+}
+
+fn bits(recent: bool, in_new: bool) -> u8 {
+    u8::from(recent) | u8::from(in_new) << 1
+}
+
+/// Takes a payload apart; every getter is `None` at the end or for nonsense.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    pub(super) fn raw(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (front, back) = self.0.split_at_checked(length)?;
+        self.0 = back;
+        Some(front)
+    }
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (front, back) = self.0.split_first_chunk::<N>()?;
+        self.0 = back;
+        Some(*front)
+    }
+    pub(super) fn u8(&mut self) -> Option<u8> {
+        self.array().map(u8::from_le_bytes)
+    }
+    pub(super) fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+    fn i64(&mut self) -> Option<i64> {
+        self.array().map(i64::from_le_bytes)
+    }
+    pub(super) fn uid(&mut self) -> Option<Uid> {
+        self.u32().and_then(Uid::new)
+    }
+    fn bool(&mut self) -> Option<bool> {
+        match self.u8()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        let length = self.u16()?;
+        std::str::from_utf8(self.raw(usize::from(length))?).ok()
+    }
+    /// Keywords, each below `known`, ascending.
+    fn keywords(&mut self, known: usize, none: &Arc<[u16]>) -> Option<Arc<[u16]>> {
+        let length = usize::from(self.u16()?);
+        if length == 0 {
+            return Some(Arc::clone(none));
+        }
+        let mut octets = Reader(self.raw(length * 2)?);
+        let mut keywords = Vec::with_capacity(length);
+        while let Some(keyword) = octets.u16() {
+            keywords.push(keyword);
+        }
+        let usable = keywords.iter().all(|keyword| usize::from(*keyword) < known);
+        usable.then(|| keywords.into())
+    }
+    /// `recent` and `in_new`.
+    fn bits(&mut self) -> Option<(bool, bool)> {
+        let bits = self.u8()?;
+        (bits < 4).then_some((bits & 1 != 0, bits & 2 != 0))
+    }
+    fn flags(&mut self) -> Option<Flags> {
+        self.u8().filter(|flags| *flags < 32).map(Flags)
+    }
+    /// What may follow a unique name.
+    fn suffix(&mut self) -> Option<&'a str> {
+        self.text().filter(|suffix| {
+            (suffix.is_empty() || suffix.starts_with(':'))
+                && !suffix.contains(['/', '\n', '\r', '\0'])
+        })
+    }
+    /// What a file may be called before its suffix.
+    fn unique_name(&mut self) -> Option<&'a str> {
+        self.text().filter(|name| {
+            !name.is_empty()
+                && !name.starts_with('.')
+                && !name.contains(['/', ':', '\n', '\r', '\0'])
+        })
+    }
+    /// One message; `name` gives its unique name its place in memory.
+    pub(super) fn row(
+        &mut self,
+        known_keywords: usize,
+        none: &Arc<[u16]>,
+        name: &dyn Fn(Uid, &str) -> Arc<str>,
+    ) -> Option<Entry> {
+        let uid = self.uid()?;
+        let modseq = self.u64()?;
+        let size_octets = self.u64()?;
+        let internal_date = InternalDate(self.i64()?);
+        let flags = self.flags()?;
+        let (recent, in_new) = self.bits()?;
+        let keywords = self.keywords(known_keywords, none)?;
+        let unique_name = name(uid, self.unique_name()?);
+        Some(Entry {
+            row: MessageRow {
+                uid,
+                flags,
+                recent,
+                keywords,
+                modseq,
+                size_octets,
+                internal_date,
+                unique_name,
+            },
+            in_new,
+            suffix: Box::from(self.suffix()?),
+        })
+    }
+    pub(super) fn change(
+        &mut self,
+        known_keywords: usize,
+        none: &Arc<[u16]>,
+    ) -> Option<Change<'a>> {
+        let (uid, modseq, flags) = (self.uid()?, self.u64()?, self.flags()?);
+        let (recent, in_new) = self.bits()?;
+        Some(Change {
+            uid,
+            modseq,
+            flags,
+            recent,
+            in_new,
+            keywords: self.keywords(known_keywords, none)?,
+            suffix: self.suffix()?,
+        })
+    }
+    fn stamp(&mut self) -> Option<Stamp> {
+        Some(Stamp {
+            device: self.u64()?,
+            inode: self.u64()?,
+            size_octets: self.u64()?,
+            seconds: self.i64()?,
+            nanoseconds: self.i64()?,
+        })
+    }
+    fn optional_stamp(&mut self) -> Option<Option<Stamp>> {
+        let there = self.bool()?;
+        let stamp = self.stamp()?;
+        Some(there.then_some(stamp))
+    }
+    pub(super) fn complete(&mut self) -> Option<Complete> {
+        Some(Complete {
+            rows: self.u32()?,
+            highest_modseq: self.u64()?,
+            floor: self.u64()?,
+            uid_next: self.u32()?,
+        })
+    }
+    pub(super) fn settled(&mut self) -> Option<Settled> {
+        let (new, new_doubtful) = (self.stamp()?, self.bool()?);
+        let (cur, cur_doubtful) = (self.stamp()?, self.bool()?);
+        Some(Settled {
+            halves: [new, cur],
+            doubtful: [new_doubtful, cur_doubtful],
+            own_changes: self.bool()?,
+            scanned_seconds: self.i64()?,
+            uidlist: self.optional_stamp()?,
+            keywords: [self.optional_stamp()?, self.optional_stamp()?],
+            uid_next: self.u32()?,
+        })
+    }
+}

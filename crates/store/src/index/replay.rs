@@ -1,0 +1,331 @@
+//! What the records of an index add up to.
+
+use super::checksum::crc32;
+use super::history::History;
+use super::record::{Entry, FRAME, MAX_PAYLOAD, Reader, Settled, kind};
+use crate::{Keyword, ModSeq, Uid};
+use std::sync::Arc;
+
+/// Octets of the header: magic, version, UIDVALIDITY, GUID, inode, checksum.
+pub(super) const HEADER: usize = 44;
+const MAGIC: &[u8; 8] = b"pillarbx";
+/// Another version is rebuilt, not read.
+const VERSION: u32 = 1;
+
+/// What the file says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) uid_validity: u32,
+    pub(super) guid: [u8; 16],
+    /// The inode number it was made with: a copy is not the file whose
+    /// mod-sequences were told.
+    pub(super) inode: u64,
+}
+
+impl Header {
+    pub(super) fn octets(&self) -> [u8; HEADER] {
+        let mut octets = Vec::with_capacity(HEADER);
+        octets.extend_from_slice(MAGIC);
+        octets.extend_from_slice(&VERSION.to_le_bytes());
+        octets.extend_from_slice(&self.uid_validity.to_le_bytes());
+        octets.extend_from_slice(&self.guid);
+        octets.extend_from_slice(&self.inode.to_le_bytes());
+        octets.extend_from_slice(&crc32(0, &octets).to_le_bytes());
+        let mut header = [0; HEADER];
+        for (to, from) in header.iter_mut().zip(octets) {
+            *to = from;
+        }
+        header
+    }
+    /// The header and its checksum.
+    fn read(octets: &[u8]) -> Result<(Self, u32), &'static str> {
+        const SHORT: &str = "its header is incomplete";
+        let header = octets.get(..HEADER).ok_or(SHORT)?;
+        let (content, checksum) = header.split_last_chunk::<4>().ok_or(SHORT)?;
+        let mut reader = Reader(content);
+        if reader.array::<8>().as_ref() != Some(MAGIC) {
+            return Err("it is no index");
+        }
+        if reader.u32() != Some(VERSION) {
+            return Err("it is of another version");
+        }
+        let checksum = u32::from_le_bytes(*checksum);
+        if checksum != crc32(0, content) {
+            return Err("its header is damaged");
+        }
+        let header = Self {
+            uid_validity: reader.u32().ok_or(SHORT)?,
+            guid: reader.array().ok_or(SHORT)?,
+            inode: reader.u64().ok_or(SHORT)?,
+        };
+        Ok((header, checksum))
+    }
+}
+
+/// What an index said about its mailbox.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    /// The UIDVALIDITY it belongs to.
+    pub(crate) uid_validity: u32,
+    /// The mailbox GUID it belongs to.
+    pub(crate) guid: [u8; 16],
+    /// Messages in UID order; their keywords are indices into `keywords`.
+    pub(crate) rows: Vec<Entry>,
+    /// Names of keywords.
+    pub(crate) keywords: Vec<Keyword>,
+    /// What was expunged.
+    pub(crate) history: History,
+    /// The highest mod-sequence told.
+    pub(crate) highest_modseq: ModSeq,
+    /// The next UID told, or higher than all that are known.
+    pub(crate) uid_next: u32,
+    /// How the directories were, if nothing changed since that was written.
+    pub(crate) settled: Option<Settled>,
+}
+
+/// Contents, and where the file ends.
+#[derive(Debug)]
+pub(super) struct Replay {
+    pub(super) contents: Contents,
+    pub(super) inode: u64,
+    /// The boot under which changes were being made, if the file was not settled.
+    pub(super) boot: Option<[u8; 16]>,
+    /// Where the snapshot ends and where the last valid record does.
+    pub(super) snapshot_octets: usize,
+    pub(super) end: usize,
+    /// The checksum of the last valid record.
+    pub(super) chain: u32,
+    /// Whether something else than zeros follows.
+    pub(super) torn: bool,
+}
+
+/// Reads an index. What follows the last valid record is left out; a snapshot that
+/// is not whole, or a valid record that contradicts what came before it, makes the
+/// file unreadable. `name` gives a unique name its place in memory.
+pub(super) fn replay(
+    octets: &[u8],
+    name: &dyn Fn(Uid, &str) -> Arc<str>,
+) -> Result<Replay, &'static str> {
+    let (header, mut chain) = Header::read(octets)?;
+    let mut replaying = Replaying::new(header);
+    let mut end = HEADER;
+    let mut rest = Reader(octets.get(HEADER..).unwrap_or_default());
+    while let Some(payload) = next_record(&mut rest, chain) {
+        chain = crc32(chain, payload);
+        end += FRAME + payload.len();
+        replaying.take(payload, end, name)?;
+    }
+    let torn = octets
+        .get(end..)
+        .is_some_and(|rest| rest.iter().any(|octet| *octet != 0));
+    replaying.finish(header.inode, end, chain, torn)
+}
+
+/// The payload of the record that is next, if one is valid.
+fn next_record<'a>(rest: &mut Reader<'a>, chain: u32) -> Option<&'a [u8]> {
+    let length = usize::try_from(rest.u32()?).ok()?;
+    let checksum = rest.u32()?;
+    if length == 0 || length > MAX_PAYLOAD {
+        return None;
+    }
+    let payload = rest.raw(length)?;
+    (crc32(chain, payload) == checksum).then_some(payload)
+}
+
+struct Replaying {
+    contents: Contents,
+    /// For each row whether it went.
+    gone: Vec<bool>,
+    left: usize,
+    /// When the last that went did; this never falls.
+    expunged_modseq: ModSeq,
+    none: Arc<[u16]>,
+    boot: Option<[u8; 16]>,
+    /// Where the snapshot ends, once that is known.
+    complete: Option<usize>,
+}
+
+impl Replaying {
+    fn new(header: Header) -> Self {
+        Self {
+            contents: Contents {
+                uid_validity: header.uid_validity,
+                guid: header.guid,
+                rows: Vec::new(),
+                keywords: Vec::new(),
+                history: History::default(),
+                highest_modseq: 0,
+                uid_next: 1,
+                settled: None,
+            },
+            gone: Vec::new(),
+            left: 0,
+            expunged_modseq: 0,
+            none: Arc::default(),
+            boot: None,
+            complete: None,
+        }
+    }
+    fn take(
+        &mut self,
+        payload: &[u8],
+        end: usize,
+        name: &dyn Fn(Uid, &str) -> Arc<str>,
+    ) -> Result<(), &'static str> {
+        let mut reader = Reader(payload);
+        let kind = reader.u8();
+        let changes = matches!(
+            kind,
+            Some(kind::ROWS | kind::CHANGE | kind::EXPUNGED | kind::KEYWORD)
+        );
+        if changes && self.complete.is_some() && self.boot.is_none() {
+            return Err("a change was written after the end");
+        }
+        let read = match kind {
+            Some(kind::KEYWORD) => self.keyword(&mut reader),
+            Some(kind::ROWS) => self.rows(&mut reader, name),
+            Some(kind::CHANGE) => self.change(&mut reader),
+            Some(kind::EXPUNGED) => self.expunged(&mut reader),
+            Some(kind::COMPLETE) => self.complete(&mut reader, end),
+            Some(kind::OPENED) => self.opened(&mut reader),
+            Some(kind::SETTLED) => self.settled(&mut reader),
+            _ => None,
+        };
+        match read {
+            Some(()) if reader.is_empty() => Ok(()),
+            _ => Err("a record says what cannot be"),
+        }
+    }
+    fn keyword(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let name = reader.text().filter(|name| !name.is_empty())?;
+        self.contents.keywords.push(Keyword::from(name));
+        self.contents.settled = None;
+        Some(())
+    }
+    fn rows(
+        &mut self,
+        reader: &mut Reader<'_>,
+        name: &dyn Fn(Uid, &str) -> Arc<str>,
+    ) -> Option<()> {
+        while !reader.is_empty() {
+            let entry = reader.row(self.contents.keywords.len(), &self.none, name)?;
+            let last = self.contents.rows.last().map(|entry| entry.row.uid);
+            if last.is_some_and(|last| last >= entry.row.uid) {
+                return None;
+            }
+            self.tell(entry.row.modseq, entry.row.uid)?;
+            self.contents.rows.push(entry);
+            self.gone.push(false);
+            self.left += 1;
+        }
+        Some(())
+    }
+    /// A mod-sequence and a UID were told.
+    fn tell(&mut self, modseq: ModSeq, uid: Uid) -> Option<()> {
+        self.contents.highest_modseq = self.contents.highest_modseq.max(modseq);
+        self.contents.uid_next = self.contents.uid_next.max(uid.get().checked_add(1)?);
+        self.contents.settled = None;
+        (modseq < 1 << 63).then_some(())
+    }
+    fn index_of(&self, uid: Uid) -> Option<usize> {
+        let rows = &self.contents.rows;
+        let index = rows
+            .binary_search_by_key(&uid, |entry| entry.row.uid)
+            .ok()?;
+        (!self.gone.get(index)?).then_some(index)
+    }
+    fn change(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let change = reader.change(self.contents.keywords.len(), &self.none)?;
+        self.tell(change.modseq, change.uid)?;
+        let index = self.index_of(change.uid)?;
+        let entry = self.contents.rows.get_mut(index)?;
+        entry.row.modseq = change.modseq;
+        entry.row.flags = change.flags;
+        entry.row.recent = change.recent;
+        entry.row.keywords = change.keywords;
+        entry.in_new = change.in_new;
+        entry.suffix = Box::from(change.suffix);
+        Some(())
+    }
+    /// In the snapshot it is history; after it messages that are there go.
+    fn expunged(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let modseq = reader.u64()?;
+        if modseq < self.expunged_modseq {
+            return None;
+        }
+        self.expunged_modseq = modseq;
+        while !reader.is_empty() {
+            let uid = reader.uid()?;
+            self.tell(modseq, uid)?;
+            if self.complete.is_some() {
+                let index = self.index_of(uid)?;
+                *self.gone.get_mut(index)? = true;
+                self.left -= 1;
+            }
+            self.contents.history.push(modseq, uid);
+        }
+        Some(())
+    }
+    fn complete(&mut self, reader: &mut Reader<'_>, end: usize) -> Option<()> {
+        let complete = reader.complete()?;
+        let contents = &mut self.contents;
+        let whole = usize::try_from(complete.rows) == Ok(contents.rows.len())
+            && complete.highest_modseq >= contents.highest_modseq
+            && complete.highest_modseq < 1 << 63
+            && complete.uid_next >= contents.uid_next;
+        if self.complete.is_some() || !whole {
+            return None;
+        }
+        let mut history = History::new(complete.floor);
+        for (modseq, uid) in contents.history.iter() {
+            history.push(modseq, uid);
+        }
+        contents.history = history;
+        contents.highest_modseq = complete.highest_modseq;
+        contents.uid_next = complete.uid_next;
+        self.complete = Some(end);
+        Some(())
+    }
+    fn opened(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        self.complete?;
+        self.boot = Some(reader.array()?);
+        Some(())
+    }
+    fn settled(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        self.complete?;
+        let settled = reader.settled()?;
+        let contents = &mut self.contents;
+        contents.uid_next = contents.uid_next.max(settled.uid_next);
+        contents.settled = Some(settled);
+        self.boot = None;
+        Some(())
+    }
+    fn finish(
+        mut self,
+        inode: u64,
+        end: usize,
+        chain: u32,
+        torn: bool,
+    ) -> Result<Replay, &'static str> {
+        let snapshot_octets = self.complete.ok_or("its snapshot is incomplete")?;
+        if self.boot.is_some() {
+            // Something may have been done that was not written here any more.
+            self.contents.settled = None;
+        }
+        if self.left < self.gone.len() {
+            let mut gone = self.gone.iter();
+            self.contents
+                .rows
+                .retain(|_| !gone.next().copied().unwrap_or_default());
+        }
+        Ok(Replay {
+            contents: self.contents,
+            inode,
+            boot: self.boot,
+            snapshot_octets,
+            end,
+            chain,
+            torn,
+        })
+    }
+}

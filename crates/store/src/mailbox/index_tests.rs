@@ -1,0 +1,385 @@
+//! What survives closing, killing and losing power.
+
+use super::*;
+use crate::index;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::SystemTime;
+
+fn open(path: &Path) -> Arc<Mailbox> {
+    Mailbox::open(path.to_owned(), || Ok(crate::UidValidity::MIN)).unwrap()
+}
+
+fn uid(number: u32) -> Uid {
+    Uid::new(number).unwrap()
+}
+
+fn put(mailbox: &Mailbox, flags: Flags, keywords: &[&str]) -> Uid {
+    let mut incoming = mailbox.begin_append().unwrap();
+    incoming.write(b"A: b\n\nc\n").unwrap();
+    let keywords = keywords.iter().map(|name| Keyword::from(*name)).collect();
+    incoming.describe(flags, keywords, None);
+    mailbox.append(vec![incoming]).unwrap()[0]
+}
+
+fn add(mailbox: &Mailbox, number: u32, flags: Flags, keywords: &[&str]) {
+    let keywords: Vec<Keyword> = keywords.iter().map(|name| Keyword::from(*name)).collect();
+    mailbox
+        .store_flags(&[uid(number)], FlagAction::Add, flags, &keywords, None)
+        .unwrap();
+}
+
+/// Makes the directories look as if nothing happened in them for long.
+fn age(path: &Path) {
+    for half in ["new", "cur"] {
+        let directory = std::fs::File::open(path.join(half)).unwrap();
+        directory.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    }
+}
+
+/// The name of a message's file in `cur`.
+fn file(path: &Path, mailbox: &Mailbox, number: u32) -> String {
+    let snapshot = mailbox.snapshot();
+    let row = snapshot.row(snapshot.index_of(uid(number)).unwrap());
+    let unique = Arc::clone(&row.unwrap().unique_name);
+    let names = disk::list_messages(&path.join("cur")).unwrap();
+    names
+        .into_iter()
+        .find(|name| name.starts_with(&*unique))
+        .unwrap()
+}
+
+/// All that clients see of the messages.
+fn shown(snapshot: &Snapshot) -> Vec<String> {
+    snapshot
+        .rows()
+        .map(|row| {
+            let mut names: Vec<&str> = row
+                .keywords
+                .iter()
+                .map(|keyword| &*snapshot.keywords()[usize::from(*keyword)])
+                .collect();
+            names.sort_unstable();
+            let (uid, size, date) = (row.uid, row.size_octets, row.internal_date.0);
+            let (flags, modseq) = (row.flags, row.modseq);
+            format!(
+                "{uid} {modseq} {flags:?} {names:?} {size} {date} {}",
+                row.recent
+            )
+        })
+        .collect()
+}
+
+fn changed_since(snapshot: &Snapshot, modseq: ModSeq) -> Vec<u32> {
+    snapshot
+        .rows()
+        .filter(|row| row.modseq > modseq)
+        .map(|row| row.uid.get())
+        .collect()
+}
+
+fn vanished(mailbox: &Mailbox, modseq: ModSeq) -> Option<Vec<u32>> {
+    match mailbox.vanished_since(modseq) {
+        Vanished::Exactly(uids) => Some(uids.iter().map(|uid| uid.get()).collect()),
+        Vanished::Unknown => None,
+    }
+}
+
+#[test]
+fn an_unchanged_mailbox_is_the_same_when_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mailbox = open(path);
+    put(&mailbox, Flags::SEEN, &["$Work", "Later"]);
+    put(&mailbox, Flags::default(), &[]);
+    put(&mailbox, Flags::DRAFT, &[]);
+    let before = mailbox.snapshot().highest_modseq();
+    add(&mailbox, 3, Flags::SEEN, &["Later"]);
+    mailbox.expunge(&[uid(1)]).unwrap();
+    let last = mailbox.sync().unwrap();
+    drop(mailbox);
+    // Whatever hides behind times that are too fresh: it is looked at.
+    let again = open(path);
+    assert_eq!(shown(&again.snapshot()), shown(&last));
+    drop(again);
+    age(path);
+    drop(open(path));
+    let octets = std::fs::read(path.join(index::NAME)).unwrap();
+    for _ in 0..3 {
+        let again = open(path);
+        assert!(!again.state.lock().must_scan);
+        let snapshot = again.sync().unwrap();
+        assert_eq!(shown(&snapshot), shown(&last));
+        assert_eq!(snapshot.highest_modseq(), last.highest_modseq());
+        assert_eq!(snapshot.uid_next(), uid(4));
+        assert_eq!(changed_since(&snapshot, before), [3]);
+        assert_eq!(vanished(&again, before), Some(vec![1]));
+        assert_eq!(vanished(&again, last.highest_modseq()), Some(Vec::new()));
+    }
+    assert_eq!(std::fs::read(path.join(index::NAME)).unwrap(), octets);
+    // Directories with other times are read, and nothing is found to have changed.
+    let half = std::fs::File::open(path.join("cur")).unwrap();
+    half.set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1))
+        .unwrap();
+    let again = open(path);
+    assert_eq!(again.snapshot().highest_modseq(), last.highest_modseq());
+    assert_eq!(shown(&again.snapshot()), shown(&last));
+}
+
+#[test]
+fn what_others_did_meanwhile_is_told_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mailbox = open(path);
+    for _ in 0..5 {
+        put(&mailbox, Flags::SEEN, &[]);
+    }
+    let highest = mailbox.snapshot().highest_modseq();
+    let [second, third, fifth] = [2, 3, 5].map(|number| file(path, &mailbox, number));
+    drop(mailbox);
+    let cur = path.join("cur");
+    std::fs::rename(cur.join(&second), cur.join(second.clone() + "T")).unwrap();
+    // A letter that says nothing new.
+    std::fs::rename(cur.join(&third), cur.join(third.clone() + ",x")).unwrap();
+    std::fs::remove_file(cur.join(fifth)).unwrap();
+    std::fs::write(path.join("new/9.M1P1.h"), "x\n").unwrap();
+    let mailbox = open(path);
+    let snapshot = mailbox.snapshot();
+    assert_eq!(changed_since(&snapshot, highest), [2, 6]);
+    assert_eq!(vanished(&mailbox, highest), Some(vec![5]));
+    assert_eq!(file(path, &mailbox, 3), third + ",x");
+    let highest = snapshot.highest_modseq();
+    drop(mailbox);
+    // A keyword letter that another program gave a name.
+    std::fs::rename(
+        cur.join(second.clone() + "T"),
+        cur.join(second.clone() + "Tc"),
+    )
+    .unwrap();
+    std::fs::write(path.join("dovecot-keywords"), "2 Named\n").unwrap();
+    let mailbox = open(path);
+    assert_eq!(changed_since(&mailbox.snapshot(), highest), [2]);
+    let highest = mailbox.snapshot().highest_modseq();
+    drop(mailbox);
+    std::fs::write(path.join("dovecot-keywords"), "2 Otherwise\n").unwrap();
+    let mailbox = open(path);
+    assert_eq!(changed_since(&mailbox.snapshot(), highest), [2]);
+    assert!(shown(&mailbox.snapshot())[1].contains("Otherwise"));
+}
+
+/// Puts a mailbox on the disk back to how it was before it was closed.
+fn kill(path: &Path, mailbox: Arc<Mailbox>) {
+    let octets = std::fs::read(path.join(index::NAME)).unwrap();
+    drop(mailbox);
+    std::fs::write(path.join(index::NAME), octets).unwrap();
+}
+
+#[test]
+fn a_killed_process_loses_no_modseq() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mailbox = open(path);
+    put(&mailbox, Flags::SEEN, &[]);
+    put(&mailbox, Flags::SEEN, &[]);
+    let before = mailbox.snapshot().highest_modseq();
+    add(&mailbox, 2, Flags::FLAGGED, &["K"]);
+    mailbox.expunge(&[uid(1)]).unwrap();
+    let last = mailbox.snapshot();
+    kill(path, mailbox);
+    let mailbox = open(path);
+    let snapshot = mailbox.snapshot();
+    assert_eq!(shown(&snapshot), shown(&last));
+    assert_eq!(snapshot.highest_modseq(), last.highest_modseq());
+    assert_eq!(vanished(&mailbox, before), Some(vec![1]));
+    // Renamed, and killed before that was written down: told as new.
+    let name = file(path, &mailbox, 2);
+    kill(path, mailbox);
+    let cur = path.join("cur");
+    std::fs::rename(cur.join(&name), cur.join(name.replace("FS", "S"))).unwrap();
+    let mailbox = open(path);
+    assert_eq!(
+        changed_since(&mailbox.snapshot(), last.highest_modseq()),
+        [2]
+    );
+}
+
+#[test]
+fn after_any_doubt_everything_is_above_what_was_told() {
+    let lose: [fn(&Path); 4] = [
+        |file| std::fs::remove_file(file).unwrap(),
+        |file| std::fs::write(file, "pillarbx and nothing else").unwrap(),
+        |file| {
+            let octets = std::fs::read(file).unwrap();
+            std::fs::rename(file, file.with_extension("old")).unwrap();
+            std::fs::write(file, octets).unwrap();
+        },
+        |file| {
+            let mut octets = std::fs::read(file).unwrap();
+            octets[8] ^= 0xff;
+            std::fs::write(file, octets).unwrap();
+        },
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mailbox = open(path);
+    put(&mailbox, Flags::SEEN, &["K"]);
+    put(&mailbox, Flags::SEEN, &[]);
+    let mut last = mailbox.snapshot();
+    drop(mailbox);
+    for lose in lose {
+        lose(&path.join(index::NAME));
+        let mailbox = open(path);
+        let snapshot = mailbox.snapshot();
+        assert_eq!(changed_since(&snapshot, last.highest_modseq()), [1, 2]);
+        assert_eq!(vanished(&mailbox, last.highest_modseq()), None);
+        assert_eq!(snapshot.row(0).unwrap().keywords.len(), 1);
+        assert_eq!(snapshot.uid_next(), uid(3));
+        drop(mailbox);
+        let again = open(path);
+        assert_eq!(again.snapshot().highest_modseq(), snapshot.highest_modseq());
+        last = snapshot;
+    }
+}
+
+#[test]
+fn a_loss_of_power_never_makes_a_modseq_mean_two_things() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    // The octets of the index before the changes begin, and how much was synced.
+    disk::OTHER_BOOT.set(Some([1; 16]));
+    let mailbox = open(path);
+    for _ in 0..3 {
+        put(&mailbox, Flags::SEEN, &[]);
+    }
+    drop(mailbox);
+    let mailbox = open(path);
+    let settled_octets = std::fs::read(path.join(index::NAME)).unwrap();
+    // For each message what was told last, with its mod-sequence.
+    let mut told: BTreeMap<u32, (ModSeq, Flags)> = BTreeMap::new();
+    let mut tell = |mailbox: &Mailbox| {
+        for row in mailbox.snapshot().rows() {
+            told.insert(row.uid.get(), (row.modseq, row.flags));
+        }
+    };
+    tell(&mailbox);
+    for (number, flags) in [
+        (1, Flags::FLAGGED),
+        (2, Flags::DELETED),
+        (1, Flags::ANSWERED),
+        (3, Flags::DRAFT),
+    ] {
+        add(&mailbox, number, flags, &["K"]);
+        tell(&mailbox);
+    }
+    let highest = mailbox.snapshot().highest_modseq();
+    let octets = std::fs::read(path.join(index::NAME)).unwrap();
+    drop(mailbox);
+    let names = disk::list_messages(&path.join("cur")).unwrap();
+    // The record that changes begin was synced: it follows what was settled, 8 octets
+    // of frame and 17 of payload.
+    let settled_end = settled_octets
+        .iter()
+        .rposition(|octet| *octet != 0)
+        .unwrap()
+        + 1;
+    let synced = (settled_end..octets.len())
+        .find(|end| octets[..*end].ends_with(&[1; 16]))
+        .unwrap();
+    let written = octets.iter().rposition(|octet| *octet != 0).unwrap() + 1;
+    assert!(written > synced + 100);
+    let mut restarted = highest;
+    for length in synced..=written {
+        for name in disk::list_messages(&path.join("cur")).unwrap() {
+            std::fs::remove_file(path.join("cur").join(name)).unwrap();
+        }
+        // The last flag of message 3 was lost as well, but it was told.
+        for name in &names {
+            let name = name.replace("DS", "S");
+            std::fs::write(path.join("cur").join(name), "A: b\n\nc\n").unwrap();
+        }
+        std::fs::write(path.join(index::NAME), &octets[..length]).unwrap();
+        disk::OTHER_BOOT.set(Some([2; 16]));
+        let mailbox = open(path);
+        for row in mailbox.snapshot().rows() {
+            let before = told.get(&row.uid.get()).copied();
+            assert!(row.modseq > restarted, "{length}: {before:?} {row:?}");
+        }
+        assert_eq!(vanished(&mailbox, highest), None);
+        restarted = mailbox.snapshot().highest_modseq();
+        drop(mailbox);
+        // A start of the machine after closing raises no doubt.
+        disk::OTHER_BOOT.set(Some([3; 16]));
+        assert_eq!(open(path).snapshot().highest_modseq(), restarted);
+    }
+    disk::OTHER_BOOT.set(None);
+}
+
+#[test]
+fn a_lost_or_cut_list_is_healed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mailbox = open(path);
+    for _ in 0..4 {
+        put(&mailbox, Flags::SEEN, &[]);
+    }
+    mailbox.expunge(&[uid(1), uid(4)]).unwrap();
+    let snapshot = mailbox.snapshot();
+    let uids = shown(&snapshot);
+    let guid = mailbox.guid();
+    drop(mailbox);
+    let list = path.join("dovecot-uidlist");
+    let text = std::fs::read_to_string(&list).unwrap();
+    let header = text.lines().next().unwrap().to_owned() + "\n";
+    // In place, so that the second name shows the same; then both are gone.
+    for cut in [header.as_str(), "", "\0\0\0\0", "3 V"] {
+        std::fs::write(&list, cut).unwrap();
+        let mailbox = Mailbox::open(path.to_owned(), || panic!("{cut:?}")).unwrap();
+        assert_eq!(shown(&mailbox.sync().unwrap()), uids, "{cut:?}");
+        assert_eq!(mailbox.guid(), guid);
+        assert!(mailbox.snapshot().uid_next() >= uid(5));
+        drop(mailbox);
+        let again = std::fs::read_to_string(&list).unwrap();
+        assert_eq!(again.lines().count(), 3, "{again}");
+    }
+    std::fs::remove_file(&list).unwrap();
+    std::fs::remove_file(path.join("pillarbox-uidlist")).unwrap();
+    let mailbox = Mailbox::open(path.to_owned(), || panic!()).unwrap();
+    assert_eq!(shown(&mailbox.snapshot()), uids);
+    let next = mailbox.snapshot().uid_next();
+    assert!(put(&mailbox, Flags::SEEN, &[]) >= next);
+}
+
+#[test]
+fn an_index_that_is_held_elsewhere_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mailbox = open(path);
+    put(&mailbox, Flags::SEEN, &[]);
+    let highest = mailbox.snapshot().highest_modseq();
+    let octets = std::fs::read(path.join(index::NAME)).unwrap();
+    let other = open(path);
+    assert!(other.snapshot().highest_modseq() > highest);
+    assert_eq!(other.snapshot().len(), 1);
+    drop(other);
+    assert_eq!(std::fs::read(path.join(index::NAME)).unwrap(), octets);
+    drop(mailbox);
+    assert_eq!(open(path).snapshot().highest_modseq(), highest);
+}
+
+#[test]
+fn status_raises_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let layout = crate::Layout {
+        delimiter: '/',
+        prefix: String::new(),
+    };
+    let account = crate::Account::open(directory.path(), layout).unwrap();
+    let name = account.parse_name("Sent").unwrap();
+    let mailbox = account.create(&name, None).unwrap();
+    put(&mailbox, Flags::SEEN, &[]);
+    let highest = mailbox.snapshot().highest_modseq();
+    drop(mailbox);
+    for _ in 0..3 {
+        assert_eq!(account.status(&name).unwrap().highest_modseq, highest);
+    }
+}

@@ -1,0 +1,292 @@
+//! What a mailbox keeps in its index, and takes from it.
+
+use super::state::{Place, Seen, State};
+use crate::index::{Contents, Entry, History, Index, Picture, Settled};
+use crate::maildir::filename;
+use crate::maildir::uidlist::Record;
+use crate::snapshot::MessageRow;
+use crate::{Keyword, ModSeq, Snapshot, Uid};
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970 UTC.
+fn now_seconds() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
+}
+
+impl State {
+    /// Begins with what the index said. The UID list has the last word on UIDs, the
+    /// directories on flags: a scan follows unless all is as when it was settled.
+    /// With `restart` the index is in doubt, and every message gets that mod-sequence.
+    /// Gives the UIDs that the list had lost.
+    pub(super) fn take_from_index(
+        &mut self,
+        contents: Contents,
+        index: Option<Index>,
+        restart: Option<ModSeq>,
+    ) -> Vec<Uid> {
+        let Contents {
+            rows,
+            keywords,
+            history,
+            highest_modseq,
+            uid_next,
+            settled,
+            ..
+        } = contents;
+        self.index = index;
+        let (own, unknown) = self.own_keywords(&keywords);
+        let mut kept = Vec::with_capacity(rows.len());
+        let mut gone = Vec::new();
+        let mut healed = Vec::new();
+        self.files.reserve(rows.len());
+        for mut entry in rows {
+            if !entry.row.keywords.is_empty() {
+                entry.row.keywords = translate(&entry.row.keywords, &own);
+            }
+            match self.place_in_list(&entry) {
+                InList::Listed => {}
+                InList::Added => healed.push(entry.row.uid),
+                InList::Otherwise => {
+                    gone.push(entry.row.uid);
+                    continue;
+                }
+            }
+            if let Some(modseq) = restart {
+                entry.row.modseq = modseq;
+            }
+            let place = Place {
+                uid: entry.row.uid,
+                in_new: entry.in_new,
+                suffix: entry.suffix,
+            };
+            if entry.row.recent && !place.in_new {
+                self.recent_in_cur.insert(entry.row.uid);
+            }
+            self.files.insert(Arc::clone(&entry.row.unique_name), place);
+            kept.push(entry.row);
+        }
+        let doubtful = restart.is_some();
+        self.snapshot = Snapshot::from_rows(
+            self.uidlist.uid_validity,
+            if doubtful {
+                Uid::MIN
+            } else {
+                Uid::new(uid_next).unwrap_or(Uid::MAX)
+            },
+            restart.unwrap_or(highest_modseq),
+            Arc::clone(&self.keywords.names),
+            kept,
+        );
+        self.history = match restart {
+            Some(modseq) => History::new(modseq),
+            None => history,
+        };
+        let unchanged = healed.is_empty() && gone.is_empty() && !unknown && !doubtful;
+        if !doubtful {
+            self.forget_dead(uid_next);
+            self.remember_expunged(&gone);
+        }
+        if let Some(settled) = settled.filter(|_| unchanged) {
+            self.continue_settled(&settled);
+        }
+        healed
+    }
+    /// For each of the file's keywords its index here, and whether one could not be
+    /// taken over.
+    fn own_keywords(&mut self, keywords: &[Keyword]) -> (Vec<Option<u16>>, bool) {
+        let own: Vec<Option<u16>> = keywords
+            .iter()
+            .map(|name| self.keywords.index(name))
+            .collect();
+        let mut numbers = vec![None; self.keywords.names.len()];
+        for (number, own) in own.iter().enumerate() {
+            let slot = own.and_then(|own| numbers.get_mut(usize::from(own)));
+            if let (Some(slot), Ok(number)) = (slot, u16::try_from(number)) {
+                *slot = Some(number);
+            }
+        }
+        if let Some(index) = &mut self.index {
+            index.know_keywords(numbers);
+        }
+        let unknown = own.contains(&None);
+        (own, unknown)
+    }
+    /// Whether the UID list has this row; a row it lost is added.
+    fn place_in_list(&mut self, entry: &Entry) -> InList {
+        let row = &entry.row;
+        let uid = row.uid.get();
+        match self.uidlist.records.get(&uid) {
+            Some(record) if record.name == row.unique_name => return InList::Listed,
+            Some(_) => return InList::Otherwise,
+            None if self.uidlist.uid_of(&row.unique_name).is_some() => return InList::Otherwise,
+            None => {}
+        }
+        let mut record = Record {
+            name: Arc::clone(&row.unique_name),
+            fields: None,
+        };
+        if filename::size_field(&row.unique_name, 'W').is_none() {
+            record.set_field('W', &row.size_octets.to_string());
+        }
+        self.uidlist.insert(uid, record);
+        InList::Added
+    }
+    /// Records below the next UID told that no message has are of messages that went.
+    fn forget_dead(&mut self, uid_next: u32) {
+        let dead: Vec<u32> = self
+            .uidlist
+            .records
+            .range(..uid_next)
+            .filter(|(_, record)| !self.files.contains_key(&record.name))
+            .map(|(uid, _)| *uid)
+            .collect();
+        for uid in dead {
+            self.uidlist.forget(uid);
+        }
+    }
+    /// Takes the directories for read as they were then, where the other files are
+    /// as they were.
+    fn continue_settled(&mut self, settled: &Settled) {
+        let age = now_seconds().checked_sub(settled.scanned_seconds);
+        let scanned = age
+            .and_then(|age| u64::try_from(age).ok())
+            .and_then(|age| Instant::now().checked_sub(Duration::from_secs(age)));
+        // After a start of the machine its clock may not reach back: not needed where
+        // nothing own hides anything.
+        let scanned = match scanned {
+            None if !settled.own_changes => Some(Instant::now()),
+            scanned => scanned,
+        };
+        if settled.keywords != self.keywords.stamps(&self.directory)
+            || settled.uidlist != self.uidlist.stamp()
+        {
+            return;
+        }
+        for half in 0..2 {
+            self.seen[half] = Seen {
+                stamp: settled.halves[half],
+                doubtful: settled.doubtful[half],
+            };
+        }
+        self.scanned = scanned;
+        self.own_changes = settled.own_changes;
+        self.must_scan = scanned.is_none();
+        self.unsynced = [false; 2];
+    }
+    /// Makes the index that is missing; without one the mailbox works all the same.
+    pub(super) fn make_index(&mut self) {
+        match Index::create(&self.directory, self.picture()) {
+            Ok(index) => self.index = Some(index),
+            Err(error) => {
+                tracing::warn!(directory = %self.directory.display(), %error, "no index can be written");
+            }
+        }
+    }
+    fn picture(&self) -> Picture<'_, impl Iterator<Item = (&MessageRow, bool, &str)>> {
+        picture(
+            &self.snapshot,
+            &self.files,
+            &self.history,
+            self.uidlist.guid,
+        )
+    }
+    /// Writes what changed; before any of it is told.
+    pub(super) fn commit(&mut self) {
+        let Some(index) = &mut self.index else {
+            return;
+        };
+        let result = index.commit().and_then(|()| {
+            if !index.wants_rewrite() {
+                return Ok(());
+            }
+            let picture = picture(
+                &self.snapshot,
+                &self.files,
+                &self.history,
+                self.uidlist.guid,
+            );
+            index.rewrite(&self.directory, picture)
+        });
+        if let Err(error) = result {
+            self.lose_index(error);
+        }
+    }
+    fn lose_index(&mut self, error: io::Error) {
+        tracing::warn!(directory = %self.directory.display(), %error, "the index cannot be written and is removed");
+        if let Some(index) = self.index.take() {
+            index.abandon(&self.directory);
+        }
+    }
+    /// At the end: what is known now can be relied on by the next opening.
+    pub(super) fn close(&mut self) {
+        if self.unsynced.contains(&true) && self.own_changes {
+            // Failing this costs nothing but certainty.
+            if let Err(error) = self.sync_halves(self.unsynced) {
+                tracing::warn!(%error, "flags may not be durable");
+            }
+        }
+        self.commit();
+        let age = self.scanned.map_or(i64::MAX, |scanned| {
+            i64::try_from(scanned.elapsed().as_secs()).unwrap_or(i64::MAX)
+        });
+        let must_scan = self.must_scan || self.scanned.is_none();
+        let settled = Settled {
+            halves: self.seen.map(|seen| seen.stamp),
+            doubtful: self.seen.map(|seen| seen.doubtful || must_scan),
+            own_changes: self.own_changes,
+            scanned_seconds: now_seconds().saturating_sub(age),
+            uidlist: self.uidlist.stamp(),
+            keywords: self.keywords.stamps(&self.directory),
+            uid_next: self.snapshot.uid_next.get(),
+        };
+        if let Some(index) = &mut self.index
+            && let Err(error) = index.settle(settled)
+        {
+            self.lose_index(error);
+        }
+    }
+}
+
+/// What the UID list says of a row of the index.
+enum InList {
+    Listed,
+    /// It did not know it, and does now.
+    Added,
+    /// The UID is another message's, or the message has another UID.
+    Otherwise,
+}
+
+fn translate(keywords: &[u16], own: &[Option<u16>]) -> Arc<[u16]> {
+    let mut translated: Vec<u16> = keywords
+        .iter()
+        .filter_map(|keyword| own.get(usize::from(*keyword)).copied().flatten())
+        .collect();
+    translated.sort_unstable();
+    translated.dedup();
+    translated.into()
+}
+
+fn picture<'a>(
+    snapshot: &'a Snapshot,
+    files: &'a HashMap<Arc<str>, Place>,
+    history: &'a History,
+    guid: [u8; 16],
+) -> Picture<'a, impl Iterator<Item = (&'a MessageRow, bool, &'a str)>> {
+    Picture {
+        uid_validity: snapshot.uid_validity,
+        guid,
+        uid_next: snapshot.uid_next,
+        highest_modseq: snapshot.highest_modseq,
+        keywords: &snapshot.keywords,
+        history,
+        rows: snapshot.rows().filter_map(|row| {
+            let place = files.get(&row.unique_name)?;
+            Some((row, place.in_new, &*place.suffix))
+        }),
+    }
+}

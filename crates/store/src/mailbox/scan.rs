@@ -1,0 +1,341 @@
+//! How a mailbox learns what others did in its directories.
+
+use super::state::{NAMES, Place, Seen, State, failed};
+use crate::disk::{self, Stamp};
+use crate::maildir::filename::{self, Info};
+use crate::model::InternalDate;
+use crate::snapshot::MessageRow;
+use crate::{Result, Uid};
+use std::collections::{HashMap, HashSet};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// After own changes a look at the directory is due this often, should a foreign
+/// change have hidden behind one of them.
+const RESCAN_AFTER: Duration = Duration::from_secs(60);
+
+impl State {
+    /// Whether the directories must be read.
+    fn needs_scan(&self) -> Result<bool> {
+        let due = self
+            .scanned
+            .is_none_or(|scanned| self.own_changes && scanned.elapsed() > RESCAN_AFTER);
+        if self.must_scan || due {
+            return Ok(true);
+        }
+        for (half, seen) in self.seen.iter().enumerate() {
+            if seen.doubtful {
+                return Ok(true);
+            }
+            let path = self.directory.join(NAMES[half]);
+            let stamp = disk::stamp(&path).map_err(|error| failed("look at", &path, error))?;
+            if stamp != Some(seen.stamp) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+    /// Learns what others did; tells whether anything changed.
+    pub(super) fn refresh(&mut self) -> Result<bool> {
+        if !self.needs_scan()? {
+            return Ok(false);
+        }
+        let initial = self.scanned.is_none();
+        let letters_changed = self.keywords.refresh(&self.directory)? || initial;
+        let mut found = HashMap::new();
+        let seen = self.scan(&mut found)?;
+        // A rename during the reading can hide a file: what seems gone is looked for again.
+        if self
+            .files
+            .keys()
+            .any(|unique| !found.contains_key(&**unique))
+        {
+            self.scan(&mut found)?;
+        }
+        self.seen = seen;
+        self.must_scan = false;
+        self.own_changes = false;
+        self.scanned = Some(Instant::now());
+        let result = self.take_over(found, letters_changed, initial);
+        if result.is_err() {
+            self.must_scan = true;
+        }
+        result
+    }
+    /// Reads both directories, `new` first. Of two files of one unique name the one
+    /// known stays, else the first.
+    fn scan(&self, found: &mut HashMap<Box<str>, (bool, Box<str>)>) -> Result<[Seen; 2]> {
+        let mut seen = [Seen::default(); 2];
+        for (half, name) in NAMES.into_iter().enumerate() {
+            let path = self.directory.join(name);
+            let taken = SystemTime::now();
+            let stamp = disk::stamp(&path)
+                .and_then(|stamp| stamp.ok_or_else(|| ErrorKind::NotFound.into()))
+                .map_err(|error| failed("look at", &path, error))?;
+            seen[half] = Seen {
+                stamp,
+                doubtful: stamp.is_too_fresh(taken),
+            };
+            let names = disk::list_messages(&path).map_err(|error| failed("read", &path, error))?;
+            for file in names {
+                let unique = filename::unique_name(&file);
+                let suffix = file.get(unique.len()..).unwrap_or_default();
+                let entry = (half == 0, Box::from(suffix));
+                match found.get_mut(unique) {
+                    None => {
+                        found.insert(Box::from(unique), entry);
+                    }
+                    Some(other) if *other == entry => {}
+                    Some(other) => {
+                        // Moved between two reads, or a second copy: the one that is there.
+                        let first = self
+                            .directory
+                            .join(if other.0 { "new" } else { "cur" })
+                            .join(format!("{unique}{}", other.1));
+                        if matches!(disk::stamp(&first), Ok(None)) {
+                            *other = entry;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(seen)
+    }
+    /// Brings rows in line with the files found.
+    fn take_over(
+        &mut self,
+        found: HashMap<Box<str>, (bool, Box<str>)>,
+        letters_changed: bool,
+        initial: bool,
+    ) -> Result<bool> {
+        let mut changed = false;
+        let gone: HashSet<Uid> = self
+            .files
+            .iter()
+            .filter(|(unique, _)| !found.contains_key(&***unique))
+            .map(|(_, place)| place.uid)
+            .collect();
+        if !gone.is_empty() {
+            self.forget(&gone);
+            changed = true;
+        }
+        let mut fresh = Vec::new();
+        for (unique, (in_new, suffix)) in found {
+            match self.files.get_key_value(&*unique) {
+                None => fresh.push((Arc::<str>::from(unique), in_new, suffix)),
+                Some((name, place)) => {
+                    let moved = place.in_new != in_new;
+                    if !moved && place.suffix == suffix && !letters_changed {
+                        continue;
+                    }
+                    let (name, uid) = (Arc::clone(name), place.uid);
+                    changed |= self.follow(&name, uid, in_new, suffix);
+                }
+            }
+        }
+        if !fresh.is_empty() {
+            changed |= self.take_in(fresh)?;
+        }
+        if initial {
+            self.forget_unlisted();
+        }
+        self.settle_header();
+        Ok(changed)
+    }
+    /// A known message under another name: flags follow it.
+    fn follow(&mut self, unique: &Arc<str>, uid: Uid, in_new: bool, suffix: Box<str>) -> bool {
+        let info = Info::parse(&suffix);
+        let keywords = self.keywords.of(unique, info.letters);
+        let mut moved = false;
+        if let Some(place) = self.files.get_mut(unique) {
+            moved = place.in_new != in_new || place.suffix != suffix;
+            place.in_new = in_new;
+            place.suffix = suffix;
+        }
+        let recent = in_new || self.recent_in_cur.contains(&uid);
+        let row = self.snapshot.index_of(uid);
+        let Some(row) = row.and_then(|index| self.snapshot.row(index)) else {
+            return false;
+        };
+        let changed = row.flags != info.flags || *row.keywords != *keywords;
+        if !changed && !moved && row.recent == recent {
+            return false;
+        }
+        let modseq = if changed { Some(self.tick()) } else { None };
+        self.change_row(uid, |row| {
+            row.recent = recent;
+            if let Some(modseq) = modseq {
+                row.flags = info.flags;
+                row.keywords = keywords.into();
+                row.modseq = modseq;
+            }
+        });
+        changed
+    }
+    /// New files: measured, given UIDs where they have none, and shown.
+    fn take_in(&mut self, fresh: Vec<(Arc<str>, bool, Box<str>)>) -> Result<bool> {
+        let known_next = self.snapshot.uid_next.get();
+        let mut measured = Vec::with_capacity(fresh.len());
+        let mut unlisted = Vec::new();
+        let mut sizes = HashMap::new();
+        for (unique, in_new, suffix) in fresh {
+            let path = self.half(in_new).join(format!("{unique}{suffix}"));
+            let listed = self
+                .uidlist
+                .uid_of(&unique)
+                .filter(|uid| *uid >= known_next);
+            let known_size = filename::size_field(&unique, 'W').or_else(|| {
+                let record = self.uidlist.records.get(&listed?)?;
+                record.field('W')?.parse().ok()
+            });
+            let (size_octets, internal_date) = match measure(&path, known_size) {
+                Ok(Some(measured)) => measured,
+                Ok(None) => continue,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    // Renamed or gone since: the next look will tell.
+                    self.must_scan = true;
+                    continue;
+                }
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "a message cannot be read");
+                    continue;
+                }
+            };
+            match listed {
+                None => {
+                    unlisted.push(Arc::clone(&unique));
+                    if known_size.is_none() {
+                        sizes.insert(Arc::clone(&unique), size_octets);
+                    }
+                }
+                // Measured once; the next writing of the list keeps it.
+                Some(uid) if known_size.is_none() => {
+                    if let Some(record) = self.uidlist.records.get_mut(&uid) {
+                        record.set_field('W', &size_octets.to_string());
+                        self.uidlist.needs_rewrite = true;
+                    }
+                }
+                Some(_) => {}
+            }
+            measured.push((unique, in_new, suffix, size_octets, internal_date, listed));
+        }
+        if !unlisted.is_empty() {
+            unlisted.sort_by(|a, b| filename::delivery_order(a).cmp(&filename::delivery_order(b)));
+            self.uidlist
+                .assign(&self.directory, &unlisted, &sizes, known_next)?;
+        }
+        let modseq = if measured.is_empty() {
+            return Ok(false);
+        } else {
+            self.tick()
+        };
+        let mut rows = Vec::with_capacity(measured.len());
+        for (unique, in_new, suffix, size_octets, internal_date, listed) in measured {
+            let uid = listed
+                .or_else(|| self.uidlist.uid_of(&unique))
+                .and_then(Uid::new);
+            let Some(uid) = uid else {
+                continue;
+            };
+            // One allocation of the name serves row, file and record.
+            let unique = match self.uidlist.records.get(&uid.get()) {
+                Some(record) if record.name == unique => Arc::clone(&record.name),
+                _ => unique,
+            };
+            let info = Info::parse(&suffix);
+            let row = MessageRow {
+                uid,
+                flags: info.flags,
+                recent: in_new,
+                keywords: self.keywords.of(&unique, info.letters).into(),
+                modseq,
+                size_octets,
+                internal_date,
+                unique_name: unique,
+            };
+            let place = Place {
+                uid,
+                in_new,
+                suffix,
+            };
+            rows.push((row, place));
+        }
+        self.admit(rows);
+        Ok(true)
+    }
+    /// After the first look: records without a file are of messages that are gone.
+    fn forget_unlisted(&mut self) {
+        let dead: Vec<u32> = self
+            .uidlist
+            .records
+            .iter()
+            .filter(|(_, record)| !self.files.contains_key(&record.name))
+            .map(|(uid, _)| *uid)
+            .collect();
+        if self.must_scan {
+            // Something moved while we looked: do not decide now.
+            return;
+        }
+        for uid in dead {
+            self.uidlist.forget(uid);
+        }
+    }
+    /// Whether a foreign program made this name appear in (or go from) a directory.
+    pub(super) fn is_news(&self, in_new: bool, name: &str, appeared: bool) -> bool {
+        if name.starts_with('.') {
+            return false;
+        }
+        let unique = filename::unique_name(name);
+        let suffix = name.get(unique.len()..).unwrap_or_default();
+        let current = self
+            .files
+            .get(unique)
+            .is_some_and(|place| place.in_new == in_new && *place.suffix == *suffix);
+        if appeared {
+            !current && !matches!(disk::stamp(&self.half(in_new).join(name)), Ok(None))
+        } else {
+            current
+        }
+    }
+}
+
+/// A file's size as sent and its internal date; `None` if it is no regular file.
+fn measure(path: &Path, known_size: Option<u64>) -> std::io::Result<Option<(u64, InternalDate)>> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    let stamp = Stamp::of(&metadata);
+    let size_octets = match known_size {
+        Some(size_octets) => size_octets,
+        None => sent_octets(disk::open_regular(path)?.0)?,
+    };
+    Ok(Some((size_octets, InternalDate(stamp.seconds))))
+}
+
+/// How many octets a file has as sent: a line end without CR counts two.
+pub(super) fn sent_octets(mut file: std::fs::File) -> std::io::Result<u64> {
+    let mut buffer = vec![0; 64 << 10];
+    let mut octets = 0;
+    let mut last = 0;
+    loop {
+        let length = match file.read(&mut buffer) {
+            Ok(0) => return Ok(octets),
+            Ok(length) => length,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let piece = buffer.get(..length).unwrap_or_default();
+        octets += length as u64;
+        for at in memchr::memchr_iter(b'\n', piece) {
+            let before = match at.checked_sub(1) {
+                Some(before) => piece.get(before).copied().unwrap_or_default(),
+                None => last,
+            };
+            octets += u64::from(before != b'\r');
+        }
+        last = piece.last().copied().unwrap_or_default();
+    }
+}
