@@ -1,0 +1,175 @@
+//! What is fuzzed, each entrance a function of octets that panics where a promise
+//! is broken. `cargo fuzz run NAME --features libfuzzer` drives one with coverage;
+//! `cargo test` drives all of them with seeds and mutations.
+
+mod sessions;
+
+pub use sessions::{imap_session, pop3_session};
+
+use std::io::{Read, Write};
+use std::path::Path;
+use store::message::{Content, Part, Piece, Summary};
+
+/// Every entrance by name.
+pub const ENTRANCES: [(&str, fn(&[u8])); 7] = [
+    ("imap_command", imap_command),
+    ("imap_session", imap_session),
+    ("pop3_session", pop3_session),
+    ("message", message),
+    ("headers", headers),
+    ("control_files", control_files),
+    ("names", names),
+];
+
+/// The IMAP command grammar and what cuts commands: the same commands however
+/// the octets arrive.
+pub fn imap_command(input: &[u8]) {
+    use imapd::grammar::framing::{CommandBuffer, Limits, Need};
+    let commands = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let mut buffer = CommandBuffer::new(Limits::after_login(1_000));
+        let mut seen = Vec::new();
+        for piece in pieces {
+            buffer.push(piece);
+            loop {
+                match buffer.poll() {
+                    Need::More => break,
+                    Need::Hopeless => return seen,
+                    Need::Complete(command) => {
+                        let _ = imapd::grammar::parse(&command);
+                        seen.push(command);
+                    }
+                    Need::AppendLiteral { .. } => buffer.refuse_append(),
+                    _ => {}
+                }
+            }
+        }
+        seen
+    };
+    let whole = commands(&mut std::iter::once(input));
+    let cut = commands(&mut input.chunks(1));
+    assert_eq!(whole, cut, "commands depend on how octets arrive");
+}
+
+fn check_part(message: &store::OpenedMessage, summary: &Summary, path: &mut Vec<u32>, part: &Part) {
+    assert!(part.header_start <= part.body_start && part.body_start <= part.end);
+    for piece in [
+        Piece::Whole,
+        Piece::Header,
+        Piece::Text,
+        Piece::Mime,
+        Piece::Body,
+    ] {
+        if let Some(extent) = summary.locate(path, piece) {
+            let mut octets = Vec::new();
+            message
+                .reader(extent, 0, u64::MAX)
+                .expect("readable")
+                .read_to_end(&mut octets)
+                .expect("readable");
+            assert_eq!(octets.len() as u64, extent.octets, "{path:?} {piece:?}");
+        }
+    }
+    let parts: &[Part] = match &part.content {
+        Content::Multipart(parts) => parts,
+        Content::Message(inner) => std::slice::from_ref(&inner.1),
+        Content::Single => &[],
+    };
+    for (number, part) in (1..).zip(parts.iter().take(8)) {
+        path.push(number);
+        check_part(message, summary, path, part);
+        path.pop();
+    }
+}
+
+/// Message structure: announced sizes are those read, replies are well-formed.
+pub fn message(input: &[u8]) {
+    let mut file = tempfile::tempfile().expect("temporary file");
+    file.write_all(input).expect("write");
+    let message = store::OpenedMessage::from_file(file).expect("a regular file");
+    let summary = Summary::read(&message).expect("readable");
+    let whole = message.whole().expect("readable");
+    assert_eq!(summary.size_octets, whole.octets);
+    check_part(&message, &summary, &mut Vec::new(), &summary.root);
+    let _ = store::message::text_contains(
+        &message,
+        &summary,
+        "needle",
+        store::message::WithHeaders::Yes,
+    );
+}
+
+/// Header fields, encoded words, dates.
+pub fn headers(input: &[u8]) {
+    let _ = store::message::header_values(input, b"subject");
+    let listed = store::message::select_fields(input, &[b"to"], true);
+    assert!(listed.ends_with(b"\r\n"));
+    let text = store::message::decode_header(input);
+    let _ = store::message::fold(&text);
+    let _ = store::message::parse_date(input);
+}
+
+/// The control files beside a mailbox: any content is read, and mail stays.
+pub fn control_files(input: &[u8]) {
+    const FILES: [&str; 7] = [
+        "dovecot-uidlist",
+        "dovecot-keywords",
+        "subscriptions",
+        "courierimapuiddb",
+        "courierpop3dsizelist",
+        "courierimapsubscribed",
+        "dovecot-uidvalidity",
+    ];
+    let Some((which, content)) = input.split_first() else {
+        return;
+    };
+    let directory = tempfile::tempdir().expect("directory");
+    let write = |path: &Path, content: &[u8]| std::fs::write(path, content).expect("write");
+    for folder in ["cur", "new", "tmp"] {
+        std::fs::create_dir(directory.path().join(folder)).expect("directory");
+    }
+    write(
+        &directory.path().join("cur/1.a.b:2,Sa"),
+        b"Subject: x\n\ny\n",
+    );
+    write(
+        &directory
+            .path()
+            .join(FILES[usize::from(*which) % FILES.len()]),
+        content,
+    );
+    let layout = store::Layout {
+        delimiter: '/',
+        prefix: String::new(),
+    };
+    let account = store::Account::open(directory.path(), layout).expect("opens");
+    let _ = account.list().expect("lists");
+    let mailbox = account
+        .mailbox(&store::MailboxName::inbox())
+        .expect("opens");
+    let snapshot = mailbox.sync().expect("syncs");
+    assert_eq!(snapshot.len(), 1, "the message stays");
+    let listing = mailbox.unique_id_listing(&snapshot).expect("lists");
+    let shown = listing[0].1.as_bytes();
+    assert!(
+        (1..=70).contains(&shown.len()) && shown.iter().all(|octet| (0x21..=0x7e).contains(octet)),
+        "{shown:?}"
+    );
+    let _ = account.create(&account.parse_name("x").expect("name"), None);
+}
+
+/// Modified UTF-7 and mailbox names.
+pub fn names(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    if let Some(name) = store::modified_utf7::decode(&text) {
+        assert_eq!(
+            store::modified_utf7::encode(&name),
+            text,
+            "only the one form is taken"
+        );
+    }
+    let encoded = store::modified_utf7::encode(&text);
+    assert_eq!(
+        store::modified_utf7::decode(&encoded).as_deref(),
+        Some(&*text)
+    );
+}

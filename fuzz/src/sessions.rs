@@ -1,0 +1,124 @@
+//! Whole sessions over a small mailbox.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+use wire::{Action, Event, Security, Session};
+
+fn account() -> (tempfile::TempDir, Arc<store::Account>) {
+    let directory = tempfile::tempdir().expect("directory");
+    for folder in ["cur", "new", "tmp"] {
+        std::fs::create_dir(directory.path().join(folder)).expect("directory");
+    }
+    for number in 1..=3 {
+        let text = format!("From: Ben <ben@example.org>\nSubject: {number}\n\nbody\n.dot\n");
+        std::fs::write(directory.path().join(format!("new/{number}.a.b")), text).expect("write");
+    }
+    let layout = store::Layout {
+        delimiter: '/',
+        prefix: String::new(),
+    };
+    let account = store::Account::open(directory.path(), layout).expect("opens");
+    (directory, account)
+}
+
+/// Drives a session with octets; gives all it sent.
+fn play<Login>(
+    session: &mut dyn Session<Login>,
+    input: &[u8],
+    mut log_in: impl FnMut() -> Login,
+) -> Vec<u8> {
+    let mut sent = Vec::new();
+    let now = Instant::now();
+    let mut pieces = input.chunks(7);
+    for _ in 0..100_000 {
+        match session.next(now) {
+            Action::Send(octets) => sent.extend(octets),
+            Action::SendFrom(mut reader) => {
+                reader
+                    .read_to_end(&mut sent)
+                    .expect("the promised octets come");
+            }
+            Action::StartTls => session.resume(Event::TlsStarted),
+            Action::CheckPassword { .. } => session.resume(Event::Authenticated(log_in())),
+            Action::FindScramKeys { .. } => {
+                session.resume(Event::ScramKeys(wire::sasl::ScramKeys::derive(
+                    b"x", b"salt", 1,
+                )));
+            }
+            Action::ScramFinished { .. } => {
+                session.resume(Event::Denied(wire::Denial::BadCredentials))
+            }
+            Action::Wait { .. } => match pieces.next() {
+                Some(piece) => session.receive(piece),
+                None => return sent,
+            },
+            Action::Close => return sent,
+        }
+    }
+    panic!("the session never waits");
+}
+
+/// An IMAP session, logged in: what it sends is lines and literals.
+pub fn imap_session(input: &[u8]) {
+    let (_directory, account) = account();
+    let options = imapd::Options {
+        security: Security::Tls,
+        starttls: imapd::StartTls::Absent,
+        login_seconds: 60,
+        idle_seconds: 1_800,
+        append_limit_octets: 1_000,
+        session_id: "fuzz".into(),
+        waker: Waker::noop().clone(),
+    };
+    let mut session = imapd::ImapSession::new(options, Instant::now());
+    let mut script = b"l LOGIN anna secret\r\ns SELECT INBOX\r\n".to_vec();
+    script.extend_from_slice(input);
+    let sent = play(&mut session, &script, || imapd::Login {
+        user: "anna".into(),
+        account: Arc::clone(&account),
+    });
+    let mut rest = sent.as_slice();
+    while !rest.is_empty() {
+        let end = rest
+            .windows(2)
+            .position(|pair| pair == b"\r\n")
+            .expect("lines end with CRLF");
+        let (line, after) = (&rest[..end], &rest[end + 2..]);
+        assert!(
+            !line.contains(&0),
+            "NUL in {:?}",
+            String::from_utf8_lossy(line)
+        );
+        let literal = line.strip_suffix(b"}").and_then(|line| {
+            let start = line.iter().rposition(|octet| *octet == b'{')?;
+            std::str::from_utf8(&line[start + 1..])
+                .ok()?
+                .parse::<usize>()
+                .ok()
+        });
+        rest = &after[literal.unwrap_or(0).min(after.len())..];
+    }
+}
+
+/// A POP3 session, logged in: what it sends is lines.
+pub fn pop3_session(input: &[u8]) {
+    let (_directory, account) = account();
+    let options = pop3d::Options {
+        security: Security::Tls,
+        starttls: pop3d::StartTls::Absent,
+        login_seconds: 60,
+        idle_seconds: 600,
+        session_id: "fuzz".into(),
+    };
+    let mut session = pop3d::Pop3Session::new(options, Instant::now());
+    let mut script = b"USER anna\r\nPASS secret\r\n".to_vec();
+    script.extend_from_slice(input);
+    let sent = play(&mut session, &script, || pop3d::Login {
+        user: "anna".into(),
+        account: Arc::clone(&account),
+        policy: pop3d::Policy::default(),
+    });
+    assert!(sent.ends_with(b"\r\n"));
+}

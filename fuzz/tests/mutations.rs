@@ -1,0 +1,168 @@
+//! Every entrance with seeds and random mutations of them: what a plain
+//! `cargo test` can do without coverage. `FUZZ_SECONDS` says how long each
+//! entrance is driven (2 if not given), `FUZZ_SEED` from which seed.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).expect("31 bits") % limit.max(1)
+    }
+}
+
+fn client_lines(folder: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/transcripts")
+        .join(folder);
+    let mut seeds = Vec::new();
+    for entry in fs::read_dir(folder).expect("transcripts") {
+        let text = fs::read_to_string(entry.expect("entry").path()).expect("transcript");
+        let lines = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("C:"))
+            .map(str::trim_start);
+        seeds.push(
+            lines
+                .map(|line| format!("{line}\r\n"))
+                .collect::<String>()
+                .into_bytes(),
+        );
+    }
+    seeds.sort();
+    seeds
+}
+
+fn seeds(name: &str) -> Vec<Vec<u8>> {
+    match name {
+        "imap_command" | "imap_session" => client_lines("imap"),
+        "pop3_session" => client_lines("pop3"),
+        "control_files" => [
+            "\u{0}3 V7 N9 G000102030405060708090a0b0c0d0e0f Xa\n1 W12 Pabc Zq :1.a.b\n5 O2 :2.b\n",
+            "\u{0}1 7 9\n1 1.a.b\n",
+            "\u{1}0 Work\n1 $Label1\n25 x\n",
+            "\u{2}V\t2\n\nINBOX\na\tb\n",
+            "\u{3}1 7 9\n1 1.a.b\n",
+            "\u{4}/3 9 7\n1.a.b:2,S 20 3:7:0\n",
+            "\u{5}INBOX.x\n",
+            "\u{6}00000007\n",
+        ]
+        .iter()
+        .map(|seed| seed.as_bytes().to_vec())
+        .collect(),
+        "names" => ["&ZeVnLIqe-/a", "~peter/mail/&U,BTFw-", "&-", "&Jjo-!"]
+            .iter()
+            .map(|seed| seed.as_bytes().to_vec())
+            .collect(),
+        _ => {
+            let folder =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/server/src/cli/sample");
+            fs::read_dir(folder)
+                .expect("samples")
+                .map(|entry| fs::read(entry.expect("entry").path()).expect("sample"))
+                .collect()
+        }
+    }
+}
+
+const WORDS: [&[u8]; 22] = [
+    b"\r\n",
+    b"\0",
+    b"{3}\r\n",
+    b"{3+}\r\n",
+    b"{99999999999}\r\n",
+    b"(",
+    b")",
+    b"\"",
+    b"\\",
+    b"*",
+    b":",
+    b"4294967295",
+    b"0",
+    b"=?utf-8?q?",
+    b"--b\n",
+    b"--outer\n",
+    b"Content-Type: multipart/mixed; boundary=b\n\n",
+    b"Content-Type: message/rfc822\n\n",
+    b"\xff\xfe",
+    b"$",
+    b"&",
+    b" ",
+];
+
+fn mutate(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut input = seed.to_vec();
+    for _ in 0..=random.below(6) {
+        let place = random.below(input.len() + 1);
+        match random.below(6) {
+            0 if place < input.len() => {
+                input[place] = u8::try_from(random.below(256)).expect("an octet")
+            }
+            1 => drop(input.splice(
+                place..place,
+                WORDS[random.below(WORDS.len())].iter().copied(),
+            )),
+            2 => input.truncate(place),
+            3 => drop(input.drain(place..(place + random.below(20)).min(input.len()))),
+            4 => {
+                let from = random.below(other.len() + 1);
+                let to = (from + random.below(200)).min(other.len());
+                drop(input.splice(place..place, other[from..to].iter().copied()));
+            }
+            _ => {
+                let to = (place + random.below(50)).min(input.len());
+                let copied = input[place..to].to_vec();
+                drop(input.splice(place..place, copied));
+            }
+        }
+    }
+    input.truncate(20_000);
+    input
+}
+
+fn drive(name: &str, entrance: fn(&[u8])) {
+    let number = |name: &str, default| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
+    let mut random = Random(number("FUZZ_SEED", 1) | 1);
+    let seeds = seeds(name);
+    let until = Instant::now() + Duration::from_secs(number("FUZZ_SECONDS", 2));
+    let mut tried = 0;
+    for seed in &seeds {
+        entrance(seed);
+    }
+    while Instant::now() < until || tried < 50 {
+        let input = mutate(
+            &seeds[random.below(seeds.len())],
+            &seeds[random.below(seeds.len())],
+            &mut random,
+        );
+        if std::panic::catch_unwind(|| entrance(&input)).is_err() {
+            let file = std::env::temp_dir().join(format!("crash-{name}-{tried}"));
+            fs::write(&file, &input).expect("write");
+            panic!(
+                "{name} fails with the input kept in {}: {:?}",
+                file.display(),
+                String::from_utf8_lossy(&input)
+            );
+        }
+        tried += 1;
+    }
+    println!("{name}: {tried} inputs");
+}
+
+#[test]
+fn all_entrances() {
+    for (name, entrance) in fuzz::ENTRANCES {
+        drive(name, entrance);
+    }
+}
