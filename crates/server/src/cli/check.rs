@@ -1,81 +1,303 @@
-//! `pillarbox check`: verifies a user's mailboxes on disk.
+//! `pillarbox check`: verifies users' mailboxes on disk, and mends what can be
+//! mended without losing anything.
 
+use super::inspection::{self, Fault, Remedy, named};
 use super::{ConfigArgument, Exit};
 use crate::accounts::users::Users;
+use crate::config::Config;
+use anyhow::Context;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How often the progress line is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: pillarbox check anna\nExit code 1 tells that something is wrong.")]
+#[command(
+    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway; it never removes a message.\nExit code 1 tells that something is wrong and was not repaired."
+)]
 pub struct Arguments {
     /// The users to check; all if none is given
+    #[arg(value_name = "USER")]
     users: Vec<String>,
+    /// Check all users
+    #[arg(long, conflicts_with = "users")]
+    all: bool,
+    /// Mend what can be mended without losing anything
+    #[arg(long)]
+    repair: bool,
     #[command(flatten)]
     config: ConfigArgument,
 }
 
+/// What was found in all.
+#[derive(Debug, Default)]
+struct Tally {
+    messages: usize,
+    faults: usize,
+    repaired: usize,
+}
+
 pub fn run(arguments: &Arguments) -> Exit {
-    let names = if arguments.users.is_empty() {
-        let config = arguments.config.load()?;
-        Users::load(&config.users_file)?
-            .users
-            .into_iter()
-            .map(|user| user.name)
-            .collect()
-    } else {
-        arguments.users.clone()
-    };
-    let mut faults = 0;
-    for name in names {
-        let account = super::mailbox::account(&arguments.config, &name)?;
-        for entry in account
-            .list()?
-            .into_iter()
-            .filter(|entry| entry.selectable && entry.exists)
-        {
-            let shown = account.show_name(&entry.name);
-            faults += match check(&account, &entry.name) {
-                Ok((messages, found)) => {
-                    println!(
-                        "{name} {shown}: {messages} messages, {} faults",
-                        found.len()
-                    );
-                    found.iter().for_each(|fault| println!("  {fault}"));
-                    found.len()
-                }
-                Err(error) => {
-                    println!("{name} {shown}: {error}");
-                    1
-                }
-            };
+    let config = arguments.config.load()?;
+    let users = Users::load(&config.users_file)?;
+    let mut roots = Vec::new();
+    if arguments.users.is_empty() {
+        roots.extend(users.users.iter());
+    }
+    for name in &arguments.users {
+        roots.push(users.find(name).with_context(|| {
+            format!("there is no user {name}; `pillarbox user list` shows all")
+        })?);
+    }
+    let mut tally = Tally::default();
+    let mut progress = Progress::new();
+    for user in roots {
+        let root = user
+            .mail
+            .clone()
+            .unwrap_or_else(|| config.maildir(&user.name));
+        if !root.exists() {
+            progress.tell(&format!("{}: no mail yet", user.name))?;
+            continue;
+        }
+        let checked = check(
+            &config,
+            &user.name,
+            &root,
+            arguments.repair,
+            &mut progress,
+            &mut tally,
+        );
+        if let Err(error) = checked {
+            tally.faults += 1;
+            progress.tell(&format!("{}: {error:#}", user.name))?;
         }
     }
-    Ok(if faults == 0 {
+    let left = tally.faults.saturating_sub(tally.repaired);
+    let advice = match (left, arguments.repair) {
+        (0, _) => "",
+        (_, false) => "; `pillarbox check --repair` mends what can be mended",
+        (_, true) => "; see to the others as told",
+    };
+    progress.tell(&format!(
+        "{} messages, {} faults, {} repaired{advice}",
+        tally.messages, tally.faults, tally.repaired
+    ))?;
+    Ok(if left == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
-/// Reads every message of a mailbox; gives their number and what is wrong.
+/// Checks one user's mailboxes.
 fn check(
-    account: &store::Account,
-    name: &store::MailboxName,
-) -> store::Result<(usize, Vec<String>)> {
-    let mailbox = account.mailbox(name)?;
-    let snapshot = mailbox.sync()?;
-    let mut faults = Vec::new();
-    for row in snapshot.rows() {
-        match mailbox
-            .open_message(row.uid)
-            .and_then(|message| message.whole())
-        {
-            Ok(whole) if whole.octets == row.size_octets => {}
-            Ok(whole) => faults.push(format!(
-                "UID {}: the name tells {} octets, the file has {}",
-                row.uid, row.size_octets, whole.octets
-            )),
-            Err(error) => faults.push(format!("UID {}: {error}", row.uid)),
+    config: &Config,
+    user: &str,
+    root: &Path,
+    repair: bool,
+    progress: &mut Progress,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    if repair {
+        super::refuse_foreign_owner(config, root)?;
+    }
+    let tree =
+        inspection::mailboxes(root).with_context(|| format!("cannot read {}", root.display()))?;
+    for fault in &tree.faults {
+        tally.faults += 1;
+        progress.tell(&format!("{user}: {}", fault.text))?;
+    }
+    let mut to_open = Vec::new();
+    for (name, directory) in tree.mailboxes {
+        let shown = format!("{user} {name:?}");
+        let found = inspection::inspect(&directory, &mut |number| progress.draw(&shown, number));
+        let findings = match found {
+            Ok(findings) => findings,
+            Err(error) => {
+                tally.faults += 1;
+                progress.tell(&format!(
+                    "{shown}: {} cannot be read ({error}); see to its owner and mode",
+                    directory.display()
+                ))?;
+                continue;
+            }
+        };
+        tally.messages += findings.messages;
+        tally.faults += findings.faults.len();
+        progress.tell(&format!(
+            "{shown}: {} messages, {} faults",
+            findings.messages,
+            findings.faults.len()
+        ))?;
+        let opens = findings
+            .faults
+            .iter()
+            .filter(|fault| fault.remedy == Remedy::Open)
+            .count();
+        for fault in &findings.faults {
+            let outcome = if repair { mend(fault) } else { Ok(None) };
+            match outcome {
+                Ok(None) => progress.tell(&format!("  {}", fault.text))?,
+                Ok(Some(done)) => {
+                    tally.repaired += 1;
+                    progress.tell(&format!("  {}: {done}", fault.text))?;
+                }
+                Err(error) => {
+                    progress.tell(&format!("  {}: not repaired: {error:#}", fault.text))?
+                }
+            }
+        }
+        if opens > 0 && repair {
+            to_open.push((shown, directory, opens));
         }
     }
-    Ok((snapshot.len(), faults))
+    if to_open.is_empty() {
+        return Ok(());
+    }
+    // The store mends its lists when a mailbox is opened.
+    let account = super::mailbox::open(config, root)?;
+    for entry in account.list()? {
+        if entry.selectable && entry.exists {
+            account
+                .mailbox(&entry.name)
+                .with_context(|| format!("cannot open {}", account.show_name(&entry.name)))?;
+        }
+    }
+    for (shown, directory, before) in to_open {
+        let left = inspection::inspect(&directory, &mut |_| {})?
+            .faults
+            .iter()
+            .filter(|fault| fault.remedy == Remedy::Open)
+            .count();
+        tally.repaired += before.saturating_sub(left);
+        progress.tell(&format!(
+            "{shown}: opened, {left} of {before} such faults left"
+        ))?;
+    }
+    Ok(())
+}
+
+/// Mends a fault that needs no store; gives what was done.
+fn mend(fault: &Fault) -> anyhow::Result<Option<String>> {
+    match &fault.remedy {
+        Remedy::None | Remedy::Open => Ok(None),
+        Remedy::MakeDirectory(path) => {
+            crate::files::create_private_directories(path)?;
+            sync_parent(path)?;
+            Ok(Some("made".to_owned()))
+        }
+        Remedy::RemoveLink(path) => {
+            // One name of two: the message stays.
+            std::fs::remove_file(path)?;
+            sync_parent(path)?;
+            Ok(Some("this name was removed".to_owned()))
+        }
+        Remedy::OwnName(path) => {
+            let half = path.parent().context("the file has no directory")?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let suffix = name.find(':').and_then(|colon| name.get(colon..));
+            let (octets, _) = inspection::measure(path)?;
+            let fresh = half.join(format!(
+                "{},S={},W={}{}",
+                fresh_name()?,
+                octets.stored,
+                octets.sent,
+                suffix.unwrap_or_default()
+            ));
+            // A link fails where the name is taken; a rename would replace.
+            std::fs::hard_link(path, &fresh)?;
+            std::fs::remove_file(path)?;
+            sync_parent(path)?;
+            Ok(Some(format!("is now {}", named(&fresh))))
+        }
+    }
+}
+
+/// A unique name no other process gives.
+fn fresh_name() -> anyhow::Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let mut random = [0; 8];
+    getrandom::fill(&mut random)?;
+    Ok(format!(
+        "{}.M{}P{}R{:016x}.check",
+        now.as_secs(),
+        now.subsec_micros(),
+        std::process::id(),
+        u64::from_be_bytes(random)
+    ))
+}
+
+fn sync_parent(path: &Path) -> std::io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// A line on standard error that tells how far the check is, where that is a terminal.
+struct Progress {
+    is_terminal: bool,
+    drawn: Option<Instant>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            is_terminal: std::io::stderr().is_terminal(),
+            drawn: None,
+        }
+    }
+
+    fn draw(&mut self, mailbox: &str, number: usize) {
+        if self.is_terminal && self.drawn.is_none_or(|drawn| drawn.elapsed() > DRAW_EVERY) {
+            self.drawn = Some(Instant::now());
+            let _ = write!(std::io::stderr(), "\r\x1b[K{mailbox}: message {number}");
+        }
+    }
+
+    /// A line of the report.
+    fn tell(&mut self, line: &str) -> std::io::Result<()> {
+        if self.drawn.take().is_some() {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+        writeln!(std::io::stdout(), "{line}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_all(config: &Config, root: &Path, repair: bool) -> Tally {
+        let mut tally = Tally::default();
+        let mut progress = Progress::new();
+        check(config, "anna", root, repair, &mut progress, &mut tally).expect("checked");
+        tally
+    }
+
+    #[test]
+    fn a_repair_mends_and_loses_nothing() {
+        let directory = tempfile::tempdir().expect("directory");
+        let root = directory.path();
+        for part in ["cur", "new", ".Sent/cur", ".Sent/tmp"] {
+            std::fs::create_dir_all(root.join(part)).expect("part");
+        }
+        std::fs::write(root.join("cur/1.a:2,S"), "first\n").expect("write");
+        std::fs::write(root.join("new/1.a"), "second\n").expect("write");
+        std::fs::write(root.join(".Sent/cur/2.b:2,S"), "third\n").expect("write");
+        let list = "3 V7 N9\nnonsense\n4 :2.b\n";
+        std::fs::write(root.join(".Sent/dovecot-uidlist"), list).expect("write");
+        let config = Config::default();
+        let found = check_all(&config, root, false);
+        assert_eq!((found.faults, found.repaired), (4, 0));
+        assert!(!root.join("tmp").exists(), "a look changes nothing");
+        let mended = check_all(&config, root, true);
+        assert_eq!((mended.faults, mended.repaired), (4, 4));
+        let after = check_all(&config, root, false);
+        assert_eq!((after.messages, after.faults), (3, 0));
+        let list = std::fs::read_to_string(root.join(".Sent/dovecot-uidlist")).expect("list");
+        assert!(list.starts_with("3 V7 ") && list.contains("\n4 "), "{list}");
+    }
 }

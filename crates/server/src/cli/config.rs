@@ -1,13 +1,21 @@
 //! `pillarbox config`.
 
 use super::{ConfigArgument, Exit};
+use crate::accounts::users::Users;
+use crate::config::Config;
+use crate::tls::Certificates;
 use clap::Subcommand;
+use std::io::Write;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  pillarbox config check --config /etc/pillarbox/pillarbox.yaml\n  pillarbox config show"
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// The configuration
     #[command(flatten)]
     config: ConfigArgument,
 }
@@ -24,19 +32,60 @@ pub fn run(arguments: &Arguments) -> Exit {
     let config = arguments.config.load()?;
     match arguments.command {
         Command::Check => {
-            let users = crate::accounts::users::Users::load(&config.users_file)?;
-            if let Some(certificates) = Some(&config.tls).filter(|tls| !tls.certificates.is_empty())
-            {
-                crate::tls::Certificates::load(certificates)?;
+            let mistakes = mistakes_beside(&config);
+            if !mistakes.is_empty() {
+                anyhow::bail!("{}", mistakes.join("\n"));
             }
-            println!(
-                "{}: good, {} listeners, {} users",
+            let users = Users::load(&config.users_file)?.users.len();
+            writeln!(
+                std::io::stdout(),
+                "{}: good, {} listeners, {users} users",
                 arguments.config.config.display(),
                 config.listeners.len(),
-                users.users.len()
-            );
+            )?;
         }
-        Command::Show => print!("{}", serde_yaml::to_string(&config)?),
+        Command::Show => {
+            let text = serde_yaml::to_string(&config)?;
+            std::io::stdout().write_all(text.as_bytes())?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is wrong in what the configuration names, all at once.
+fn mistakes_beside(config: &Config) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    if let Err(error) = Users::load(&config.users_file) {
+        mistakes.push(format!("{error:#}"));
+    }
+    if !config.tls.certificates.is_empty()
+        && let Err(error) = Certificates::load(&config.tls)
+    {
+        mistakes.push(format!("{error:#}"));
+    }
+    if let Some(name) = &config.run_as_user
+        && !matches!(nix::unistd::User::from_name(name), Ok(Some(_)))
+    {
+        mistakes.push(format!(
+            "run_as_user: there is no user {name}; make it with `adduser --system {name}`"
+        ));
+    }
+    mistakes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_configuration_names_is_looked_at_all_at_once() {
+        let config = Config {
+            users_file: "/nowhere/users.yaml".into(),
+            run_as_user: Some("nobody-of-that-name".into()),
+            ..Config::default()
+        };
+        let mistakes = mistakes_beside(&config);
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        assert!(mistakes[0].contains("user add"), "{mistakes:?}");
+    }
 }

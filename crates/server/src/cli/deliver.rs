@@ -1,6 +1,7 @@
 //! `pillarbox deliver`: a message on standard input into a user's INBOX, for
 //! MTAs. Exit codes are those of sysexits: 0 delivered, 64 usage, 67 no such
-//! user, 75 try again later, 78 configuration.
+//! user, 75 try again later. A mistake in the configuration is 75 as well: an
+//! administrator's slip must bounce nobody's mail.
 
 use super::ConfigArgument;
 use crate::accounts::users::Users;
@@ -13,9 +14,16 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// The command line is wrong (EX_USAGE).
+pub const USAGE: u8 = 64;
+/// There is no such user (EX_NOUSER).
+const NO_USER: u8 = 67;
+/// It may work later (EX_TEMPFAIL).
+const TRY_LATER: u8 = 75;
+
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example, in Postfix' master.cf:\n  pillarbox unix - n n - - pipe\n    user=vmail argv=/usr/bin/pillarbox deliver ${recipient}"
+    after_help = "Example: pillarbox deliver anna < message.eml\nExit codes: 0 delivered and durable, 64 usage, 67 no such user, 75 try again later\nExample, in Postfix' master.cf:\n  pillarbox unix - n n - - pipe\n    user=vmail argv=/usr/bin/pillarbox deliver ${recipient}"
 )]
 pub struct Arguments {
     /// The user
@@ -31,22 +39,27 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     };
     let config = match arguments.config.load() {
         Ok(config) => config,
-        Err(error) => return failed(78, &error),
+        Err(error) => return failed(TRY_LATER, &error),
     };
     let users = match Users::load(&config.users_file) {
         Ok(users) => users,
-        Err(error) => return failed(75, &error),
+        Err(error) => return failed(TRY_LATER, &error),
     };
     let Some(user) = users.find(&arguments.user) else {
-        return failed(67, &anyhow::anyhow!("there is no user {}", arguments.user));
+        return failed(
+            NO_USER,
+            &anyhow::anyhow!("there is no user {}", arguments.user),
+        );
     };
     let maildir = user
         .mail
         .clone()
         .unwrap_or_else(|| config.maildir(&user.name));
-    match deliver(&maildir, &mut std::io::stdin().lock()) {
+    let delivered = super::refuse_foreign_owner(&config, &maildir)
+        .and_then(|()| deliver(&maildir, &mut std::io::stdin().lock()));
+    match delivered {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(75, &error),
+        Err(error) => failed(TRY_LATER, &error),
     }
 }
 

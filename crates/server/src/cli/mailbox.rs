@@ -2,12 +2,17 @@
 
 use super::{ConfigArgument, Exit};
 use crate::accounts::users::Users;
+use crate::config::Config;
 use anyhow::Context;
 use clap::Subcommand;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  pillarbox mailbox list anna\n  pillarbox mailbox status anna Archive/2026"
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -32,18 +37,24 @@ enum Command {
 }
 
 /// Opens a user's mailboxes.
-pub(super) fn account(config: &ConfigArgument, name: &str) -> anyhow::Result<Arc<store::Account>> {
+fn account(config: &ConfigArgument, name: &str) -> anyhow::Result<Arc<store::Account>> {
     let config = config.load()?;
     let users = Users::load(&config.users_file)?;
     let user = users
         .find(name)
         .with_context(|| format!("there is no user {name}; `pillarbox user list` shows all"))?;
     let root = user.mail.clone().unwrap_or_else(|| config.maildir(name));
+    open(&config, &root)
+}
+
+/// Opens the mailboxes in a Maildir.
+pub(super) fn open(config: &Config, root: &Path) -> anyhow::Result<Arc<store::Account>> {
+    super::refuse_foreign_owner(config, root)?;
     let layout = store::Layout {
         delimiter: config.layout.delimiter,
         prefix: config.layout.prefix.clone(),
     };
-    store::Account::open(&root, layout).with_context(|| format!("cannot open {}", root.display()))
+    store::Account::open(root, layout).with_context(|| format!("cannot open {}", root.display()))
 }
 
 pub fn run(arguments: &Arguments) -> Exit {

@@ -4,14 +4,16 @@ mod check;
 mod config;
 mod deliver;
 mod demo;
+mod inspection;
 mod mailbox;
 mod user;
 
-use crate::config::Config;
-use anyhow::Context;
+use crate::config::{Config, Log, LogFormat};
+use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const DEFAULT_CONFIG: &str = "/etc/pillarbox/pillarbox.yaml";
@@ -32,6 +34,9 @@ pub struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
+    #[command(
+        after_help = "Example: pillarbox serve --config /etc/pillarbox/pillarbox.yaml\nSIGHUP reads configuration, users and certificates again; SIGTERM stops when commands under way are done."
+    )]
     Serve(ConfigArgument),
     /// Run a complete server on loopback, with users and sample mail to try
     Demo(demo::Arguments),
@@ -46,6 +51,9 @@ enum Command {
     /// Check or show the configuration
     Config(config::Arguments),
     /// Print completions for a shell
+    #[command(
+        after_help = "Example: pillarbox completions bash > /etc/bash_completion.d/pillarbox"
+    )]
     Completions {
         /// bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
@@ -56,7 +64,7 @@ enum Command {
 #[derive(Debug, Clone, clap::Args)]
 struct ConfigArgument {
     /// The configuration file
-    #[arg(long, default_value = DEFAULT_CONFIG, env = "PILLARBOX_CONFIG")]
+    #[arg(long, global = true, default_value = DEFAULT_CONFIG, env = "PILLARBOX_CONFIG")]
     config: PathBuf,
 }
 
@@ -72,15 +80,44 @@ impl ConfigArgument {
 /// What a command ends with.
 type Exit = anyhow::Result<ExitCode>;
 
-/// Runs the program.
-pub fn run(line: CommandLine) -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PILLARBOX_LOG")
-        .unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt()
+/// Reads the command line and does what it says. What is no command line ends the
+/// process with code 2, after `deliver` with 64, as MTAs know it.
+pub fn start() -> ExitCode {
+    match CommandLine::try_parse() {
+        Ok(line) => run(line),
+        Err(error) => {
+            let is_delivery = std::env::args_os()
+                .nth(1)
+                .is_some_and(|word| word == "deliver");
+            if is_delivery && error.use_stderr() {
+                let _ = error.print();
+                return ExitCode::from(deliver::USAGE);
+            }
+            error.exit()
+        }
+    }
+}
+
+/// Starts the log, on standard error.
+fn start_log(log: Log) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("PILLARBOX_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(log.level.as_str()));
+    let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+        .with_target(false);
+    match log.format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+}
+
+/// Runs the program.
+pub fn run(line: CommandLine) -> ExitCode {
+    if !matches!(line.command, Command::Serve(_) | Command::Demo(_)) {
+        start_log(Log::default());
+    }
     let ended = match line.command {
         Command::Serve(argument) => serve(&argument),
         Command::Demo(arguments) => demo::run(&arguments),
@@ -120,6 +157,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 fn serve(argument: &ConfigArgument) -> Exit {
     let config = argument.load()?;
+    start_log(config.log);
     raise_descriptor_limit();
     runtime()?.block_on(crate::serve::serve(
         config,
@@ -130,6 +168,33 @@ fn serve(argument: &ConfigArgument) -> Exit {
         },
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Fails where root would make files that the server, which runs as somebody else,
+/// could not read.
+fn refuse_foreign_owner(config: &Config, maildir: &Path) -> anyhow::Result<()> {
+    use nix::unistd::{Uid, User};
+    if !Uid::effective().is_root() {
+        return Ok(());
+    }
+    let nearest = maildir.ancestors().find_map(|path| path.metadata().ok());
+    let owner = match nearest.map(|metadata| Uid::from_raw(metadata.uid())) {
+        Some(owner) if !owner.is_root() => Some(
+            User::from_uid(owner)
+                .ok()
+                .flatten()
+                .map_or_else(|| owner.to_string(), |user| user.name),
+        ),
+        _ if maildir.exists() => None,
+        _ => config.run_as_user.clone(),
+    };
+    if let Some(owner) = owner.filter(|owner| owner != "root") {
+        bail!(
+            "{} belongs to {owner}, and what root writes there the server could not change; run this as {owner}, with `runuser -u {owner} -- pillarbox ...`",
+            maildir.display()
+        );
+    }
+    Ok(())
 }
 
 /// As many descriptors as the system lets us have: one a connection.
@@ -147,5 +212,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+        // The configuration may be named after a subcommand.
+        for line in [
+            "mailbox list anna",
+            "config check",
+            "user list",
+            "check",
+            "deliver anna",
+        ] {
+            let words = ["pillarbox"]
+                .into_iter()
+                .chain(line.split(' '))
+                .chain(["--config", "x"]);
+            assert!(CommandLine::try_parse_from(words).is_ok(), "{line}");
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! `pillarbox.yaml`: what the server is to do.
 
+mod reading;
+
+pub use reading::ConfigError;
+
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The whole configuration. Every key has a default but the listeners' own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +31,8 @@ pub struct Config {
     pub plaintext_login: Plaintext,
     /// Whom to become after binding, when started as root.
     pub run_as_user: Option<String>,
+    /// What is told on standard error.
+    pub log: Log,
 }
 
 /// One address and what is spoken there.
@@ -142,6 +147,57 @@ pub struct Limits {
     pub failed_login_delay_seconds: u64,
 }
 
+/// What is told on standard error. The variable `PILLARBOX_LOG` goes before `level`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// What is worth a line.
+    pub level: LogLevel,
+}
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is worth a line of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// What needs somebody to act.
+    Error,
+    /// And what may.
+    Warn,
+    /// And logins, starts and stops.
+    #[default]
+    Info,
+    /// And every step.
+    Debug,
+    /// And what steps consist of.
+    Trace,
+}
+
+impl LogLevel {
+    /// Its name, as in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
 /// Where passwords are taken without TLS.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -179,6 +235,7 @@ impl Default for Config {
             limits: Limits::default(),
             plaintext_login: Plaintext::default(),
             run_as_user: None,
+            log: Log::default(),
         }
     }
 }
@@ -207,179 +264,7 @@ impl Default for Limits {
     }
 }
 
-/// One mistake in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The file.
-    pub file: PathBuf,
-    /// The line, from 1; 0 where it is no line's fault.
-    pub line: usize,
-    /// What is wrong and what to do.
-    pub text: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => write!(formatter, "{}: {}", self.file.display(), self.text),
-            line => write!(formatter, "{}:{line}: {}", self.file.display(), self.text),
-        }
-    }
-}
-
 impl Config {
-    /// Reads a configuration.
-    ///
-    /// # Errors
-    /// All mistakes that were found. Where the file is no YAML of the right
-    /// shape, the first of them.
-    pub fn load(file: &Path) -> Result<Self, Vec<ConfigError>> {
-        let one = |line, text: String| {
-            vec![ConfigError {
-                file: file.to_owned(),
-                line,
-                text,
-            }]
-        };
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            one(
-                0,
-                format!(
-                    "cannot be read ({error}); name another with --config, or try `pillarbox demo`"
-                ),
-            )
-        })?;
-        let config = if text
-            .lines()
-            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-        {
-            Self::default()
-        } else {
-            serde_yaml::from_str(&text).map_err(|error| {
-                let line = error.location().map_or(0, |location| location.line());
-                one(
-                    line,
-                    format!("{error}; `pillarbox config show` prints every key"),
-                )
-            })?
-        };
-        let errors: Vec<_> = config
-            .mistakes()
-            .into_iter()
-            .map(|(key, mistake)| ConfigError {
-                file: file.to_owned(),
-                line: line_of(key, &text),
-                text: format!("{key}: {mistake}"),
-            })
-            .collect();
-        if errors.is_empty() {
-            Ok(config)
-        } else {
-            Err(errors)
-        }
-    }
-
-    /// What is wrong, each with the key it is said under.
-    fn mistakes(&self) -> Vec<(&'static str, String)> {
-        let mut mistakes = Vec::new();
-        if self.listeners.is_empty() {
-            mistakes.push((
-                "listeners",
-                "no listener; name at least one protocol, tls and address".to_owned(),
-            ));
-        }
-        for (place, listener) in self.listeners.iter().enumerate() {
-            if self.listeners[..place]
-                .iter()
-                .any(|other| other.address == listener.address && listener.address.port() != 0)
-            {
-                mistakes.push((
-                    "listeners",
-                    format!("{} is listed twice; remove one", listener.address),
-                ));
-            }
-            if listener.tls != TlsMode::None && self.tls.certificates.is_empty() {
-                mistakes.push(("tls", format!("{} wants TLS but there is no certificate; add tls.certificates, or set its tls to none", listener.address)));
-            }
-            for network in &listener.proxy_from {
-                if crate::proxy::Network::parse(network).is_none() {
-                    mistakes.push((
-                        "proxy_from",
-                        format!("{network:?} is no network; write it like 10.0.0.0/8 or ::1/128"),
-                    ));
-                }
-            }
-        }
-        for files in &self.tls.certificates {
-            for path in [&files.certificate, &files.key] {
-                if let Err(error) = std::fs::File::open(path) {
-                    mistakes.push((
-                        "certificates",
-                        format!(
-                            "{} cannot be read ({error}); check the path and its permissions",
-                            path.display()
-                        ),
-                    ));
-                }
-            }
-        }
-        if !self.mail_root.contains("%u") && !self.mail_root.contains("%n") {
-            mistakes.push((
-                "mail_root",
-                "has no %u or %n, so all users would share one Maildir; put the user's name in"
-                    .to_owned(),
-            ));
-        }
-        if !Path::new(&self.mail_root).is_absolute() {
-            mistakes.push((
-                "mail_root",
-                "is no absolute path; begin it with /".to_owned(),
-            ));
-        }
-        if !matches!(self.layout.delimiter, '/' | '.') {
-            mistakes.push((
-                "delimiter",
-                format!(
-                    "{:?} cannot be the hierarchy delimiter; use / or .",
-                    self.layout.delimiter
-                ),
-            ));
-        }
-        if !self.layout.prefix.is_empty()
-            && self.layout.prefix != format!("INBOX{}", self.layout.delimiter)
-        {
-            mistakes.push((
-                "prefix",
-                "must be empty or INBOX and the delimiter".to_owned(),
-            ));
-        }
-        if self.limits.imap_idle_seconds < 1_800 {
-            mistakes.push((
-                "imap_idle_seconds",
-                "is below the 1800 that RFC 3501 section 5.4 asks for".to_owned(),
-            ));
-        }
-        if self.limits.pop3_idle_seconds < 600 {
-            mistakes.push((
-                "pop3_idle_seconds",
-                "is below the 600 that RFC 1939 section 3 asks for".to_owned(),
-            ));
-        }
-        for (key, value) in [
-            ("connections", self.limits.connections),
-            (
-                "connections_per_address",
-                self.limits.connections_per_address,
-            ),
-            ("connections_per_user", self.limits.connections_per_user),
-        ] {
-            if value == 0 {
-                mistakes.push((key, "is 0, so nobody could connect".to_owned()));
-            }
-        }
-        mistakes
-    }
-
     /// The policy POP3 sessions get.
     pub fn pop3_policy(&self) -> pop3d::Policy {
         pop3d::Policy {
@@ -423,31 +308,14 @@ impl Config {
     }
 }
 
-/// The line a key stands on; 0 where the file leaves it to the default.
-fn line_of(key: &str, text: &str) -> usize {
-    let stands = |line: &str| {
-        line.trim_start()
-            .trim_start_matches("- ")
-            .strip_prefix(key)
-            .is_some_and(|rest| rest.starts_with(':'))
-    };
-    text.lines().position(stands).map_or(0, |line| line + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn load(text: &str) -> Result<Config, Vec<ConfigError>> {
-        let directory = tempfile::tempdir().expect("directory");
-        let file = directory.path().join("pillarbox.yaml");
-        std::fs::write(&file, text).expect("write");
-        Config::load(&file)
-    }
+    use std::path::Path;
 
     #[test]
     fn the_shipped_file_says_the_defaults() {
-        let text = include_str!("../../../config/pillarbox.yaml");
+        let text = include_str!("../../../../config/pillarbox.yaml");
         let uncommented: String = text
             .lines()
             .filter_map(|line| {
@@ -459,16 +327,6 @@ mod tests {
         let config: Config =
             serde_yaml::from_str(&uncommented).expect("the shipped configuration parses");
         assert_eq!(config, Config::default());
-    }
-
-    #[test]
-    fn all_mistakes_are_reported_at_once_with_their_lines() {
-        let errors = load("mail_root: relative\nlisteners: []\nlimits:\n  pop3_idle_seconds: 5\n")
-            .expect_err("mistakes");
-        let lines: Vec<_> = errors.iter().map(|error| error.line).collect();
-        assert_eq!(lines, [2, 1, 1, 4], "{errors:?}");
-        let errors = load("nonsense: 1\n").expect_err("unknown key");
-        assert!(errors[0].text.contains("nonsense"), "{errors:?}");
     }
 
     #[test]

@@ -1,0 +1,134 @@
+use super::*;
+
+fn maildir() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("directory");
+    for part in ["cur", "new", "tmp"] {
+        std::fs::create_dir(directory.path().join(part)).expect("part");
+    }
+    directory
+}
+
+fn put(directory: &Path, name: &str, text: &str) {
+    std::fs::write(directory.join(name), text).expect("write");
+}
+
+fn faults(directory: &Path) -> Vec<Fault> {
+    inspect(directory, &mut |_| {}).expect("inspected").faults
+}
+
+fn one(directory: &Path) -> Fault {
+    let mut faults = faults(directory);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    faults.remove(0)
+}
+
+#[test]
+fn a_sound_mailbox_has_no_faults() {
+    let directory = maildir();
+    let path = directory.path();
+    put(path, "new/1.M1P1.h", "x\n");
+    put(path, "cur/2.M1P1.h,S=4,W=6:2,Sa", "a\nb\n");
+    put(path, "cur/3.M1P1.h,S=3,W=3:2,", "a\r\n");
+    put(path, "dovecot-keywords", "0 $Forwarded\n30 rest\n");
+    put(
+        path,
+        "dovecot-uidlist",
+        "3 V1 N9\n1 :gone\n2 P1 W3 :1.M1P1.h\n5 :2.M1P1.h,S=4,W=6\n",
+    );
+    let findings = inspect(path, &mut |_| {}).expect("inspected");
+    assert_eq!(findings.faults, []);
+    assert_eq!(findings.messages, 3);
+}
+
+#[test]
+fn wrong_sizes_are_told() {
+    let directory = maildir();
+    put(directory.path(), "new/1.M1P1.h,S=3,W=4", "a\n");
+    assert_eq!(faults(directory.path()).len(), 2);
+    std::fs::remove_file(directory.path().join("new/1.M1P1.h,S=3,W=4")).expect("remove");
+    put(directory.path(), "new/1.M1P1.h", "a\n");
+    put(
+        directory.path(),
+        "dovecot-uidlist",
+        "3 V1 N2\n1 W9 :1.M1P1.h\n",
+    );
+    assert!(one(directory.path()).text.contains("the list tells 9"));
+}
+
+#[test]
+fn copies_and_second_names_are_told_apart() {
+    let directory = maildir();
+    let path = directory.path();
+    put(path, "cur/1.a:2,S", "first");
+    put(path, "new/1.a", "second");
+    assert_eq!(one(path).remedy, Remedy::OwnName(path.join("new/1.a")));
+    std::fs::remove_file(path.join("new/1.a")).expect("remove");
+    std::fs::hard_link(path.join("cur/1.a:2,S"), path.join("new/1.a")).expect("link");
+    assert_eq!(one(path).remedy, Remedy::RemoveLink(path.join("new/1.a")));
+}
+
+#[test]
+fn what_is_no_message_is_told() {
+    let directory = maildir();
+    let path = directory.path();
+    std::fs::create_dir(path.join("cur/1.dir")).expect("directory");
+    std::os::unix::fs::symlink("/etc/passwd", path.join("cur/2.link")).expect("link");
+    put(path, "new/3.empty", "");
+    put(path, "new/4.line\nend", "x");
+    std::fs::write(path.join("new/5.gz"), [0x1f, 0x8b, 8, 0]).expect("write");
+    put(path, "new/.hidden", "");
+    let faults = faults(path);
+    assert_eq!(faults.len(), 5, "{faults:?}");
+    assert!(faults.iter().all(|fault| !fault.text.contains('\n')));
+}
+
+#[test]
+fn damaged_lists_and_missing_directories_can_be_mended() {
+    let directory = maildir();
+    let path = directory.path();
+    put(path, "dovecot-uidlist", "3 V1 N9\nnonsense\n4 :a\n");
+    assert_eq!(one(path).remedy, Remedy::Open);
+    put(path, "dovecot-uidlist", "3 N9\n4 :a\n");
+    assert_eq!(one(path).remedy, Remedy::Open);
+    put(path, "dovecot-uidlist", "3 V1 N9\n4 :a\n3 :b\n");
+    assert!(one(path).text.contains("UID 3 comes after 4"));
+    std::fs::remove_file(path.join("dovecot-uidlist")).expect("remove");
+    std::fs::remove_dir(path.join("cur")).expect("remove");
+    assert_eq!(one(path).remedy, Remedy::MakeDirectory(path.join("cur")));
+}
+
+#[test]
+fn keywords_without_names_are_told() {
+    let directory = maildir();
+    put(directory.path(), "cur/1.a:2,Sab", "x");
+    put(
+        directory.path(),
+        "dovecot-keywords",
+        "0 one\n0 two\n3 TWO\nx\n",
+    );
+    let faults = faults(directory.path());
+    assert_eq!(faults.len(), 4, "{faults:?}");
+    assert!(faults[3].text.contains("letter b"), "{faults:?}");
+}
+
+#[test]
+fn directories_are_named_and_odd_ones_told() {
+    let directory = maildir();
+    for name in [
+        ".Sent",
+        ".Entw&APw-rfe.2026",
+        ".a..b",
+        ".bad&name",
+        "..DOVECOT-TRASHED-1",
+    ] {
+        std::fs::create_dir_all(directory.path().join(name).join("cur")).expect("mailbox");
+    }
+    std::fs::create_dir(directory.path().join(".notmail")).expect("directory");
+    let Tree {
+        mailboxes: found,
+        faults,
+    } = mailboxes(directory.path()).expect("listed");
+    let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["INBOX", "Entw\u{fc}rfe/2026", "Sent", "bad&name"]);
+    assert_eq!(faults.len(), 2, "{faults:?}");
+}

@@ -1,0 +1,423 @@
+//! Reading `pillarbox.yaml`: all mistakes at once, each with its line and what to do.
+
+use super::{Config, TlsMode};
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// After so many mistakes of shape the rest of the file is not looked at.
+const MAX_SHAPE_ERRORS: usize = 50;
+
+/// One mistake in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1; 0 where it is no line's fault.
+    pub line: usize,
+    /// What is wrong and what to do.
+    pub text: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(formatter, "{}: {}", self.file.display(), self.text),
+            line => write!(formatter, "{}:{line}: {}", self.file.display(), self.text),
+        }
+    }
+}
+
+/// A configuration as far as it could be read.
+struct Shape {
+    /// `None` where the file is no YAML at all.
+    config: Option<Config>,
+    /// Lines from 1 and what is wrong there.
+    errors: Vec<(usize, String)>,
+    /// The top-level keys that hold an error: what follows from them is not told.
+    doubtful: Vec<String>,
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// All mistakes that were found, in the order of the lines. Of a file that is no
+    /// YAML, the first.
+    pub fn load(file: &Path) -> Result<Self, Vec<ConfigError>> {
+        let error = |(line, text)| ConfigError {
+            file: file.to_owned(),
+            line,
+            text,
+        };
+        let text = std::fs::read_to_string(file).map_err(|failure| {
+            vec![error((
+                0,
+                format!(
+                    "cannot be read ({failure}); name another with --config, or try `pillarbox demo`"
+                ),
+            ))]
+        })?;
+        let shape = read_shape(&text);
+        let mut errors = shape.errors;
+        if let Some(config) = &shape.config {
+            let is_doubtful = |key: &str| shape.doubtful.iter().any(|doubtful| doubtful == key);
+            let mistakes = config.mistakes().into_iter().filter(|(key, _)| {
+                let section = key.split('.').next().unwrap_or(key);
+                // That TLS has no certificate follows from what the listeners are.
+                let source = if *key == "tls" { "listeners" } else { section };
+                !is_doubtful(section) && !is_doubtful(source)
+            });
+            errors.extend(mistakes.map(|(key, mistake)| {
+                let last = key.rsplit('.').next().unwrap_or(key);
+                (line_of(last, &text), format!("{key}: {mistake}"))
+            }));
+        }
+        errors.sort_by_key(|(line, _)| *line);
+        match shape.config {
+            Some(config) if errors.is_empty() => Ok(config),
+            _ => Err(errors.into_iter().map(error).collect()),
+        }
+    }
+
+    /// What is wrong, each with the key it is said under.
+    fn mistakes(&self) -> Vec<(&'static str, String)> {
+        let mut mistakes = Vec::new();
+        self.listener_mistakes(&mut mistakes);
+        for files in &self.tls.certificates {
+            for path in [&files.certificate, &files.key] {
+                if let Err(error) = File::open(path) {
+                    mistakes.push((
+                        "tls.certificates",
+                        format!(
+                            "{} cannot be read ({error}); check the path and its permissions",
+                            path.display()
+                        ),
+                    ));
+                }
+            }
+        }
+        if !self.mail_root.contains("%u") && !self.mail_root.contains("%n") {
+            mistakes.push((
+                "mail_root",
+                "has no %u or %n, so all users would share one Maildir; put the user's name in"
+                    .to_owned(),
+            ));
+        }
+        if !Path::new(&self.mail_root).is_absolute() {
+            mistakes.push((
+                "mail_root",
+                "is no absolute path; begin it with /".to_owned(),
+            ));
+        }
+        let delimiter = self.layout.delimiter;
+        if !matches!(delimiter, '/' | '.') {
+            mistakes.push((
+                "layout.delimiter",
+                format!("{delimiter:?} cannot be the hierarchy delimiter; use / or ."),
+            ));
+        }
+        if !self.layout.prefix.is_empty() && self.layout.prefix != format!("INBOX{delimiter}") {
+            mistakes.push((
+                "layout.prefix",
+                "must be empty or INBOX and the delimiter".to_owned(),
+            ));
+        }
+        let limits = &self.limits;
+        if limits.imap_idle_seconds < 1_800 {
+            mistakes.push((
+                "limits.imap_idle_seconds",
+                "is below the 1800 that RFC 3501 section 5.4 asks for; raise it".to_owned(),
+            ));
+        }
+        if limits.pop3_idle_seconds < 600 {
+            mistakes.push((
+                "limits.pop3_idle_seconds",
+                "is below the 600 that RFC 1939 section 3 asks for; raise it".to_owned(),
+            ));
+        }
+        for (key, value) in [
+            ("limits.connections", limits.connections as u64),
+            (
+                "limits.connections_per_address",
+                limits.connections_per_address as u64,
+            ),
+            (
+                "limits.connections_per_user",
+                limits.connections_per_user as u64,
+            ),
+            ("limits.login_seconds", limits.login_seconds),
+        ] {
+            if value == 0 {
+                mistakes.push((key, "is 0, so nobody could log in; raise it".to_owned()));
+            }
+        }
+        mistakes
+    }
+
+    fn listener_mistakes(&self, mistakes: &mut Vec<(&'static str, String)>) {
+        if self.listeners.is_empty() {
+            mistakes.push((
+                "listeners",
+                "no listener; name at least one protocol, tls and address".to_owned(),
+            ));
+        }
+        for (place, listener) in self.listeners.iter().enumerate() {
+            let address = listener.address;
+            let is_twice = self
+                .listeners
+                .iter()
+                .take(place)
+                .any(|other| other.address == address && address.port() != 0);
+            if is_twice {
+                mistakes.push((
+                    "listeners",
+                    format!("{address} is listed twice; remove one"),
+                ));
+            }
+            if listener.tls != TlsMode::None && self.tls.certificates.is_empty() {
+                mistakes.push((
+                    "tls",
+                    format!("{address} wants TLS but there is no certificate; add tls.certificates, or set its tls to none"),
+                ));
+            }
+            for network in &listener.proxy_from {
+                if crate::proxy::Network::parse(network).is_none() {
+                    mistakes.push((
+                        "listeners.proxy_from",
+                        format!("{network:?} is no network; write it like 10.0.0.0/8 or ::1/128"),
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// Reads what has the right shape. Deserialising ends at the first error, so the
+/// line it names is blanked and the rest read again: lines keep their numbers.
+fn read_shape(text: &str) -> Shape {
+    let mut shape = Shape {
+        config: None,
+        errors: Vec::new(),
+        doubtful: Vec::new(),
+    };
+    if let Err(error) = serde_yaml::from_str::<serde_yaml::Value>(text) {
+        let line = error.location().map_or(0, |location| location.line());
+        shape.errors.push((
+            line,
+            format!("{error}; mind the indentation and quote what holds a colon"),
+        ));
+        return shape;
+    }
+    let mut lines: Vec<&str> = text.lines().collect();
+    while shape.errors.len() < MAX_SHAPE_ERRORS {
+        if lines.iter().all(|line| is_void(line)) {
+            shape.config = Some(Config::default());
+            return shape;
+        }
+        let error = match serde_yaml::from_str::<Config>(&lines.join("\n")) {
+            Ok(config) => {
+                shape.config = Some(config);
+                return shape;
+            }
+            Err(error) => error,
+        };
+        let line = error.location().map_or(0, |location| location.line());
+        let told = format!("{error}; `pillarbox config show` prints every key");
+        let Some(place) = line.checked_sub(1).filter(|place| *place < lines.len()) else {
+            shape.errors.push((0, told));
+            return shape;
+        };
+        let section = section_around(&lines, place);
+        let key = lines.get(section.start).map_or("", |line| key_of(line));
+        let is_known = shape.doubtful.iter().any(|doubtful| doubtful == key);
+        let others_void = section
+            .clone()
+            .filter(|other| *other != section.start)
+            .all(|other| is_void(lines.get(other).copied().unwrap_or_default()));
+        // A key whose values were all blanked is no mistake of its own.
+        if !(is_known && others_void && place == section.start) {
+            shape.errors.push((line, told));
+        }
+        if !is_known {
+            shape.doubtful.push(key.to_owned());
+        }
+        let item = item_around(&lines, section.start, place);
+        let blanked: Vec<&str> = lines
+            .iter()
+            .enumerate()
+            .map(|(other, line)| if item.contains(&other) { "" } else { *line })
+            .collect();
+        let is_enough = !is_void(lines.get(place).copied().unwrap_or_default())
+            && (place != section.start || others_void)
+            && serde_yaml::from_str::<serde_yaml::Value>(&blanked.join("\n")).is_ok();
+        if is_enough {
+            lines = blanked;
+        } else if section.is_empty() {
+            return shape;
+        } else {
+            for line in lines.get_mut(section).unwrap_or_default() {
+                *line = "";
+            }
+        }
+    }
+    shape
+}
+
+fn is_void(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line.starts_with('#') || line == "---"
+}
+
+/// The lines of the top-level key that a line belongs to.
+fn section_around(lines: &[&str], place: usize) -> std::ops::Range<usize> {
+    let begins = |line: &&str| {
+        !is_void(line) && !line.starts_with(|first: char| first.is_whitespace() || first == '-')
+    };
+    let start = lines
+        .iter()
+        .take(place + 1)
+        .rposition(begins)
+        .unwrap_or_default();
+    let end = lines
+        .iter()
+        .skip(place + 1)
+        .position(begins)
+        .map_or(lines.len(), |after| place + 1 + after);
+    start..end
+}
+
+/// The lines of the list item that a line belongs to; the line itself where it is in
+/// none.
+fn item_around(lines: &[&str], section: usize, place: usize) -> std::ops::Range<usize> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let own = lines.get(place).copied().unwrap_or_default();
+    let is_dash = |line: &str| line.trim_start().starts_with("- ");
+    let start = (section + 1..=place).rev().find(|other| {
+        let line = lines.get(*other).copied().unwrap_or_default();
+        is_dash(line) && (*other == place || indent(line) < indent(own))
+    });
+    let Some(start) = start else {
+        return place..place + 1;
+    };
+    let dash = lines.get(start).map_or(0, |line| indent(line));
+    let end = (start + 1..lines.len())
+        .find(|other| {
+            let line = lines.get(*other).copied().unwrap_or_default();
+            !is_void(line) && indent(line) <= dash
+        })
+        .unwrap_or(lines.len());
+    start..end
+}
+
+/// The key of a line.
+fn key_of(line: &str) -> &str {
+    line.split(':')
+        .next()
+        .unwrap_or(line)
+        .trim()
+        .trim_matches(['"', '\''])
+}
+
+/// The line a key stands on; 0 where the file leaves it to the default.
+fn line_of(key: &str, text: &str) -> usize {
+    let in_flow = [
+        format!("{{ {key}:"),
+        format!("{{{key}:"),
+        format!(", {key}:"),
+    ];
+    let stands = |line: &str| {
+        let line = line.trim_start();
+        let first = line.trim_start_matches("- ");
+        !line.starts_with('#')
+            && (first
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start().starts_with(':'))
+                || in_flow.iter().any(|sign| first.contains(sign.as_str())))
+    };
+    text.lines().position(stands).map_or(0, |line| line + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, Vec<ConfigError>> {
+        let directory = tempfile::tempdir().expect("directory");
+        let file = directory.path().join("pillarbox.yaml");
+        std::fs::write(&file, text).expect("write");
+        Config::load(&file)
+    }
+
+    fn lines(text: &str) -> Vec<usize> {
+        let errors = load(text).expect_err("mistakes");
+        errors.iter().map(|error| error.line).collect()
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_at_once_with_their_lines() {
+        let text = "mail_root: relative\nlisteners: []\nlimits:\n  pop3_idle_seconds: 5\n";
+        assert_eq!(lines(text), [1, 1, 2, 4]);
+        let errors = load("nonsense: 1\nlisteners: []\n").expect_err("unknown key");
+        assert!(errors[0].text.contains("nonsense"), "{errors:?}");
+        assert!(errors[1].text.contains("no listener"), "{errors:?}");
+    }
+
+    #[test]
+    fn mistakes_of_shape_hide_no_others() {
+        let text = "\
+listeners:
+  - { protocol: imap, tls: none, address: \"127.0.0.1:143\" }
+limits:
+  connections: many
+  nonsense: 1
+  login_seconds: 0
+pop3:
+  delete: never
+layout:
+  delimiter: x
+plaintext_login: sometimes
+";
+        let errors = load(text).expect_err("mistakes");
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(lines(text), [4, 5, 8, 10, 11], "{told:#?}");
+    }
+
+    #[test]
+    fn a_mistaken_listener_is_told_once() {
+        let text = "\
+listeners:
+  - protocol: smtp
+    tls: none
+    address: \"127.0.0.1:25\"
+  - protocol: imap
+    tls: sometimes
+    address: \"127.0.0.1:143\"
+mail_root: relative
+";
+        let errors = load(text).expect_err("mistakes");
+        assert!(errors[0].text.contains("smtp"), "{errors:?}");
+        let told: Vec<_> = errors.iter().map(|error| error.line).collect();
+        assert_eq!(told, [2, 6, 8, 8], "{errors:?}");
+    }
+
+    #[test]
+    fn files_that_are_no_configuration_end() {
+        for text in [
+            "{",
+            "[]",
+            "1",
+            "- a\n- b\n",
+            "a\n",
+            "\u{0}",
+            "x: [\n",
+            "? a\n: b\n",
+            "limits:\n",
+            "listeners:\n- 1\n- 2\n",
+            "&a [*a]",
+            "---\n---\n",
+        ] {
+            assert!(load(text).is_err(), "{text:?}");
+        }
+    }
+}
