@@ -66,7 +66,18 @@ impl ImapSession {
         let (command, examine) = match command {
             Command::Select(arguments) => (arguments, Access::ReadWrite),
             Command::Examine(arguments) => (arguments, Access::ReadOnly),
-            command => return self.run_in_state(tag, command),
+            command => {
+                let was_aware = self.enabled.condstore();
+                let ran = self.run_in_state(tag, command);
+                if let Some(view) = &self.view
+                    && self.enabled.condstore()
+                    && !was_aware
+                {
+                    // RFC 7162 section 3.1: the first command that enables CONDSTORE.
+                    view.write_highest_modseq(&mut self.out);
+                }
+                return ran;
+            }
         };
         self.select(&command, examine)
     }

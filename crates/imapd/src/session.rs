@@ -350,6 +350,10 @@ impl ImapSession {
     /// Sends messages until there is enough output.
     fn step_fetching(&mut self, tag: String, told: Told, mut fetching: Box<Fetching>) {
         let mut batch = Vec::new();
+        if let Some(view) = &mut self.view {
+            view.tell_new_keywords(&mut self.out);
+            self.flush();
+        }
         while let Some(view) = &mut self.view {
             let Some(segments) = fetching.next(view, self.enabled) else {
                 break;

@@ -12,10 +12,13 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 use store::mailbox::Subscription;
-use store::{Mailbox, MailboxName, MessageRow, ModSeq, Result, Snapshot, Uid};
+use store::{Flags, Keyword, Mailbox, MailboxName, MessageRow, ModSeq, Result, Snapshot, Uid};
 
 /// How long a view trusts the store's picture when nobody asks for news.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// All system flags.
+const SYSTEM_FLAGS: Flags = Flags(31);
 
 /// How a mailbox was selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub struct View {
     told: Snapshot,
     /// Mod-sequences of rows told since `told` was taken.
     told_later: HashMap<Uid, ModSeq>,
+    /// The keywords the client was told of by FLAGS.
+    keywords: Box<[Keyword]>,
     /// What is `\Recent` in this session.
     recent: BTreeSet<Uid>,
     /// The saved search result (RFC 5182), ascending.
@@ -79,6 +84,7 @@ impl View {
             mailbox,
             name,
             access,
+            keywords: told.keywords().into(),
             told,
             told_later: HashMap::new(),
             recent,
@@ -219,6 +225,7 @@ impl View {
             return Ok(());
         }
         let mut current = self.mailbox.snapshot();
+        self.tell_keywords(&current, out);
         let mut difference = self.told.difference(&current);
         if difference.expunged.is_empty() || told == Told::All {
             let news = difference.added.clone();
@@ -240,6 +247,11 @@ impl View {
                     self.write_flags(&current, index, row, enabled, out);
                     self.told_later.insert(uid, row.modseq);
                 }
+            }
+            if enabled.condstore() && !self.told_later.is_empty() {
+                // RFC 7162 section 3.2: mod-sequences were told that exceed those of
+                // expunges still to be told.
+                self.write_highest_modseq(out);
             }
             return Ok(());
         }
@@ -276,6 +288,48 @@ impl View {
         self.told = current;
         self.told_later.clear();
         Ok(())
+    }
+
+    /// Tells the highest mod-sequence of all that was told.
+    pub fn write_highest_modseq(&self, out: &mut Writer) {
+        out.text("* OK [HIGHESTMODSEQ ")
+            .number(self.told.highest_modseq())
+            .text("] Highest mod-sequence")
+            .crlf();
+    }
+
+    /// Tells the flags there are, if there are keywords the client was not told of
+    /// (RFC 3501 section 7.2.6).
+    pub fn tell_new_keywords(&mut self, out: &mut Writer) {
+        self.tell_keywords(&self.mailbox.snapshot(), out);
+    }
+
+    fn tell_keywords(&mut self, current: &Snapshot, out: &mut Writer) {
+        if *self.keywords != *current.keywords() {
+            self.keywords = current.keywords().into();
+            self.write_flag_names(out);
+        }
+    }
+
+    /// FLAGS and PERMANENTFLAGS.
+    pub fn write_flag_names(&self, out: &mut Writer) {
+        let keywords = || self.keywords.iter().map(|keyword| &**keyword);
+        out.text("* FLAGS ")
+            .flags(SYSTEM_FLAGS, Recent::No, keywords())
+            .crlf();
+        out.text("* OK [PERMANENTFLAGS ");
+        match self.access {
+            Access::ReadWrite => {
+                let mut flags = Writer::new();
+                flags.flags(SYSTEM_FLAGS, Recent::No, keywords());
+                let flags = String::from_utf8_lossy(flags.octets()).into_owned();
+                out.text(flags.trim_end_matches(')')).text(" \\*)");
+            }
+            Access::ReadOnly => {
+                out.text("()");
+            }
+        }
+        out.text("] Flags that can be stored").crlf();
     }
 
     /// Whether a row's flags are not those of `told`.
@@ -323,7 +377,8 @@ impl View {
         out: &mut Writer,
     ) {
         out.text("* ").number(index as u64 + 1).text(" FETCH (");
-        if enabled.qresync() {
+        if enabled.condstore() {
+            // RFC 7162 section 3.2.4.
             out.text("UID ").number(row.uid.get().into()).text(" ");
         }
         out.text("FLAGS ");

@@ -271,12 +271,18 @@ impl Response<'_> {
             self.item(item)?;
         }
         let mut flags_told = fetching.items.contains(&FetchItem::Flags);
-        if !flags_told && fetching.now_seen.contains(&self.row.uid) {
-            self.out.text(" FLAGS ");
-            self.view
-                .write_flag_list(self.snapshot, self.row, &mut self.out);
-            if self.enabled.condstore() && !fetching.items.contains(&FetchItem::ModSeq) {
-                self.out.text(" MODSEQ (").number(self.row.modseq).text(")");
+        if fetching.now_seen.contains(&self.row.uid) {
+            // RFC 7162 section 3.2.4 asks for more than the flags.
+            let aware: &[FetchItem] = if self.enabled.condstore() {
+                &[FetchItem::Flags, FetchItem::Uid, FetchItem::ModSeq]
+            } else {
+                &[FetchItem::Flags]
+            };
+            for item in aware {
+                if !fetching.items.contains(item) {
+                    self.out.text(" ");
+                    self.item(item)?;
+                }
             }
             flags_told = true;
         }

@@ -5,16 +5,13 @@ use super::{Outcome, Ran};
 use crate::capability::Enabled;
 use crate::grammar::command::{Condstore, Numbers, Qresync, Select};
 use crate::grammar::sequence::{Bound, SequenceSet};
-use crate::response::{Recent, Writer};
+use crate::response::Writer;
 use crate::view::{Access, View};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::task::Waker;
 use std::time::Instant;
 use store::{Account, Flags, Uid, Vanished};
-
-/// All system flags.
-const SYSTEM_FLAGS: Flags = Flags(31);
 
 /// Opens a mailbox and tells of it. The view is there unless the command failed.
 pub fn select(
@@ -47,23 +44,7 @@ pub fn select(
 
 fn write_state(view: &View, out: &mut Writer) {
     let told = view.told();
-    let keywords = || told.keywords().iter().map(|keyword| &**keyword);
-    out.text("* FLAGS ")
-        .flags(SYSTEM_FLAGS, Recent::No, keywords())
-        .crlf();
-    out.text("* OK [PERMANENTFLAGS ");
-    match view.access() {
-        Access::ReadWrite => {
-            let mut flags = Writer::new();
-            flags.flags(SYSTEM_FLAGS, Recent::No, keywords());
-            let flags = String::from_utf8_lossy(flags.octets()).into_owned();
-            out.text(flags.trim_end_matches(')')).text(" \\*)");
-        }
-        Access::ReadOnly => {
-            out.text("()");
-        }
-    }
-    out.text("] Flags that can be stored").crlf();
+    view.write_flag_names(out);
     let count = told.len() as u64;
     out.text("* ").number(count).text(" EXISTS").crlf();
     let recent = view.recent_count() as u64;
@@ -86,10 +67,7 @@ fn write_state(view: &View, out: &mut Writer) {
         .number(next)
         .text("] Predicted next UID")
         .crlf();
-    out.text("* OK [HIGHESTMODSEQ ")
-        .number(told.highest_modseq())
-        .text("] Highest mod-sequence")
-        .crlf();
+    view.write_highest_modseq(out);
 }
 
 /// Tells what changed since the client was here last.

@@ -69,7 +69,7 @@ pub fn store(view: &mut View, store: &Store, enabled: &mut Enabled) -> Ran {
         })
         .collect();
     let mut items = Vec::new();
-    if store.numbers == Numbers::Uid || enabled.qresync() {
+    if store.numbers == Numbers::Uid || enabled.condstore() {
         items.push(FetchItem::Uid);
     }
     if store.silent == Silent::No {
