@@ -7,6 +7,7 @@
 //! mailbox's, and is removed when the account is opened.
 
 use crate::control_file::{self, failed};
+use crate::disk::{self, Kind};
 use crate::maildir::{subscriptions, uidvalidity};
 pub use crate::special_use::SpecialUse;
 use crate::special_use::SpecialUses;
@@ -85,13 +86,8 @@ impl Account {
     /// Opens (and makes, where absent) the Maildir at `root`. One `Account` per
     /// root and process: the caller keeps and shares it.
     pub fn open(root: &Path, layout: Layout) -> Result<Arc<Self>> {
-        if !root.is_dir() {
-            use std::os::unix::fs::DirBuilderExt;
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(root)
-                .map_err(|error| failed("make directory", root, error))?;
+        if !disk::leads_to_directory(root) {
+            disk::make_directories(root).map_err(|error| failed("make directory", root, error))?;
             if let Some(parent) = root.parent().filter(|parent| *parent != Path::new("")) {
                 control_file::sync_directory(parent)?;
             }
@@ -210,7 +206,7 @@ impl Account {
             let _changing = self.changing.lock();
             let directory = self.directory(name)?.ok_or(Error::NonExistent)?;
             let trashed = self.unique(TRASHED)?;
-            std::fs::rename(&directory, &trashed)
+            disk::rename(&directory, &trashed)
                 .map_err(|error| failed("remove", &directory, error))?;
             if let Some(mailbox) = self.forget(name) {
                 mailbox.mark_gone();
@@ -220,7 +216,7 @@ impl Account {
                 .change(&self.root, |kept| (kept != name).then(|| kept.clone()))?;
             trashed
         };
-        if let Err(error) = std::fs::remove_dir_all(&trashed) {
+        if let Err(error) = disk::remove_tree(&trashed) {
             tracing::warn!(path = %trashed.display(), %error, "deleted mailbox is left over");
         }
         Ok(())
@@ -270,9 +266,9 @@ impl Account {
             return Err(Error::AlreadyExists);
         }
         for (done, (_, directory, _, place)) in moves.iter().enumerate() {
-            if let Err(error) = std::fs::rename(directory, place) {
+            if let Err(error) = disk::rename(directory, place) {
                 for (_, directory, _, place) in moves.iter().take(done).rev() {
-                    if let Err(error) = std::fs::rename(place, directory) {
+                    if let Err(error) = disk::rename(place, directory) {
                         tracing::error!(path = %place.display(), %error, "cannot undo a rename");
                     }
                 }
@@ -374,12 +370,11 @@ impl Account {
         } else {
             let unfinished = self.unique(UNFINISHED)?;
             let made = make_mailbox(&unfinished).and_then(|()| {
-                std::fs::rename(&unfinished, &place)
-                    .map_err(|error| failed("create", &place, error))
+                disk::rename(&unfinished, &place).map_err(|error| failed("create", &place, error))
             });
             if let Err(error) = made {
                 // What is left has no mail and is removed at the next opening.
-                let _ = std::fs::remove_dir_all(&unfinished);
+                let _ = disk::remove_tree(&unfinished);
                 return Err(error);
             }
             control_file::sync_directory(&self.root)?;
@@ -442,15 +437,13 @@ impl Account {
     fn directories(&self) -> Result<BTreeMap<MailboxName, PathBuf>> {
         let mut directories = BTreeMap::new();
         let list_failed = |error| failed("list", &self.root, error);
-        for entry in std::fs::read_dir(&self.root).map_err(list_failed)? {
-            let entry = entry.map_err(list_failed)?;
-            let file_name = entry.file_name();
+        for entry in disk::list(&self.root).map_err(list_failed)? {
+            let file_name = entry.name;
             let Some(name) = MailboxName::from_directory_name(&file_name) else {
                 continue;
             };
-            let path = entry.path();
-            if !control_file::is_directory(&path) || !control_file::is_directory(&path.join("cur"))
-            {
+            let path = self.root.join(&file_name);
+            if entry.kind != Kind::Directory || !control_file::is_directory(&path.join("cur")) {
                 continue;
             }
             let canonical = name.directory_name();
@@ -497,16 +490,15 @@ fn make_mailbox(directory: &Path) -> Result<()> {
 
 /// Removes what a crash left of mailboxes being made or deleted.
 fn remove_left_over(root: &Path) {
-    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
-    for entry in entries {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
+    for entry in disk::list(root).into_iter().flatten() {
+        let name = entry.name.to_string_lossy();
         if !name.starts_with(TRASHED) && !name.starts_with(UNFINISHED) {
             continue;
         }
-        match std::fs::remove_dir_all(entry.path()) {
+        let path = root.join(&entry.name);
+        match disk::remove_tree(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                tracing::warn!(path = %entry.path().display(), %error, "cannot remove left over directory");
+                tracing::warn!(path = %path.display(), %error, "cannot remove left over directory");
             }
             _ => {}
         }

@@ -1,9 +1,8 @@
 //! Small text files beside the mail: read whole, replaced whole, durably.
 
+use crate::disk::{self, Kind};
 use crate::{Error, Result};
-use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// No control file is read beyond this many octets.
@@ -16,12 +15,7 @@ pub(crate) fn failed(what: &str, path: &Path, source: std::io::Error) -> Error {
 
 /// Reads a file; `None` if there is none. Links are not followed.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path);
-    let file = match opened {
+    let file = match disk::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed("open", path, error)),
@@ -45,30 +39,21 @@ pub(crate) fn replace(directory: &Path, name: &str, octets: &[u8]) -> Result<()>
     remove_if_there(&fresh)?;
     write_new(&fresh, octets)?;
     let path = directory.join(name);
-    std::fs::rename(&fresh, &path).map_err(|error| failed("replace", &path, error))?;
+    disk::rename(&fresh, &path).map_err(|error| failed("replace", &path, error))?;
     sync_directory(directory)
 }
 
 /// Writes and syncs a file that must not exist yet (mode 0600).
 pub(crate) fn write_new(path: &Path, octets: &[u8]) -> Result<()> {
-    let mut file = create_new(path).map_err(|error| failed("create", path, error))?;
+    let mut file = disk::create_new(path).map_err(|error| failed("create", path, error))?;
     file.write_all(octets)
-        .and_then(|()| file.sync_all())
+        .and_then(|()| file.sync())
         .map_err(|error| failed("write", path, error))
-}
-
-/// Makes a file that must not exist yet (mode 0600).
-pub(crate) fn create_new(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
 }
 
 /// Removes a file; none there is no error.
 pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
+    match disk::unlink(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path, error)),
         _ => Ok(()),
     }
@@ -76,14 +61,12 @@ pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
 
 /// Makes names in a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> Result<()> {
-    File::open(path)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| failed("sync", path, error))
+    disk::sync_directory(path).map_err(|error| failed("sync", path, error))
 }
 
 /// Makes a directory (mode 0700) if it is absent; tells whether it did.
 pub(crate) fn make_directory(path: &Path) -> Result<bool> {
-    match DirBuilder::new().mode(0o700).create(path) {
+    match disk::make_directory(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(failed("make directory", path, error)),
@@ -92,7 +75,7 @@ pub(crate) fn make_directory(path: &Path) -> Result<bool> {
 
 /// Whether the path is a directory itself, not a link to one.
 pub(crate) fn is_directory(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+    disk::metadata(path).is_ok_and(|metadata| metadata.kind == Kind::Directory)
 }
 
 /// Twenty-four random hex digits.

@@ -38,12 +38,11 @@ pub(crate) use history::History;
 pub(crate) use record::{Entry, Settled};
 pub(crate) use replay::Contents;
 
-use crate::disk;
+use crate::disk::{self, File};
 use crate::snapshot::MessageRow;
 use crate::{Keyword, ModSeq, Uid, UidValidity};
 use record::{Complete, MAX_PAYLOAD, Writer, kind};
 use replay::{HEADER, Header};
-use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -129,7 +128,7 @@ impl Index {
             Locked::Busy => return Ok(Found::Busy),
             Locked::File(file) => file,
         };
-        let length = file.metadata()?.len();
+        let length = file.metadata()?.stamp.size_octets;
         if length > MAX_OCTETS {
             return Ok(Found::Unreadable("it is too large"));
         }
@@ -139,7 +138,7 @@ impl Index {
             Ok(replay) => replay,
             Err(reason) => return Ok(Found::Unreadable(reason)),
         };
-        let own = disk::Stamp::of(&file.metadata()?).inode == replay.inode;
+        let own = file.metadata()?.stamp.inode == replay.inode;
         let settled = replay.boot.is_none() && replay.contents.settled.is_some();
         let same_boot = replay.boot == Some(disk::boot_id());
         if !own || !(settled || same_boot) {
@@ -173,7 +172,7 @@ impl Index {
             _ => {}
         }
         let file = disk::create_new(&temporary)?;
-        disk::try_lock(&file)?;
+        file.try_lock()?;
         let written = Self::write_new(file, picture)
             .and_then(|index| disk::rename(&temporary, &directory.join(NAME)).map(|()| index));
         if written.is_err() {
@@ -188,13 +187,13 @@ impl Index {
         let header = Header {
             uid_validity: picture.uid_validity.get(),
             guid: picture.guid,
-            inode: disk::Stamp::of(&file.metadata()?).inode,
+            inode: file.metadata()?.stamp.inode,
         }
         .octets();
         let chain = header
             .last_chunk::<4>()
             .map_or(0, |checksum| u32::from_le_bytes(*checksum));
-        disk::write_at(&file, 0, &header)?;
+        file.write_at(&header, 0)?;
         let mut index = Self {
             file,
             end: HEADER as u64,
@@ -339,24 +338,24 @@ impl Index {
         self.settled = None;
         self.write_pending()?;
         if std::mem::take(&mut self.opening) {
-            disk::sync_data(&self.file)?;
+            self.file.sync_data()?;
         }
         Ok(())
     }
     fn write_pending(&mut self) -> io::Result<()> {
         let length = self.pending.octets.len() as u64;
         if std::mem::take(&mut self.torn) {
-            disk::truncate(&self.file, self.end)?;
+            self.file.truncate(self.end)?;
             self.allocated = self.end;
         }
         if self.snapshot_octets != 0 && self.end + length > self.allocated {
             let more = (self.end / 8).clamp(4 << 10, 64 << 10).max(length);
             // The next multiple of 4096.
             let until = (self.end + more) | 0xfff;
-            disk::allocate(&self.file, self.end, until + 1 - self.end);
+            self.file.allocate(self.end, until + 1 - self.end);
             self.allocated = until + 1;
         }
-        disk::write_at(&self.file, self.end, &self.pending.octets)?;
+        self.file.write_at(&self.pending.octets, self.end)?;
         self.end += length;
         self.pending.octets.clear();
         self.pending.octets.shrink_to(PIECE_OCTETS);
@@ -404,7 +403,7 @@ impl Index {
     pub(crate) fn abandon(self, directory: &Path) {
         // Overwriting the header needs no space; removing needs a directory that can
         // be written. One of both does.
-        let spoiled = disk::write_at(&self.file, 0, &[0; HEADER]);
+        let spoiled = self.file.write_at(&[0; HEADER], 0);
         let removed = disk::unlink(&directory.join(NAME));
         if let (Err(error), Err(_)) = (removed, spoiled) {
             tracing::error!(directory = %directory.display(), %error, "a stale index is left");
@@ -427,8 +426,8 @@ fn lock(path: &Path) -> io::Result<Locked> {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Locked::Nothing),
             Err(error) => return Err(error),
         };
-        if disk::try_lock(&file)? {
-            let stamp = disk::Stamp::of(&file.metadata()?);
+        if file.try_lock()? {
+            let stamp = file.metadata()?.stamp;
             match disk::stamp(path)? {
                 Some(now) if now.inode == stamp.inode && now.device == stamp.device => {
                     return Ok(Locked::File(file));

@@ -507,8 +507,8 @@ impl State {
         let temporary = self.directory.join("tmp").join(filename::fresh());
         let copied = disk::create_new(&temporary).and_then(|mut file| {
             std::io::copy(&mut source, &mut file)?;
-            disk::set_modified(&file, date)?;
-            disk::sync_file(&file)?;
+            file.set_modified(date)?;
+            file.sync()?;
             disk::rename(&temporary, to)
         });
         if let Err(error) = copied {

@@ -1,10 +1,9 @@
 //! Messages on their way in.
 
 use super::state::failed;
-use crate::disk;
+use crate::disk::{self, File};
 use crate::maildir::filename;
 use crate::{Flags, InternalDate, Keyword, Result};
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -99,15 +98,18 @@ impl Incoming {
         self.flush()?;
         self.buffer = Vec::new();
         if let Some(date) = self.date {
-            disk::set_modified(&self.file, date.0)
+            self.file
+                .set_modified(date.0)
                 .map_err(|error| failed("date", &self.path, error))?;
         }
-        disk::sync_file(&self.file).map_err(|error| failed("sync", &self.path, error))?;
+        self.file
+            .sync()
+            .map_err(|error| failed("sync", &self.path, error))?;
         let metadata = self
             .file
             .metadata()
             .map_err(|error| failed("look at", &self.path, error))?;
-        Ok(InternalDate(disk::Stamp::of(&metadata).seconds))
+        Ok(InternalDate(metadata.stamp.seconds))
     }
 }
 

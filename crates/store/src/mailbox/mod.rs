@@ -94,7 +94,7 @@ pub enum Vanished {
 /// An opened message. Clones are cheap and share the descriptor.
 #[derive(Debug, Clone)]
 pub struct OpenedMessage {
-    pub(crate) file: Arc<std::fs::File>,
+    pub(crate) file: Arc<disk::File>,
     /// Octets on disk.
     pub(crate) file_octets: u64,
 }
@@ -303,7 +303,7 @@ impl Mailbox {
                 Ok((file, metadata)) => {
                     return Ok(OpenedMessage {
                         file: Arc::new(file),
-                        file_octets: metadata.len(),
+                        file_octets: metadata.stamp.size_octets,
                     });
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => {

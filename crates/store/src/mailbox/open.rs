@@ -197,9 +197,7 @@ fn first_modseq(directory: &Path) -> ModSeq {
         .filter(|before| *before < 1 << 62);
     let modseq = before.map_or(now, |before| now.max(before + MODSEQ_GAP));
     // Lost by a crash it only matters if the clock goes back as well: not synced.
-    let fresh = directory.join(format!("{MODSEQ_NAME}.tmp"));
-    let written = std::fs::write(&fresh, format!("{modseq}\n"))
-        .and_then(|()| disk::rename(&fresh, &directory.join(MODSEQ_NAME)));
+    let written = disk::replace_unsynced(directory, MODSEQ_NAME, format!("{modseq}\n").as_bytes());
     if let Err(error) = written {
         tracing::warn!(%error, "the mod-sequence could not be kept");
     }
@@ -213,10 +211,9 @@ fn remove_old_temporaries(path: &Path) {
     };
     for name in names {
         let file = path.join(name);
-        let age = std::fs::symlink_metadata(&file)
+        let age = disk::metadata(&file)
             .ok()
-            .map(|metadata| std::os::unix::fs::MetadataExt::ctime(&metadata))
-            .and_then(|changed| u64::try_from(changed).ok())
+            .and_then(|metadata| u64::try_from(metadata.changed_seconds).ok())
             .and_then(|changed| {
                 SystemTime::now()
                     .duration_since(UNIX_EPOCH + Duration::from_secs(changed))

@@ -1,7 +1,7 @@
 //! How a mailbox learns what others did in its directories.
 
 use super::state::{NAMES, Place, Seen, State, failed};
-use crate::disk::{self, Stamp};
+use crate::disk;
 use crate::maildir::filename::{self, Info};
 use crate::model::InternalDate;
 use crate::snapshot::MessageRow;
@@ -303,20 +303,19 @@ impl State {
 
 /// A file's size as sent and its internal date; `None` if it is no regular file.
 fn measure(path: &Path, known_size: Option<u64>) -> std::io::Result<Option<(u64, InternalDate)>> {
-    let metadata = std::fs::symlink_metadata(path)?;
-    if !metadata.is_file() {
+    let metadata = disk::metadata(path)?;
+    if metadata.kind != disk::Kind::File {
         return Ok(None);
     }
-    let stamp = Stamp::of(&metadata);
     let size_octets = match known_size {
         Some(size_octets) => size_octets,
         None => sent_octets(disk::open_regular(path)?.0)?,
     };
-    Ok(Some((size_octets, InternalDate(stamp.seconds))))
+    Ok(Some((size_octets, InternalDate(metadata.stamp.seconds))))
 }
 
 /// How many octets a file has as sent: a line end without CR counts two.
-pub(super) fn sent_octets(mut file: std::fs::File) -> std::io::Result<u64> {
+pub(super) fn sent_octets(mut file: disk::File) -> std::io::Result<u64> {
     let mut buffer = vec![0; 64 << 10];
     let mut octets = 0;
     let mut last = 0;

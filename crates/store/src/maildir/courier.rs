@@ -3,6 +3,7 @@
 
 use super::imported::Imported;
 use crate::control_file::{self, failed};
+use crate::disk;
 use crate::{Result, UidValidity};
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
@@ -141,7 +142,7 @@ fn read_keywords(directory: &Path) -> Result<HashMap<String, Vec<String>>> {
         Some(octets) => read_keyword_list(&octets),
         None => HashMap::new(),
     };
-    let entries = match std::fs::read_dir(directory) {
+    let entries = match disk::list(directory) {
         Ok(entries) => entries,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(keywords);
@@ -150,10 +151,9 @@ fn read_keywords(directory: &Path) -> Result<HashMap<String, Vec<String>>> {
     };
     let mut overlays: HashMap<String, (u64, std::path::PathBuf)> = HashMap::new();
     for entry in entries {
-        let entry = entry.map_err(|error| failed("list", directory, error))?;
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|_| is_file) else {
+        let path = directory.join(&entry.name);
+        let is_file = entry.kind == disk::Kind::File;
+        let Some(name) = entry.name.to_str().filter(|_| is_file) else {
             continue;
         };
         let (age, name) = match name.strip_prefix('.') {
@@ -171,7 +171,7 @@ fn read_keywords(directory: &Path) -> Result<HashMap<String, Vec<String>>> {
         }
         let newest = overlays.get(name).is_none_or(|(known, _)| *known <= age);
         if newest {
-            overlays.insert(base(name).to_owned(), (age, entry.path()));
+            overlays.insert(base(name).to_owned(), (age, path));
         }
     }
     for (name, (_, path)) in overlays {

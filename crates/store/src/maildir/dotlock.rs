@@ -4,7 +4,7 @@ use crate::disk::{self, host_name};
 use crate::{Error, Result};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// A lock untouched this long is nobody's.
 const STALE_AFTER: Duration = Duration::from_secs(120);
@@ -67,11 +67,7 @@ fn is_stale(path: &Path) -> bool {
     let Ok((file, metadata)) = disk::open_regular(path) else {
         return false;
     };
-    let age = metadata
-        .modified()
-        .ok()
-        .and_then(|time| SystemTime::now().duration_since(time).ok())
-        .unwrap_or_default();
+    let age = metadata.age().unwrap_or_default();
     if age > STALE_AFTER {
         return true;
     }

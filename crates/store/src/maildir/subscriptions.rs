@@ -4,6 +4,7 @@
 
 use super::names::{decode_level, encode_level};
 use crate::control_file::{self, failed};
+use crate::disk;
 use crate::{MailboxName, Result};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -70,16 +71,14 @@ fn change(root: &Path, name: &MailboxName, subscribed: bool) -> Result<bool> {
         subscriptions.lines = lines;
     }
     let lock = root.join(LOCK);
-    std::fs::OpenOptions::new()
-        .write(true)
-        .open(&lock)
-        .and_then(|mut file| {
-            std::io::Write::write_all(&mut file, &subscriptions.octets())?;
-            file.sync_all()
+    disk::open_for_update(&lock)
+        .and_then(|file| {
+            file.write_at(&subscriptions.octets(), 0)?;
+            file.sync()
         })
         .map_err(|error| failed("write", &lock, error))?;
     let path = root.join(FILE);
-    std::fs::rename(&lock, &path).map_err(|error| failed("replace", &path, error))?;
+    disk::rename(&lock, &path).map_err(|error| failed("replace", &path, error))?;
     // A failed sync must not look as if the lock were still ours.
     if let Err(error) = control_file::sync_directory(root) {
         tracing::warn!(%error, "subscriptions may be lost in a crash");
@@ -91,13 +90,12 @@ fn change(root: &Path, name: &MailboxName, subscribed: bool) -> Result<bool> {
 fn acquire(lock: &Path) -> Result<()> {
     let started = Instant::now();
     loop {
-        match control_file::create_new(lock) {
+        match disk::create_new(lock) {
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let age = std::fs::symlink_metadata(lock)
-                    .and_then(|metadata| metadata.modified())
+                let age = disk::metadata(lock)
                     .ok()
-                    .and_then(|modified| modified.elapsed().ok());
+                    .and_then(|metadata| metadata.age());
                 if age.is_some_and(|age| age > LOCK_STALE) {
                     control_file::remove_if_there(lock)?;
                 } else if started.elapsed() > LOCK_WAIT {

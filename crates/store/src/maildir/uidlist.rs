@@ -8,7 +8,6 @@ use crate::disk::{self, Stamp};
 use crate::index::Contents;
 use crate::{Error, Result, UidValidity};
 use std::collections::{BTreeMap, HashMap};
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -431,16 +430,15 @@ fn stamp_of(path: &Path) -> Result<Option<Stamp>> {
 }
 
 fn ends_with_line_end(path: &Path) -> Result<bool> {
-    use std::os::unix::fs::FileExt;
     let failed = |error| Error::io(format!("read {}", path.display()), error);
     let (file, metadata) = disk::open_regular(path).map_err(failed)?;
-    let Some(last) = metadata.len().checked_sub(1) else {
+    let Some(last) = metadata.stamp.size_octets.checked_sub(1) else {
         return Ok(true);
     };
     let mut octet = [0];
-    match file.read_exact_at(&mut octet, last) {
-        Ok(()) => Ok(octet == *b"\n"),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(true),
+    match file.read_at(&mut octet, last) {
+        Ok(0) => Ok(true),
+        Ok(_) => Ok(octet == *b"\n"),
         Err(error) => Err(failed(error)),
     }
 }

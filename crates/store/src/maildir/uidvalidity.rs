@@ -4,6 +4,7 @@
 //! reserves it. Values only rise, so a name made again never gets an old one.
 
 use crate::control_file::{self, failed};
+use crate::disk;
 use crate::{Result, UidValidity};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -26,8 +27,8 @@ pub(crate) fn next(root: &Path) -> Result<UidValidity> {
         let newest = markers.iter().copied().max();
         let fresh = marker(root, value.get());
         let reserved = match newest {
-            Some(newest) => std::fs::rename(marker(root, newest), &fresh),
-            None => control_file::create_new(&fresh).map(drop),
+            Some(newest) => disk::rename(&marker(root, newest), &fresh),
+            None => disk::create_new(&fresh).map(drop),
         };
         tries += 1;
         match reserved {
@@ -55,11 +56,10 @@ fn last_given(root: &Path) -> Result<(Option<u32>, Vec<u32>)> {
         .and_then(|octets| parse(octets.trim_ascii()))
         .filter(|value| *value != 0);
     let mut markers = Vec::new();
-    let entries = std::fs::read_dir(root).map_err(|error| failed("list", root, error))?;
-    for entry in entries {
-        let entry = entry.map_err(|error| failed("list", root, error))?;
-        let name = entry.file_name();
-        let value = name
+    let listed = disk::list(root).map_err(|error| failed("list", root, error))?;
+    for entry in listed {
+        let value = entry
+            .name
             .to_str()
             .and_then(|name| name.strip_prefix("dovecot-uidvalidity."))
             .and_then(|digits| parse(digits.as_bytes()));

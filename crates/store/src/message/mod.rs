@@ -11,7 +11,6 @@ mod section;
 mod text;
 
 use crate::{Error, OpenedMessage, Result};
-use std::os::unix::fs::FileExt;
 
 pub use date::parse_date;
 pub use decode::decode_header;

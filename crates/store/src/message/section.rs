@@ -2,10 +2,9 @@
 
 use super::header::count_line_ends;
 use super::{Content, Extent, Part, Piece, Summary};
+use crate::disk::File;
 use crate::{Error, OpenedMessage, Result};
-use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// How much is read from a file at once.
@@ -97,12 +96,12 @@ impl OpenedMessage {
     ///
     /// # Errors
     /// When its size cannot be told.
-    pub fn from_file(file: File) -> Result<Self> {
+    pub fn from_file(file: std::fs::File) -> Result<Self> {
         let metadata = file
             .metadata()
             .map_err(|error| Error::io("read a message's size", error))?;
         Ok(Self {
-            file: Arc::new(file),
+            file: Arc::new(file.into()),
             file_octets: metadata.len(),
         })
     }

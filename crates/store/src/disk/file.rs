@@ -1,0 +1,122 @@
+//! Open files.
+
+use super::Metadata;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+
+/// An open file. Every write to it is a step that a crash can fall into; until the
+/// file is synced, a loss of power may take any of it.
+#[derive(Debug)]
+pub(crate) enum File {
+    /// One of the machine's.
+    Real(std::fs::File),
+}
+
+impl From<std::fs::File> for File {
+    fn from(file: std::fs::File) -> Self {
+        Self::Real(file)
+    }
+}
+
+impl File {
+    /// What is known of it now.
+    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
+        match self {
+            Self::Real(file) => Ok(Metadata::of(&file.metadata()?)),
+        }
+    }
+    /// Reads at a place, as much as comes at once; 0 at the end.
+    pub(crate) fn read_at(&self, octets: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::Real(file) => file.read_at(octets, offset),
+        }
+    }
+    /// Writes at a place. A crash leaves any prefix of `octets`, once the file is
+    /// synced all of it.
+    pub(crate) fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
+        match self {
+            Self::Real(file) => file.write_all_at(octets, offset),
+        }
+    }
+    /// Makes octets, length and times durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        match self {
+            Self::Real(file) => file.sync_all(),
+        }
+    }
+    /// Makes octets and length durable, not the times.
+    pub(crate) fn sync_data(&self) -> io::Result<()> {
+        match self {
+            Self::Real(file) => file.sync_data(),
+        }
+    }
+    /// Cuts it to this length.
+    pub(crate) fn truncate(&self, octets: u64) -> io::Result<()> {
+        match self {
+            Self::Real(file) => file.set_len(octets),
+        }
+    }
+    /// Allocates space, filled with zeros, so that writing there needs none. Where
+    /// that is not possible nothing happens.
+    pub(crate) fn allocate(&self, offset: u64, octets: u64) {
+        match self {
+            Self::Real(file) => {
+                let flags = rustix::fs::FallocateFlags::empty();
+                let _ = rustix::fs::fallocate(file, flags, offset, octets);
+            }
+        }
+    }
+    /// Sets its times, seconds since 1970 UTC.
+    pub(crate) fn set_modified(&self, seconds: i64) -> io::Result<()> {
+        match self {
+            Self::Real(file) => {
+                let time = rustix::fs::Timespec {
+                    tv_sec: seconds,
+                    tv_nsec: 0,
+                };
+                let times = rustix::fs::Timestamps {
+                    last_access: time,
+                    last_modification: time,
+                };
+                Ok(rustix::fs::futimens(file, &times)?)
+            }
+        }
+    }
+    /// Locks it against other openings of it, until it is closed; false if another
+    /// has it locked.
+    pub(crate) fn try_lock(&self) -> io::Result<bool> {
+        use rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        match self {
+            Self::Real(file) => match rustix::fs::flock(file, NonBlockingLockExclusive) {
+                Ok(()) => Ok(true),
+                Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+}
+
+impl Read for &File {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        match self {
+            File::Real(file) => (&*file).read(octets),
+        }
+    }
+}
+
+impl Read for File {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(octets)
+    }
+}
+
+impl Write for File {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Real(file) => file.write(octets),
+        }
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
