@@ -50,6 +50,7 @@ fn play<Login>(
             Action::ScramFinished { .. } => {
                 session.resume(Event::Denied(wire::Denial::BadCredentials))
             }
+            Action::Yield => {}
             Action::Wait { .. } => match pieces.next() {
                 Some(piece) => session.receive(piece),
                 None => return sent,

@@ -44,7 +44,7 @@ impl ImapSession {
                 self.tell(rule.told, Look::Now);
                 Ok(Outcome::Ok(format!("{} completed", rule.name)))
             }
-            command => self.run_plain(&tag, command),
+            command => self.run_plain(command),
         };
         if matches!(self.work, Work::Over) {
             return;
@@ -57,18 +57,25 @@ impl ImapSession {
                     fetching,
                 };
             }
+            Ok(Outcome::Searching(searching)) => {
+                self.work = Work::Searching {
+                    tag,
+                    told: rule.told,
+                    searching,
+                };
+            }
             Ok(outcome) | Err(outcome) => self.finish(&tag, rule.told, &outcome),
         }
     }
 
     /// Runs a command that ends by itself.
-    fn run_plain(&mut self, tag: &str, command: Command) -> Ran {
+    fn run_plain(&mut self, command: Command) -> Ran {
         let (command, examine) = match command {
             Command::Select(arguments) => (arguments, Access::ReadWrite),
             Command::Examine(arguments) => (arguments, Access::ReadOnly),
             command => {
                 let was_aware = self.enabled.condstore();
-                let ran = self.run_in_state(tag, command);
+                let ran = self.run_in_state(command);
                 if let Some(view) = &self.view
                     && self.enabled.condstore()
                     && !was_aware
@@ -112,7 +119,7 @@ impl ImapSession {
         }
     }
 
-    fn run_in_state(&mut self, tag: &str, command: Command) -> Ran {
+    fn run_in_state(&mut self, command: Command) -> Ran {
         match command {
             Command::Capability => {
                 let capabilities = self.capabilities();
@@ -163,7 +170,7 @@ impl ImapSession {
             | Command::Fetch(_)
             | Command::Store(_)
             | Command::Copy { .. }
-            | Command::Move { .. } => self.run_selected(tag, command),
+            | Command::Move { .. } => self.run_selected(command),
             // Run by the callers.
             Command::Noop
             | Command::Check
@@ -190,7 +197,7 @@ impl ImapSession {
         Ok(Outcome::ok("Mailbox closed"))
     }
 
-    fn run_selected(&mut self, tag: &str, command: Command) -> Ran {
+    fn run_selected(&mut self, command: Command) -> Ran {
         let account = self.account()?;
         let Some(view) = &mut self.view else {
             return Err(Outcome::bad("Select a mailbox first"));
@@ -199,7 +206,7 @@ impl ImapSession {
         match command {
             Command::Expunge => store_flags::expunge_command(view, None, *enabled),
             Command::UidExpunge(set) => store_flags::expunge_command(view, Some(&set), *enabled),
-            Command::Search(arguments) => search::search(view, &arguments, tag, enabled, out),
+            Command::Search(arguments) => search::search(view, &arguments, enabled),
             Command::Fetch(arguments) => fetch::fetch(view, &arguments, enabled, out),
             Command::Store(arguments) => store_flags::store(view, &arguments, enabled),
             Command::Copy {

@@ -2,6 +2,7 @@
 
 use crate::grammar::command::{Date, SearchKey};
 use crate::grammar::sequence::{SequenceSet, holds};
+use crate::response::More;
 use memchr::memmem::Finder;
 use std::io::Read;
 use std::ops::RangeInclusive;
@@ -16,41 +17,71 @@ const HEADER_OCTETS: u64 = 1 << 20;
 /// Seconds of a day.
 const DAY_SECONDS: i64 = 86_400;
 
-/// What is searched.
+/// What one step may cost; see [`Candidate::cost`].
+const STEP_COST: u64 = 4 << 20;
+/// What a test of what is in memory costs.
+const MEMORY_COST: u64 = 20;
+/// What opening a message's file costs.
+const OPENING_COST: u64 = 40_000;
+
+/// What the session knows of the messages.
 pub struct Scope<'a> {
     /// The mailbox the messages are in.
     pub mailbox: &'a Mailbox,
-    /// The messages, as the session sees them.
-    pub snapshot: &'a Snapshot,
     /// Whether a message is `\Recent` in the session.
     pub recent: &'a dyn Fn(Uid) -> bool,
     /// The saved result that `$` names, ascending.
     pub saved: &'a [Uid],
-    /// Now, in seconds since 1970, for OLDER and YOUNGER.
-    pub now_seconds: i64,
 }
 
-/// Finds the messages that match: indices into the snapshot, from 0, ascending.
-/// A message that vanished meanwhile does not match. Errors are the disk's.
-pub fn search(scope: &Scope<'_>, key: &SearchKey) -> Result<Vec<usize>> {
-    let test = prepare(scope, key);
-    let mut found = Vec::new();
-    for (index, row) in scope.snapshot.rows().enumerate() {
-        let mut candidate = Candidate {
-            scope,
-            index,
-            row,
-            summary: None,
-            opened: None,
-            header: None,
-        };
-        match candidate.matches(&test) {
-            Ok(true) => found.push(index),
-            Ok(false) | Err(Error::Expunged) => {}
-            Err(error) => return Err(error),
+/// A search under way, step by step: other sessions have their turn in between.
+pub struct Evaluation {
+    snapshot: Snapshot,
+    test: Test,
+    /// How many tests `test` is made of.
+    tests: u64,
+    next: usize,
+}
+
+impl Evaluation {
+    /// Begins to look for what matches in a snapshot. `now_seconds`, since 1970, is
+    /// for OLDER and YOUNGER.
+    pub fn new(snapshot: Snapshot, key: &SearchKey, now_seconds: i64) -> Self {
+        let test = prepare(&snapshot, now_seconds, key);
+        Self {
+            tests: test.count(),
+            test,
+            snapshot,
+            next: 0,
         }
     }
-    Ok(found)
+
+    /// Looks at some messages and gives those that match; a message that vanished
+    /// meanwhile does not. Errors are the disk's.
+    pub fn step(&mut self, scope: &Scope<'_>, mut found: impl FnMut(&MessageRow)) -> Result<More> {
+        let mut cost = 0;
+        while cost < STEP_COST {
+            let Some(row) = self.snapshot.row(self.next) else {
+                return Ok(More::Nothing);
+            };
+            let mut candidate = Candidate {
+                scope,
+                index: self.next,
+                row,
+                summary: None,
+                opened: None,
+                header: None,
+            };
+            self.next += 1;
+            match candidate.matches(&self.test) {
+                Ok(true) => found(row),
+                Ok(false) | Err(Error::Expunged) => {}
+                Err(error) => return Err(error),
+            }
+            cost += self.tests * MEMORY_COST + candidate.cost();
+        }
+        Ok(More::Follows)
+    }
 }
 
 /// A key made ready: sets resolved, strings folded, keywords looked up, cheap
@@ -99,6 +130,18 @@ impl Test {
     }
 }
 
+impl Test {
+    /// How many tests it is made of.
+    fn count(&self) -> u64 {
+        match self {
+            Self::All(tests) => 1 + tests.iter().map(Self::count).sum::<u64>(),
+            Self::Either(tests) => 1 + tests.0.count() + tests.1.count(),
+            Self::Not(test) => 1 + test.count(),
+            _ => 1,
+        }
+    }
+}
+
 impl HeaderTest {
     /// Whether the envelope holds the field's whole text.
     fn is_in_envelope(&self) -> bool {
@@ -114,29 +157,35 @@ impl HeaderTest {
 }
 
 /// The grammar caps how deep keys nest, so recursion is bounded.
-fn prepare(scope: &Scope<'_>, key: &SearchKey) -> Test {
+fn prepare(snapshot: &Snapshot, now_seconds: i64, key: &SearchKey) -> Test {
     match key {
         SearchKey::All => Test::Always,
         SearchKey::And(keys) => {
-            let mut tests: Vec<Test> = keys.iter().map(|key| prepare(scope, key)).collect();
+            let mut tests: Vec<Test> = keys
+                .iter()
+                .map(|key| prepare(snapshot, now_seconds, key))
+                .collect();
             tests.sort_by_key(Test::cost);
             Test::All(tests)
         }
         SearchKey::Or(left, right) => {
-            let (mut left, mut right) = (prepare(scope, left), prepare(scope, right));
+            let (mut left, mut right) = (
+                prepare(snapshot, now_seconds, left),
+                prepare(snapshot, now_seconds, right),
+            );
             if right.cost() < left.cost() {
                 std::mem::swap(&mut left, &mut right);
             }
             Test::Either(Box::new((left, right)))
         }
-        SearchKey::Not(key) => not(prepare(scope, key)),
+        SearchKey::Not(key) => not(prepare(snapshot, now_seconds, key)),
         SearchKey::Flagged(flags) => Test::Flagged(*flags),
         SearchKey::Unflagged(flags) => not(Test::Flagged(*flags)),
         SearchKey::Recent => Test::Recent,
         SearchKey::New => Test::All(vec![not(Test::Flagged(Flags::SEEN)), Test::Recent]),
         SearchKey::Old => not(Test::Recent),
-        SearchKey::Keyword(name) => keyword(scope, name),
-        SearchKey::Unkeyword(name) => not(keyword(scope, name)),
+        SearchKey::Keyword(name) => keyword(snapshot, name),
+        SearchKey::Unkeyword(name) => not(keyword(snapshot, name)),
         SearchKey::Before(date) => Test::Days(before(*date)),
         SearchKey::On(date) => Test::Days(date.0..=date.0),
         SearchKey::Since(date) => Test::Days(date.0..=i64::MAX),
@@ -144,10 +193,10 @@ fn prepare(scope: &Scope<'_>, key: &SearchKey) -> Test {
         SearchKey::SentOn(date) => Test::SentDays(date.0..=date.0),
         SearchKey::SentSince(date) => Test::SentDays(date.0..=i64::MAX),
         SearchKey::Older(seconds) => {
-            Test::Dates(i64::MIN..=scope.now_seconds.saturating_sub(i64::from(*seconds)))
+            Test::Dates(i64::MIN..=now_seconds.saturating_sub(i64::from(*seconds)))
         }
         SearchKey::Younger(seconds) => {
-            Test::Dates(scope.now_seconds.saturating_sub(i64::from(*seconds))..=i64::MAX)
+            Test::Dates(now_seconds.saturating_sub(i64::from(*seconds))..=i64::MAX)
         }
         SearchKey::Larger(octets) => match octets.checked_add(1) {
             Some(least) => Test::Sizes(least..=u64::MAX),
@@ -167,11 +216,11 @@ fn prepare(scope: &Scope<'_>, key: &SearchKey) -> Test {
         SearchKey::Text(text) => Test::Text(fold(text), WithHeaders::Yes),
         SearchKey::Sequence(SequenceSet::Saved) | SearchKey::Uid(SequenceSet::Saved) => Test::Saved,
         SearchKey::Sequence(set) => {
-            let largest = u32::try_from(scope.snapshot.len()).unwrap_or(u32::MAX);
+            let largest = u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
             Test::Indices(set.resolve(largest))
         }
         SearchKey::Uid(set) => {
-            let largest = scope.snapshot.rows().next_back();
+            let largest = snapshot.rows().next_back();
             Test::Uids(set.resolve(largest.map_or(0, |row| row.uid.get())))
         }
         SearchKey::ModSeq(modseq) => Test::ModSeq(*modseq),
@@ -191,9 +240,8 @@ fn before(date: Date) -> RangeInclusive<i64> {
     i64::MIN..=date.0.saturating_sub(1)
 }
 
-fn keyword(scope: &Scope<'_>, name: &str) -> Test {
-    scope
-        .snapshot
+fn keyword(snapshot: &Snapshot, name: &str) -> Test {
+    snapshot
         .keywords()
         .iter()
         .position(|keyword| keyword.eq_ignore_ascii_case(name))
@@ -277,6 +325,17 @@ impl Candidate<'_> {
             .any(|value| test.matches(value)))
     }
 
+    /// What looking at it cost, about in octets read.
+    fn cost(&self) -> u64 {
+        let opened = match (&self.summary, &self.opened) {
+            (None, None) => 0,
+            (Some(_), None) => OPENING_COST,
+            (_, Some(_)) => OPENING_COST.saturating_add(self.row.size_octets),
+        };
+        let header = self.header.as_ref().map_or(0, |header| header.len() as u64);
+        opened.saturating_add(header)
+    }
+
     fn summary(&mut self) -> Result<Arc<Summary>> {
         if let Some(summary) = &self.summary {
             return Ok(Arc::clone(summary));
@@ -328,13 +387,14 @@ mod tests {
         let saved = [Uid::new(2).expect("not 0")];
         let scope = Scope {
             mailbox,
-            snapshot: &snapshot,
             recent: &|uid| uid.get() == 3,
             saved: &saved,
-            now_seconds: 10 * DAY_SECONDS,
         };
-        let found = search(&scope, &asked.key).expect("searched");
-        found.into_iter().map(|index| index + 1).collect()
+        let mut found = Vec::new();
+        let mut evaluation = Evaluation::new(snapshot, &asked.key, 10 * DAY_SECONDS);
+        let more = evaluation.step(&scope, |row| found.push(row.uid.get() as usize));
+        assert_eq!(more.expect("searched"), More::Nothing);
+        found
     }
 
     #[test]
@@ -398,5 +458,41 @@ mod tests {
         for (keys, expected) in cases {
             assert_eq!(found(&mailbox, keys), expected, "{keys}");
         }
+    }
+
+    #[test]
+    fn a_long_search_goes_in_steps() {
+        let directory = tempfile::tempdir().expect("directory");
+        let maildir = directory.path().join("Maildir");
+        std::fs::create_dir_all(maildir.join("cur")).expect("made");
+        for number in 0..250 {
+            let file = maildir.join(format!("cur/{number:03}:2,"));
+            std::fs::write(file, format!("\n{number} is the number\n")).expect("written");
+        }
+        let layout = Layout {
+            delimiter: '/',
+            prefix: String::new(),
+        };
+        let account = Account::open(&maildir, layout).expect("account");
+        let mailbox = account.mailbox(&MailboxName::inbox()).expect("INBOX");
+        let snapshot = mailbox.sync().expect("synced");
+        let scope = Scope {
+            mailbox: &mailbox,
+            recent: &|_| false,
+            saved: &[],
+        };
+        let key = SearchKey::Body("number".to_owned());
+        let mut evaluation = Evaluation::new(snapshot, &key, 0);
+        let mut uids = Vec::new();
+        let mut steps = 1;
+        while evaluation
+            .step(&scope, |row| uids.push(row.uid.get()))
+            .expect("searched")
+            == More::Follows
+        {
+            steps += 1;
+        }
+        assert_eq!(uids, (1..=250).collect::<Vec<u32>>());
+        assert!((3..10).contains(&steps), "{steps}");
     }
 }

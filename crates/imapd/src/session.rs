@@ -3,11 +3,12 @@
 use crate::capability::{self, Enabled};
 use crate::commands::Outcome;
 use crate::commands::append::Appending;
-use crate::commands::fetch::{Fetching, Segment};
+use crate::commands::fetch::Fetching;
+use crate::commands::search::Searching;
 use crate::grammar::command::Command;
 use crate::grammar::framing::Sync;
 use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, parse};
-use crate::response::Writer;
+use crate::response::{More, Segment, Writer};
 use crate::rules::Told;
 use crate::view::{Look, View};
 use std::collections::VecDeque;
@@ -22,8 +23,6 @@ use wire::{Action, Denial, Event, Security, Session};
 const BAD_COMMANDS_BEFORE_LOGIN: u32 = 10;
 /// So many bad commands in a row after login end the connection.
 const BAD_COMMANDS_AFTER_LOGIN: u32 = 20;
-/// Output is handed over when it exceeds this.
-const OUTPUT_OCTETS: usize = 64 * 1024;
 
 /// Who logged in.
 pub struct Login {
@@ -87,6 +86,12 @@ pub(crate) enum Work {
         tag: String,
         told: Told,
         fetching: Box<Fetching>,
+    },
+    /// A mailbox is being searched.
+    Searching {
+        tag: String,
+        told: Told,
+        searching: Box<Searching>,
     },
     /// IDLE.
     Idling { tag: String },
@@ -174,9 +179,11 @@ impl ImapSession {
     }
 
     fn flush(&mut self) {
-        if !self.out.octets().is_empty() {
-            let octets = std::mem::take(&mut self.out).into_octets();
-            self.queue.push_back(Action::Send(octets));
+        for segment in std::mem::take(&mut self.out).into_segments() {
+            self.queue.push_back(match segment {
+                Segment::Octets(octets) => Action::Send(octets),
+                Segment::Reader(reader) => Action::SendFrom(reader),
+            });
         }
     }
 
@@ -261,6 +268,11 @@ impl ImapSession {
                 self.step_fetching(tag, told, fetching);
                 None
             }
+            Work::Searching {
+                tag,
+                told,
+                searching,
+            } => self.step_searching(tag, told, searching),
             work @ (Work::LoggingIn { .. } | Work::FindingKeys { .. } | Work::StartingTls) => {
                 self.work = work;
                 Some(Action::Wait { until: None })
@@ -349,26 +361,14 @@ impl ImapSession {
 
     /// Sends messages until there is enough output.
     fn step_fetching(&mut self, tag: String, told: Told, mut fetching: Box<Fetching>) {
-        let mut batch = Vec::new();
         if let Some(view) = &mut self.view {
             view.tell_new_keywords(&mut self.out);
-            self.flush();
         }
         while let Some(view) = &mut self.view {
-            let Some(segments) = fetching.next(view, self.enabled) else {
+            if fetching.next(view, self.enabled, &mut self.out) == More::Nothing {
                 break;
-            };
-            for segment in segments {
-                match segment {
-                    Segment::Octets(octets) => batch.extend_from_slice(&octets),
-                    Segment::Reader(reader) => {
-                        self.enqueue(Action::Send(std::mem::take(&mut batch)));
-                        self.enqueue(Action::SendFrom(reader));
-                    }
-                }
             }
-            if batch.len() >= OUTPUT_OCTETS || !self.queue.is_empty() {
-                self.enqueue(Action::Send(batch));
+            if self.out.is_long() {
                 self.work = Work::Fetching {
                     tag,
                     told,
@@ -376,9 +376,6 @@ impl ImapSession {
                 };
                 return;
             }
-        }
-        if !batch.is_empty() {
-            self.enqueue(Action::Send(batch));
         }
         match fetching.into_failure() {
             Ok(reply) => {
@@ -390,6 +387,33 @@ impl ImapSession {
             }
             Err(outcome) => self.finish(&tag, told, &outcome),
         }
+    }
+
+    /// Goes on searching.
+    fn step_searching(
+        &mut self,
+        tag: String,
+        told: Told,
+        mut searching: Box<Searching>,
+    ) -> Option<Action> {
+        let Some(view) = &mut self.view else {
+            self.finish(&tag, told, &Outcome::bad("Select a mailbox first"));
+            return None;
+        };
+        let outcome = match searching.step(view) {
+            Ok(More::Follows) => {
+                self.work = Work::Searching {
+                    tag,
+                    told,
+                    searching,
+                };
+                return Some(Action::Yield);
+            }
+            Ok(More::Nothing) => searching.finish(view, &tag, &mut self.out),
+            Err(outcome) => outcome,
+        };
+        self.finish(&tag, told, &outcome);
+        None
     }
 
     /// A message of an APPEND was announced.
@@ -523,8 +547,9 @@ impl Session<Login> for ImapSession {
                 self.active = now;
                 return action;
             }
-            if !self.out.octets().is_empty() {
-                return Action::Send(std::mem::take(&mut self.out).into_octets());
+            if !self.out.is_empty() {
+                self.flush();
+                continue;
             }
             if let Some(action) = self.step() {
                 return action;

@@ -74,6 +74,7 @@ impl Client {
                 Action::FindScramKeys { .. } | Action::ScramFinished { .. } => {
                     self.session.resume(Event::Denied(Denial::BadCredentials));
                 }
+                Action::Yield => {}
                 Action::Wait { .. } => break,
                 Action::Close => {
                     self.closed = true;

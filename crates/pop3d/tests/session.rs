@@ -78,6 +78,7 @@ impl Client {
                     let event = self.decide(proven);
                     self.session.resume(event);
                 }
+                Action::Yield => {}
                 Action::Wait { .. } => break,
                 Action::Close => {
                     self.closed = true;

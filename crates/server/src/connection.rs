@@ -296,6 +296,7 @@ impl Connection {
                     self.conclude(&user, known.ok_or(Denial::BadCredentials))
                         .await;
                 }
+                Action::Yield => tokio::task::yield_now().await,
                 Action::Wait { until } => {
                     self.flush().await?;
                     let gone = self.wait(until, &mut told_shutdown).await?;

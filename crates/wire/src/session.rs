@@ -58,6 +58,8 @@ pub enum Action {
         /// Whether the client's proof was right.
         proven: bool,
     },
+    /// There is more to do: let others have their turn, then call `next` again.
+    Yield,
     /// Nothing to do until the client sends, an event comes, or `until`.
     Wait {
         /// When to call `next` again though nothing came; the session then

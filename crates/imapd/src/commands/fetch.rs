@@ -4,7 +4,7 @@ use super::select::write_vanished_earlier;
 use super::{Outcome, Ran};
 use crate::capability::Enabled;
 use crate::grammar::command::{Fetch, FetchItem, Numbers, Peek, Section, SectionText, Vanished};
-use crate::response::{Extension, Writer, show_internal_date};
+use crate::response::{Extension, More, Writer, show_internal_date};
 use crate::view::{Access, View};
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read};
@@ -19,14 +19,6 @@ const INLINE_OCTETS: u64 = 16 * 1024;
 const HEADER_OCTETS: u64 = 1 << 20;
 /// How many messages are marked `\Seen` at once.
 const CHUNK_MESSAGES: usize = 32;
-
-/// Something to send.
-pub enum Segment {
-    /// Octets.
-    Octets(Vec<u8>),
-    /// What a reader gives.
-    Reader(Box<dyn Read + Send>),
-}
 
 /// Whether FETCH sets `\Seen`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,12 +83,12 @@ impl Fetching {
         }
     }
 
-    /// Gives the next message's response; `None` at the end.
-    pub fn next(&mut self, view: &mut View, enabled: Enabled) -> Option<Vec<Segment>> {
+    /// Writes the next message's response, unless it is at its end.
+    pub fn next(&mut self, view: &mut View, enabled: Enabled, out: &mut Writer) -> More {
         loop {
             let Some(index) = self.chunk.pop_front() else {
                 if !self.refill(view) {
-                    return None;
+                    return More::Nothing;
                 }
                 continue;
             };
@@ -126,14 +118,14 @@ impl Fetching {
                 summary: None,
                 opened: None,
                 out: Writer::new(),
-                segments: Vec::new(),
             };
             match message.write(index) {
-                Ok((segments, flags_told)) => {
+                Ok((written, flags_told)) => {
+                    out.append(written);
                     if flags_told {
                         view.note(row.uid, row.modseq);
                     }
-                    return Some(segments);
+                    return More::Follows;
                 }
                 Err(Error::Expunged | Error::NonExistent) => {
                     self.fail(Outcome::no(
@@ -253,12 +245,11 @@ struct Response<'a> {
     summary: Option<Arc<Summary>>,
     opened: Option<OpenedMessage>,
     out: Writer,
-    segments: Vec<Segment>,
 }
 
 impl Response<'_> {
     /// Writes it; says too whether the flags were told.
-    fn write(mut self, index: usize) -> store::Result<(Vec<Segment>, bool)> {
+    fn write(mut self, index: usize) -> store::Result<(Writer, bool)> {
         let fetching = self.fetching;
         self.out
             .text("* ")
@@ -287,16 +278,7 @@ impl Response<'_> {
             flags_told = true;
         }
         self.out.text(")").crlf();
-        self.cut();
-        Ok((self.segments, flags_told))
-    }
-
-    /// Makes a segment of what was written.
-    fn cut(&mut self) {
-        let octets = std::mem::take(&mut self.out).into_octets();
-        if !octets.is_empty() {
-            self.segments.push(Segment::Octets(octets));
-        }
+        Ok((self.out, flags_told))
     }
 
     fn item(&mut self, item: &FetchItem) -> store::Result<()> {
@@ -431,21 +413,21 @@ impl Response<'_> {
             self.inline(octets);
             return Ok(());
         }
-        self.out.literal_announcement(length);
-        self.cut();
-        self.segments.push(Segment::Reader(Box::new(Promised {
-            reader,
-            left: length,
-        })));
+        self.out
+            .literal_announcement(length)
+            .reader(Box::new(Promised {
+                reader,
+                left: length,
+            }));
         Ok(())
     }
 
     /// Writes octets as a literal, always.
     fn inline(&mut self, mut octets: Vec<u8>) {
         replace_nul(&mut octets);
-        self.out.literal_announcement(octets.len() as u64);
-        self.cut();
-        self.segments.push(Segment::Octets(octets));
+        self.out
+            .literal_announcement(octets.len() as u64)
+            .raw(&octets);
     }
 
     fn summary(&mut self) -> store::Result<Arc<Summary>> {

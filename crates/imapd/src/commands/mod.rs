@@ -25,6 +25,8 @@ pub enum Outcome {
     Failed(Error),
     /// Messages are to be sent, then the tagged reply.
     Fetching(Box<fetch::Fetching>),
+    /// A mailbox is to be searched, then the tagged reply.
+    Searching(Box<search::Searching>),
 }
 
 /// A command's end; `?` ends it early.
@@ -53,6 +55,7 @@ impl Outcome {
                 format!("NO [SERVERBUG] Internal error, see the server's log ({session_id})")
             }
             Self::Fetching(fetching) => fetching.reply(),
+            Self::Searching(_) => "OK SEARCH completed".to_owned(),
         }
     }
 }

@@ -4,63 +4,103 @@ use super::{Outcome, Ran};
 use crate::capability::Enabled;
 use crate::grammar::command::{Numbers, ReturnOption, Search, SearchKey};
 use crate::grammar::sequence::{Bound, SequenceSet};
-use crate::response::{ExtendedSearch, Writer, write_extended_search, write_search};
-use crate::search::{Scope, search as evaluate};
+use crate::response::{ExtendedSearch, More, Writer, write_extended_search, write_search};
+use crate::search::{Evaluation, Scope};
 use crate::view::View;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::{SystemTime, UNIX_EPOCH};
 use store::Uid;
 
-/// SEARCH and UID SEARCH.
-pub fn search(
-    view: &mut View,
-    search: &Search,
-    tag: &str,
-    enabled: &mut Enabled,
-    out: &mut Writer,
-) -> Ran {
+/// A SEARCH under way.
+pub struct Searching {
+    evaluation: Evaluation,
+    numbers: Numbers,
+    returns: Option<Vec<ReturnOption>>,
+    names_modseq: bool,
+    found: Vec<Found>,
+}
+
+/// Begins SEARCH and UID SEARCH: messages the client knows are found by their flags
+/// as they are now.
+pub fn search(view: &View, search: &Search, enabled: &mut Enabled) -> Ran {
     let names_modseq = search.key.names_modseq();
     if names_modseq {
         enabled.enable_condstore();
     }
-    let returns = search.returns.as_deref();
-    let saves = returns.is_some_and(|options| options.contains(&ReturnOption::Save));
-    let found = match find(view, &search.key) {
-        Ok(found) => found,
-        Err(error) => {
-            if saves {
-                view.save(Vec::new());
+    let current = view.mailbox().snapshot();
+    let key = by_uid(view, &search.key);
+    Ok(Outcome::Searching(Box::new(Searching {
+        evaluation: Evaluation::new(current, &key, now_seconds()),
+        numbers: search.numbers,
+        returns: search.returns.clone(),
+        names_modseq,
+        found: Vec::new(),
+    })))
+}
+
+impl Searching {
+    fn asks(&self, option: ReturnOption) -> bool {
+        self.returns
+            .as_ref()
+            .is_some_and(|options| options.contains(&option))
+    }
+
+    /// Looks at some messages.
+    pub fn step(&mut self, view: &mut View) -> Result<More, Outcome> {
+        let told = view.told();
+        let scope = Scope {
+            mailbox: view.mailbox(),
+            recent: &|uid| view.is_recent(uid),
+            saved: view.saved(),
+        };
+        let found = &mut self.found;
+        let stepped = self.evaluation.step(&scope, |row| {
+            if let Some(index) = told.index_of(row.uid) {
+                found.push(Found {
+                    index,
+                    uid: row.uid,
+                    modseq: row.modseq,
+                });
             }
-            return Err(error.into());
+        });
+        if stepped.is_err() && self.asks(ReturnOption::Save) {
+            view.save(Vec::new());
         }
-    };
-    let number = |found: &Found| match search.numbers {
-        Numbers::Sequence => u32::try_from(found.index + 1).unwrap_or(u32::MAX),
-        Numbers::Uid => found.uid.get(),
-    };
-    let numbers: Vec<u32> = found.iter().map(number).collect();
-    let told = reported(&found, returns.unwrap_or(&[ReturnOption::All]));
-    let modseq = names_modseq
-        .then(|| told.iter().map(|found| found.modseq).max())
-        .flatten();
-    if saves {
-        view.save(told.iter().map(|found| found.uid).collect());
+        Ok(stepped?)
     }
-    match returns {
-        Some(returns) => write_extended_search(
-            out,
-            &ExtendedSearch {
-                tag,
-                numbers: search.numbers,
-                returns,
-                found: &numbers,
-                modseq,
-            },
-        ),
-        None => write_search(out, &numbers, modseq),
+
+    /// Writes what was found, and saves it if asked to.
+    pub fn finish(self, view: &mut View, tag: &str, out: &mut Writer) -> Outcome {
+        let number = |found: &Found| match self.numbers {
+            Numbers::Sequence => u32::try_from(found.index + 1).unwrap_or(u32::MAX),
+            Numbers::Uid => found.uid.get(),
+        };
+        let numbers: Vec<u32> = self.found.iter().map(number).collect();
+        let returns = self.returns.as_deref();
+        let told = reported(&self.found, returns.unwrap_or(&[ReturnOption::All]));
+        let modseq = self
+            .names_modseq
+            .then(|| told.iter().map(|found| found.modseq).max())
+            .flatten();
+        if self.asks(ReturnOption::Save) {
+            view.save(told.iter().map(|found| found.uid).collect());
+        }
+        match returns {
+            Some(returns) => write_extended_search(
+                out,
+                &ExtendedSearch {
+                    tag,
+                    numbers: self.numbers,
+                    returns,
+                    found: &numbers,
+                    modseq,
+                },
+            ),
+            None => write_search(out, numbers, modseq),
+        }
+        Outcome::ok("SEARCH completed")
     }
-    Ok(Outcome::ok("SEARCH completed"))
 }
 
 struct Found {
@@ -79,32 +119,6 @@ fn reported<'a>(found: &'a [Found], returns: &[ReturnOption]) -> Vec<&'a Found> 
     let first = found.first().filter(|_| least);
     let last = found.last().filter(|_| most && (!least || found.len() > 1));
     first.into_iter().chain(last).collect()
-}
-
-/// Finds messages the client knows, by their flags as they are now.
-fn find(view: &View, key: &SearchKey) -> store::Result<Vec<Found>> {
-    let current = view.mailbox().snapshot();
-    let told = view.told();
-    let key = by_uid(view, key);
-    let scope = Scope {
-        mailbox: view.mailbox(),
-        snapshot: &current,
-        recent: &|uid| view.is_recent(uid),
-        saved: view.saved(),
-        now_seconds: now_seconds(),
-    };
-    let found = evaluate(&scope, &key)?;
-    Ok(found
-        .into_iter()
-        .filter_map(|index| current.row(index))
-        .filter_map(|row| {
-            Some(Found {
-                index: told.index_of(row.uid)?,
-                uid: row.uid,
-                modseq: row.modseq,
-            })
-        })
-        .collect())
 }
 
 /// Turns sequence numbers, which are the client's, into UIDs, which are

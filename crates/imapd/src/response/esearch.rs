@@ -1,6 +1,6 @@
 //! SEARCH and ESEARCH responses (RFC 3501 section 7.2.5, RFC 4731, RFC 7162).
 
-use super::{Writer, show_set};
+use super::{Numbers as Listed, Runs, Writer};
 use crate::grammar::command::{Numbers, ReturnOption};
 
 /// What an ESEARCH response tells.
@@ -42,7 +42,7 @@ pub fn write_extended_search(writer: &mut Writer, search: &ExtendedSearch<'_>) {
             (ReturnOption::All, [_, ..]) => {
                 writer
                     .text(" ALL ")
-                    .text(&show_set(search.found.iter().copied()));
+                    .produced(Runs::new(search.found.iter().copied()), search.found.len());
             }
             (ReturnOption::Count, found) => {
                 writer.text(" COUNT ").number(found.len() as u64);
@@ -57,12 +57,10 @@ pub fn write_extended_search(writer: &mut Writer, search: &ExtendedSearch<'_>) {
 }
 
 /// Writes a SEARCH response with its line end.
-pub fn write_search(writer: &mut Writer, found: &[u32], modseq: Option<u64>) {
-    writer.text("* SEARCH");
-    for number in found {
-        writer.text(" ").number((*number).into());
-    }
-    if let (Some(modseq), [_, ..]) = (modseq, found) {
+pub fn write_search(writer: &mut Writer, found: Vec<u32>, modseq: Option<u64>) {
+    let count = found.len();
+    writer.text("* SEARCH").produced(Listed::new(found), count);
+    if let (Some(modseq), 1..) = (modseq, count) {
         writer.text(" (MODSEQ ").number(modseq).text(")");
     }
     writer.crlf();
@@ -100,8 +98,8 @@ mod tests {
         assert_eq!(shown(&all, &[]), "* ESEARCH (TAG \"A285\") UID COUNT 0\r\n");
         assert_eq!(shown(&[ReturnOption::Save], &[1]), "");
         let mut writer = Writer::new();
-        write_search(&mut writer, &[2, 5], Some(917));
-        write_search(&mut writer, &[], Some(917));
+        write_search(&mut writer, vec![2, 5], Some(917));
+        write_search(&mut writer, Vec::new(), Some(917));
         assert_eq!(
             writer.octets(),
             b"* SEARCH 2 5 (MODSEQ 917)\r\n* SEARCH\r\n"

@@ -4,10 +4,12 @@
 //! through it, so none of them can end a line or become syntax.
 
 mod esearch;
+mod stream;
 mod structure;
 mod writer;
 
 pub use esearch::{ExtendedSearch, write_extended_search, write_search};
+pub use stream::{More, Numbers, Produce, Runs, Segment};
 pub use structure::Extension;
 pub use writer::{
     ChildInfo, ListResponse, Recent, Writer, show_identifier, show_internal_date, show_set,

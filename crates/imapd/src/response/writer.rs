@@ -1,17 +1,25 @@
 //! [`Writer`]: atoms, strings, lists, sets and dates as RFC 3501 writes them.
 
+use super::stream::{More, Produce, Produced, Segment};
 use crate::grammar::command::StatusItem;
 use crate::grammar::date::{MONTHS, civil_from_days};
 use std::fmt::Write as _;
+use std::io::Read;
 use store::message::{Address, Envelope};
 use store::{Flags, InternalDate, MailboxStatus, SpecialUse};
 
 /// The longest string that is quoted; longer ones are literals.
 const QUOTED_OCTETS: usize = 1000;
+/// Output is handed over when it exceeds this.
+const LONG_OCTETS: usize = 64 * 1024;
+/// What has more items than this is made while it is sent.
+const WRITTEN_ITEMS: usize = 1000;
 
 /// Collects the octets of responses.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Writer {
+    /// What comes before `octets`.
+    before: Vec<Segment>,
     octets: Vec<u8>,
 }
 
@@ -21,14 +29,73 @@ impl Writer {
         Self::default()
     }
 
-    /// What was written.
+    /// What was written, where all of it was written at once.
     pub fn into_octets(self) -> Vec<u8> {
         self.octets
     }
 
-    /// What was written so far.
+    /// What was written, in pieces.
+    pub fn into_segments(mut self) -> Vec<Segment> {
+        self.cut();
+        self.before
+    }
+
+    /// What was written after the last long piece.
     pub fn octets(&self) -> &[u8] {
         &self.octets
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.octets.is_empty()
+    }
+
+    /// Whether it should be sent before more is written.
+    pub fn is_long(&self) -> bool {
+        !self.before.is_empty() || self.octets.len() >= LONG_OCTETS
+    }
+
+    /// What another wrote.
+    pub fn append(&mut self, other: Self) -> &mut Self {
+        if !other.before.is_empty() {
+            self.cut();
+            self.before.extend(other.before);
+        }
+        self.raw(&other.octets)
+    }
+
+    fn cut(&mut self) {
+        let octets = std::mem::take(&mut self.octets);
+        if !octets.is_empty() {
+            self.before.push(Segment::Octets(octets));
+        }
+    }
+
+    /// What a reader gives, when it is sent.
+    pub fn reader(&mut self, reader: Box<dyn Read + Send>) -> &mut Self {
+        self.cut();
+        self.before.push(Segment::Reader(reader));
+        self
+    }
+
+    /// Octets that are no text, as they are.
+    pub fn raw(&mut self, octets: &[u8]) -> &mut Self {
+        self.octets.extend_from_slice(octets);
+        self
+    }
+
+    /// What a producer writes: now if it has few `items`, otherwise when it is sent.
+    pub fn produced(&mut self, mut producer: impl Produce + 'static, items: usize) -> &mut Self {
+        if items > WRITTEN_ITEMS {
+            return self.reader(Box::new(Produced {
+                producer,
+                more: More::Follows,
+                piece: Vec::new(),
+                given: 0,
+            }));
+        }
+        while producer.produce(self) == More::Follows {}
+        self
     }
 
     /// Text that is syntax or printable ASCII by construction. Control and 8-bit
@@ -318,8 +385,7 @@ pub fn show_internal_date(date: InternalDate) -> String {
 /// Ascending numbers as a set: `1:3,5`. Empty for none.
 pub fn show_set(numbers: impl IntoIterator<Item = u32>) -> String {
     let mut text = String::new();
-    let mut run: Option<(u32, u32)> = None;
-    let put = |text: &mut String, (first, last): (u32, u32)| {
+    for (first, last) in runs(numbers) {
         if !text.is_empty() {
             text.push(',');
         }
@@ -328,22 +394,21 @@ pub fn show_set(numbers: impl IntoIterator<Item = u32>) -> String {
         } else {
             write!(text, "{first}:{last}")
         };
-    };
-    for number in numbers {
-        run = match run {
-            Some((first, last)) if number == last => Some((first, last)),
-            Some((first, last)) if last.checked_add(1) == Some(number) => Some((first, number)),
-            Some(done) => {
-                put(&mut text, done);
-                Some((number, number))
-            }
-            None => Some((number, number)),
-        };
-    }
-    if let Some(done) = run {
-        put(&mut text, done);
     }
     text
+}
+
+/// Numbers as first and last of runs.
+pub(super) fn runs(numbers: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if number == *last => {}
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    runs
 }
 
 fn is_quotable(octets: &[u8]) -> bool {
