@@ -4,7 +4,7 @@
 use crate::capability::Enabled;
 use crate::grammar::command::Numbers;
 use crate::grammar::sequence::SequenceSet;
-use crate::response::{Recent, Writer, show_set};
+use crate::response::{More, Produce, Recent, Runs, Writer};
 use crate::rules::Told;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -239,15 +239,19 @@ impl View {
             }
         }
         if told == Told::NotExpunges && !difference.expunged.is_empty() {
+            let mut news = Vec::new();
             for uid in difference.changed {
-                let row = current.index_of(uid).and_then(|index| current.row(index));
-                if let (Some(row), Some(index)) = (row, self.told.index_of(uid))
-                    && !self.knows(uid, row.modseq)
+                let row = current
+                    .index_of(uid)
+                    .and_then(|index| Some((index, current.row(index)?)));
+                if let (Some((index, row)), Some(known)) = (row, self.told.index_of(uid))
+                    && self.is_news(row, enabled)
                 {
-                    self.write_flags(&current, index, row, enabled, out);
+                    news.push(self.news(known, index, uid));
                     self.told_later.insert(uid, row.modseq);
                 }
             }
+            write_news(news, &current, enabled, out);
             if enabled.condstore() && !self.told_later.is_empty() {
                 // RFC 7162 section 3.2: mod-sequences were told that exceed those of
                 // expunges still to be told.
@@ -276,15 +280,16 @@ impl View {
             out.crlf();
             out.text("* ").number(recent as u64).text(" RECENT").crlf();
         }
-        for uid in &difference.changed {
-            if let Some(index) = current.index_of(*uid)
-                && let Some(row) = current.row(index)
-                && !self.knows(*uid, row.modseq)
-                && (enabled.condstore() || self.flags_differ(row))
-            {
-                self.write_flags(&current, index, row, enabled, out);
-            }
-        }
+        let news = difference
+            .changed
+            .iter()
+            .filter_map(|uid| {
+                let index = current.index_of(*uid)?;
+                self.is_news(current.row(index)?, enabled)
+                    .then(|| self.news(index, index, *uid))
+            })
+            .collect();
+        write_news(news, &current, enabled, out);
         self.told = current;
         self.told_later.clear();
         Ok(())
@@ -332,6 +337,19 @@ impl View {
         out.text("] Flags that can be stored").crlf();
     }
 
+    /// Whether the client is to be told of a row.
+    fn is_news(&self, row: &MessageRow, enabled: Enabled) -> bool {
+        !self.knows(row.uid, row.modseq) && (enabled.condstore() || self.flags_differ(row))
+    }
+
+    fn news(&self, known: usize, index: usize, uid: Uid) -> News {
+        News {
+            known,
+            index,
+            recent: recent(self.is_recent(uid)),
+        }
+    }
+
     /// Whether a row's flags are not those of `told`.
     fn flags_differ(&self, row: &MessageRow) -> bool {
         self.told_later.contains_key(&row.uid)
@@ -352,14 +370,10 @@ impl View {
             .map(|row| row.uid)
             .collect();
         if enabled.qresync() {
-            let set = show_set(uids.iter().map(|uid| uid.get()));
-            out.text("* VANISHED ").text(&set).crlf();
+            let gone = Runs::new(uids.iter().map(|uid| uid.get()));
+            out.text("* VANISHED ").produced(gone).crlf();
         } else {
-            // From the end, so that no number moves the next.
-            for index in expunged.iter().rev() {
-                out.text("* ").number(*index as u64 + 1).text(" EXPUNGE");
-                out.crlf();
-            }
+            out.produced(Expunges(expunged.to_vec()));
         }
         for uid in &uids {
             self.recent.remove(uid);
@@ -367,42 +381,96 @@ impl View {
         self.saved.retain(|uid| uids.binary_search(uid).is_err());
     }
 
-    /// A FETCH response nobody asked for.
-    fn write_flags(
-        &self,
-        snapshot: &Snapshot,
-        index: usize,
-        row: &MessageRow,
-        enabled: Enabled,
-        out: &mut Writer,
-    ) {
-        out.text("* ").number(index as u64 + 1).text(" FETCH (");
-        if enabled.condstore() {
+    /// A row's flags as a list.
+    pub fn write_flag_list(&self, snapshot: &Snapshot, row: &MessageRow, out: &mut Writer) {
+        write_flag_list(snapshot, row, recent(self.is_recent(row.uid)), out);
+    }
+}
+
+fn recent(is_recent: bool) -> Recent {
+    if is_recent { Recent::Yes } else { Recent::No }
+}
+
+fn write_flag_list(snapshot: &Snapshot, row: &MessageRow, recent: Recent, out: &mut Writer) {
+    let keywords = row
+        .keywords
+        .iter()
+        .filter_map(|keyword| snapshot.keywords().get(usize::from(*keyword)))
+        .map(|keyword| &**keyword);
+    out.flags(row.flags, recent, keywords);
+}
+
+/// EXPUNGE responses for these ascending indices, from the end, so that no number
+/// moves the next.
+struct Expunges(Vec<usize>);
+
+impl Produce for Expunges {
+    fn items(&self) -> usize {
+        self.0.len()
+    }
+
+    fn produce(&mut self, out: &mut Writer) -> More {
+        let Some(index) = self.0.pop() else {
+            return More::Nothing;
+        };
+        out.text("* ").number(index as u64 + 1).text(" EXPUNGE");
+        out.crlf();
+        More::Follows
+    }
+}
+
+/// A row whose flags changed.
+struct News {
+    /// Its index as the client knows it.
+    known: usize,
+    /// Its index now.
+    index: usize,
+    recent: Recent,
+}
+
+/// FETCH responses nobody asked for.
+struct Fetches {
+    news: std::vec::IntoIter<News>,
+    snapshot: Snapshot,
+    enabled: Enabled,
+}
+
+impl Produce for Fetches {
+    fn items(&self) -> usize {
+        self.news.len()
+    }
+
+    fn produce(&mut self, out: &mut Writer) -> More {
+        let Some(news) = self.news.next() else {
+            return More::Nothing;
+        };
+        let Some(row) = self.snapshot.row(news.index) else {
+            return More::Follows;
+        };
+        out.text("* ")
+            .number(news.known as u64 + 1)
+            .text(" FETCH (");
+        if self.enabled.condstore() {
             // RFC 7162 section 3.2.4.
             out.text("UID ").number(row.uid.get().into()).text(" ");
         }
         out.text("FLAGS ");
-        self.write_flag_list(snapshot, row, out);
-        if enabled.condstore() {
+        write_flag_list(&self.snapshot, row, news.recent, out);
+        if self.enabled.condstore() {
             out.text(" MODSEQ (").number(row.modseq).text(")");
         }
         out.text(")").crlf();
+        More::Follows
     }
+}
 
-    /// A row's flags as a list.
-    pub fn write_flag_list(&self, snapshot: &Snapshot, row: &MessageRow, out: &mut Writer) {
-        let recent = if self.is_recent(row.uid) {
-            Recent::Yes
-        } else {
-            Recent::No
-        };
-        let keywords = row
-            .keywords
-            .iter()
-            .filter_map(|keyword| snapshot.keywords().get(usize::from(*keyword)))
-            .map(|keyword| &**keyword);
-        out.flags(row.flags, recent, keywords);
-    }
+fn write_news(news: Vec<News>, current: &Snapshot, enabled: Enabled, out: &mut Writer) {
+    let fetches = Fetches {
+        news: news.into_iter(),
+        snapshot: current.clone(),
+        enabled,
+    };
+    out.produced(fetches);
 }
 
 fn index(number: u32) -> usize {

@@ -5,7 +5,7 @@ use super::{Outcome, Ran};
 use crate::capability::Enabled;
 use crate::grammar::command::{Condstore, Numbers, Qresync, Select};
 use crate::grammar::sequence::{Bound, SequenceSet};
-use crate::response::Writer;
+use crate::response::{Produce, Runs, Writer};
 use crate::view::{Access, View};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -95,31 +95,29 @@ pub fn write_vanished_earlier(
 ) {
     let told = view.told();
     let gone = match view.mailbox().vanished_since(modseq) {
-        Vanished::Exactly(mut uids) => {
-            uids.sort_unstable();
-            let uids = uids
-                .into_iter()
-                .filter(|uid| crate::grammar::sequence::holds(ranges, uid.get()))
-                .filter(|uid| told.index_of(*uid).is_none());
-            crate::response::show_set(uids.map(Uid::get))
-        }
+        Vanished::Exactly(uids) => Runs::new(
+            uids.into_iter()
+                .map(Uid::get)
+                .filter(|uid| crate::grammar::sequence::holds(ranges, *uid))
+                .filter(|uid| Uid::new(*uid).is_some_and(|uid| told.index_of(uid).is_none())),
+        ),
         Vanished::Unknown => {
             let last = told.uid_next().get().saturating_sub(1);
-            show_gaps(ranges, last, told.rows().map(|row| row.uid.get()))
+            Runs::of(gaps(ranges, last, told.rows().map(|row| row.uid.get())))
         }
     };
-    if !gone.is_empty() {
-        out.text("* VANISHED (EARLIER) ").text(&gone).crlf();
+    if gone.items() > 0 {
+        out.text("* VANISHED (EARLIER) ").produced(gone).crlf();
     }
 }
 
 /// The numbers of the ranges up to `last` that are not among `present`
-/// (ascending), as a set.
-fn show_gaps(
+/// (ascending), as runs.
+fn gaps(
     ranges: &[RangeInclusive<u32>],
     last: u32,
     present: impl Iterator<Item = u32>,
-) -> String {
+) -> Vec<(u32, u32)> {
     let mut present = present.peekable();
     let mut gaps = Vec::new();
     for range in ranges {
@@ -130,31 +128,30 @@ fn show_gaps(
             let stop = present.peek().copied().filter(|uid| *uid <= end);
             let gap_end = stop.map_or(end, |uid| uid - 1);
             if first <= gap_end {
-                gaps.push(if first == gap_end {
-                    first.to_string()
-                } else {
-                    format!("{first}:{gap_end}")
-                });
+                gaps.push((first, gap_end));
             }
             match stop.unwrap_or(end).checked_add(1) {
                 Some(next) => first = next,
-                None => return gaps.join(","),
+                None => return gaps,
             }
         }
     }
-    gaps.join(",")
+    gaps
 }
 
 #[cfg(test)]
 mod tests {
-    use super::show_gaps;
+    use super::gaps;
 
     #[test]
-    fn gaps() {
-        let show = |ranges: &[_], last| show_gaps(ranges, last, [2, 3, 7, 9].into_iter());
-        assert_eq!(show(&[1..=20], 12), "1,4:6,8,10:12");
-        assert_eq!(show(&[2..=3, 5..=7], 12), "5:6");
-        assert_eq!(show(&[1..=u32::MAX], u32::MAX), "1,4:6,8,10:4294967295");
-        assert_eq!(show(&[5..=20], 4), "");
+    fn gaps_are_what_is_not_there() {
+        let show = |ranges: &[_], last| gaps(ranges, last, [2, 3, 7, 9].into_iter());
+        assert_eq!(show(&[1..=20], 12), [(1, 1), (4, 6), (8, 8), (10, 12)]);
+        assert_eq!(show(&[2..=3, 5..=7], 12), [(5, 6)]);
+        assert_eq!(
+            show(&[1..=u32::MAX], u32::MAX),
+            [(1, 1), (4, 6), (8, 8), (10, u32::MAX)]
+        );
+        assert!(show(&[5..=20], 4).is_empty());
     }
 }

@@ -42,7 +42,7 @@ pub fn write_extended_search(writer: &mut Writer, search: &ExtendedSearch<'_>) {
             (ReturnOption::All, [_, ..]) => {
                 writer
                     .text(" ALL ")
-                    .produced(Runs::new(search.found.iter().copied()), search.found.len());
+                    .produced(Runs::new(search.found.iter().copied()));
             }
             (ReturnOption::Count, found) => {
                 writer.text(" COUNT ").number(found.len() as u64);
@@ -59,7 +59,7 @@ pub fn write_extended_search(writer: &mut Writer, search: &ExtendedSearch<'_>) {
 /// Writes a SEARCH response with its line end.
 pub fn write_search(writer: &mut Writer, found: Vec<u32>, modseq: Option<u64>) {
     let count = found.len();
-    writer.text("* SEARCH").produced(Listed::new(found), count);
+    writer.text("* SEARCH").produced(Listed::new(found));
     if let (Some(modseq), 1..) = (modseq, count) {
         writer.text(" (MODSEQ ").number(modseq).text(")");
     }

@@ -17,6 +17,8 @@ pub enum Segment {
 /// What goes on writing a response: it writes a little at each call and says
 /// whether there is more.
 pub trait Produce: Send {
+    /// How many items it is yet to write.
+    fn items(&self) -> usize;
     /// Writes a little more.
     fn produce(&mut self, out: &mut Writer) -> More;
 }
@@ -73,6 +75,10 @@ impl Numbers {
 }
 
 impl Produce for Numbers {
+    fn items(&self) -> usize {
+        self.numbers.len()
+    }
+
     fn produce(&mut self, out: &mut Writer) -> More {
         match self.numbers.next() {
             Some(number) => {
@@ -93,14 +99,23 @@ pub struct Runs {
 impl Runs {
     /// Writes ascending numbers as a set.
     pub fn new(numbers: impl IntoIterator<Item = u32>) -> Self {
+        Self::of(super::writer::runs(numbers))
+    }
+
+    /// Writes runs, given by their first and last numbers.
+    pub fn of(runs: Vec<(u32, u32)>) -> Self {
         Self {
-            runs: super::writer::runs(numbers).into_iter(),
+            runs: runs.into_iter(),
             comma: "",
         }
     }
 }
 
 impl Produce for Runs {
+    fn items(&self) -> usize {
+        self.runs.len()
+    }
+
     fn produce(&mut self, out: &mut Writer) -> More {
         match self.runs.next() {
             Some((first, last)) => {
@@ -143,11 +158,8 @@ mod tests {
             let mut writer = Writer::new();
             writer
                 .text("* SEARCH")
-                .produced(Numbers::new(numbers.clone()), numbers.len());
-            writer
-                .text(" ")
-                .produced(Runs::new(numbers.clone()), numbers.len())
-                .crlf();
+                .produced(Numbers::new(numbers.clone()));
+            writer.text(" ").produced(Runs::new(numbers.clone())).crlf();
             let (text, segments) = sent(writer);
             let words: Vec<String> = numbers.iter().map(u32::to_string).collect();
             let line = format!("* SEARCH {}", words.join(" "));

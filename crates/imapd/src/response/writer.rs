@@ -84,9 +84,9 @@ impl Writer {
         self
     }
 
-    /// What a producer writes: now if it has few `items`, otherwise when it is sent.
-    pub fn produced(&mut self, mut producer: impl Produce + 'static, items: usize) -> &mut Self {
-        if items > WRITTEN_ITEMS {
+    /// What a producer writes: now if it has few items, otherwise when it is sent.
+    pub fn produced(&mut self, mut producer: impl Produce + 'static) -> &mut Self {
+        if producer.items() > WRITTEN_ITEMS {
             return self.reader(Box::new(Produced {
                 producer,
                 more: More::Follows,
