@@ -11,6 +11,7 @@ mod real;
 
 pub(crate) use file::File;
 
+use crate::maildir::filename;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
@@ -167,6 +168,15 @@ pub(crate) fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
     }
 }
 
+/// Whether a regular file is there, links not followed.
+pub(crate) fn is_regular(path: &Path) -> io::Result<bool> {
+    match metadata(path) {
+        Ok(metadata) => Ok(metadata.kind == Kind::File),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether a path is a directory or a link that leads to one.
 pub(crate) fn leads_to_directory(path: &Path) -> bool {
     disk(path).leads_to_directory(path)
@@ -296,10 +306,7 @@ pub(crate) fn list_messages(path: &Path) -> io::Result<Vec<String>> {
             tracing::warn!(directory = %path.display(), "a file name that is not text was ignored");
             continue;
         };
-        let is_message = listed.kind == Kind::File
-            && !name.starts_with(['.', ':'])
-            && !name.contains(['\r', '\n']);
-        if is_message {
+        if listed.kind == Kind::File && filename::of_message(&name).is_some() {
             names.push(name);
         }
     }

@@ -1,5 +1,6 @@
 //! Own changes to a mailbox: each commits to the disk, then shows in the snapshot.
 
+use super::follow::Coverage;
 use super::state::{Place, State, failed};
 use super::{FlagAction, FlagOutcome, Incoming};
 use crate::disk;
@@ -218,7 +219,7 @@ impl State {
         indices: &[u16],
         modseq: &mut Option<ModSeq>,
     ) -> Result<bool> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let Some((row, place)) = self.find(uid) else {
                 return Ok(false);
             };
@@ -249,8 +250,7 @@ impl State {
             match self.rename_to_cur(&unique, &place, &suffix) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    self.must_scan = true;
-                    self.refresh()?;
+                    self.look_for_lost(attempt)?;
                     continue;
                 }
                 Err(error) => return Err(failed("rename", &self.path(&unique, &place), error)),
@@ -321,7 +321,7 @@ impl State {
                     Err(error) => {
                         // Another program was faster, or the disk is full: it stays
                         // where it is and is claimed all the same.
-                        self.must_scan = true;
+                        self.must_scan |= self.coverage != Coverage::Full;
                         if error.kind() != ErrorKind::NotFound {
                             tracing::warn!(%error, "a message stays in new/");
                         }
@@ -340,7 +340,7 @@ impl State {
         let mut failure = None;
         let before = self.is_settled();
         'messages: for &uid in uids {
-            for _ in 0..ATTEMPTS {
+            for attempt in 0..ATTEMPTS {
                 let Some((row, place)) = self.find(uid) else {
                     continue 'messages;
                 };
@@ -357,8 +357,7 @@ impl State {
                     Err(error) if error.kind() == ErrorKind::NotFound => {
                         // What was removed so far must not be counted as foreign.
                         self.forget(&removed);
-                        self.must_scan = true;
-                        self.refresh()?;
+                        self.look_for_lost(attempt)?;
                     }
                     Err(error) => {
                         failure = Some(failed("remove", &path, error));

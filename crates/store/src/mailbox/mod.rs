@@ -1,6 +1,9 @@
 //! One mailbox: append, flags, copy, move, expunge. Each commits, then publishes.
 
 mod change;
+mod follow;
+#[cfg(test)]
+mod follow_tests;
 mod incoming;
 #[cfg(test)]
 mod index_tests;
@@ -15,7 +18,6 @@ pub use incoming::Incoming;
 
 use crate::disk;
 use crate::maildir::uidlist::default_unique_id;
-use crate::maildir::watch;
 use crate::message::Summary;
 use crate::{Error, Flags, Keyword, ModSeq, Result, Snapshot, Uid};
 use change::Transfer;
@@ -27,9 +29,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
+use std::time::Duration;
 
 /// How many summaries a mailbox keeps.
 const SUMMARIES: usize = 256;
+/// How long the watch waits for a mailbox before it turns to others.
+const BUSY: Duration = Duration::from_millis(1);
 /// How often a file that keeps changing its name is looked for.
 const ATTEMPTS: usize = 10;
 
@@ -125,7 +130,9 @@ impl Mailbox {
         if self.is_gone() {
             return Ok(self.snapshot());
         }
-        let mut state = self.state.lock();
+        self.sync_locked(self.state.lock())
+    }
+    fn sync_locked(&self, mut state: MutexGuard<'_, State>) -> Result<Snapshot> {
         let refreshed = state.refresh();
         let snapshot = state.snapshot.clone();
         let changed = self.publish(state);
@@ -164,29 +171,21 @@ impl Mailbox {
             waker.wake();
         }
     }
-    /// What the watch saw: changes not our own make the directories be read.
-    pub(crate) fn notice(&self, events: &[watch::Event], overflow: bool) {
-        {
-            let mut state = self.state.lock();
-            let news = overflow
-                || events
-                    .iter()
-                    .any(|event| state.is_news(event.in_new, &event.name, event.appeared));
-            if !news {
-                return;
-            }
-            state.must_scan = true;
+    /// There are events in the queue. False if the mailbox is busy: it is to be told
+    /// again.
+    pub(crate) fn notice(&self) -> bool {
+        if self.is_gone() {
+            return true;
         }
-        if let Err(error) = self.sync() {
+        let Some(state) = self.state.try_lock_for(BUSY) else {
+            return false;
+        };
+        if let Err(error) = self.sync_locked(state) {
             tracing::warn!(%error, "a watched mailbox cannot be read");
             // Sessions look for themselves and tell their clients.
             self.wake();
         }
-    }
-    /// The directories `new` and `cur`.
-    pub(crate) fn halves(&self) -> [PathBuf; 2] {
-        let state = self.state.lock();
-        [state.half(true), state.half(false)]
+        true
     }
     /// The state as known now, without looking at the disk.
     pub fn snapshot(&self) -> Snapshot {
@@ -209,7 +208,7 @@ impl Mailbox {
         let number = wakers.next;
         wakers.wakers.insert(number, waker);
         if wakers.wakers.len() == 1 {
-            watch::add(self);
+            self.state.lock().watch();
         }
         drop(wakers);
         Subscription {
@@ -293,7 +292,7 @@ impl Mailbox {
     }
     /// Opens a message's file, following renames others make.
     pub fn open_message(&self, uid: Uid) -> Result<OpenedMessage> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let path = {
                 let state = self.state.lock();
                 let (row, place) = state.find(uid).ok_or(Error::Expunged)?;
@@ -310,7 +309,7 @@ impl Mailbox {
                     if self.is_gone() {
                         return Err(Error::Expunged);
                     }
-                    self.state.lock().must_scan = true;
+                    self.state.lock().must_scan |= attempt > 0;
                     self.sync()?;
                 }
                 Err(error) => return Err(failed("open", &path, error)),
@@ -392,7 +391,7 @@ fn transfer_locked(
 ) -> Result<Vec<(Uid, Uid)>> {
     let mut pairs = Vec::with_capacity(uids.len());
     let mut left: Vec<Uid> = uids.to_vec();
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
         let taken = source.take(&left);
         if taken.is_empty() {
             break;
@@ -410,8 +409,7 @@ fn transfer_locked(
         if received.missing.is_empty() {
             break;
         }
-        source.must_scan = true;
-        source.refresh()?;
+        source.look_for_lost(attempt)?;
         left = received.missing;
     }
     pairs.sort_unstable();
@@ -433,7 +431,7 @@ impl Drop for Subscription {
         let mut wakers = mailbox.wakers.lock();
         wakers.wakers.remove(&self.number);
         if wakers.wakers.is_empty() {
-            watch::remove(&mailbox);
+            mailbox.state.lock().end_watch();
         }
         drop(wakers);
     }
@@ -441,9 +439,11 @@ impl Drop for Subscription {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        watch::forget(self.id);
-        if !self.is_gone() {
-            self.state.get_mut().close();
+        let gone = self.is_gone();
+        let state = self.state.get_mut();
+        state.end_watch();
+        if !gone {
+            state.close();
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::maildir::courier;
 use crate::maildir::imported::Imported;
 use crate::maildir::keywords::KeywordTable;
 use crate::maildir::uidlist::{Record, Uidlist};
+use crate::maildir::watch::Queue;
 use crate::{Error, Flags, Keyword, ModSeq, Result, Uid, UidValidity};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -59,7 +60,9 @@ impl Mailbox {
         };
         let keywords = KeywordTable::read(&directory)?;
         let guid = uidlist.guid;
-        let mut state = begin(directory, uidlist, keywords, found)?;
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let queue = Arc::new(Queue::new(id));
+        let mut state = begin(directory, uidlist, keywords, found, Arc::clone(&queue))?;
         for (unique, names) in imported_keywords {
             let Some(uid) = state.files.get(unique.as_str()).map(|place| place.uid) else {
                 continue;
@@ -71,15 +74,17 @@ impl Mailbox {
             }
         }
         state.commit();
-        Ok(Arc::new(Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+        let mailbox = Arc::new(Self {
+            id,
             guid,
             gone: AtomicBool::new(false),
             published: Mutex::new(state.snapshot.clone()),
             state: Mutex::new(state),
             wakers: Mutex::new(Wakers::default()),
             summaries: Mutex::new(Summaries::default()),
-        }))
+        });
+        queue.belongs_to(&mailbox);
+        Ok(mailbox)
     }
 }
 
@@ -114,19 +119,20 @@ fn begin(
     uidlist: Uidlist,
     keywords: KeywordTable,
     found: Found,
+    queue: Arc<Queue>,
 ) -> Result<State> {
     let mut healed = Vec::new();
     let mut writes_index = true;
     let mut state = match found {
         Found::Exact(index, contents) => {
             let highest = contents.highest_modseq;
-            let mut state = State::new(directory, uidlist, keywords, highest);
+            let mut state = State::new(directory, uidlist, keywords, highest, queue);
             healed = state.take_from_index(contents, Some(*index), None);
             state
         }
         other => {
             let modseq = first_modseq(&directory);
-            let mut state = State::new(directory, uidlist, keywords, modseq);
+            let mut state = State::new(directory, uidlist, keywords, modseq, queue);
             let path = state.directory.display();
             match other {
                 Found::Doubtful(contents) => {

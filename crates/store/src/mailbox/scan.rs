@@ -1,8 +1,10 @@
 //! How a mailbox learns what others did in its directories.
 
+use super::follow::Coverage;
 use super::state::{NAMES, Place, Seen, State, failed};
 use crate::disk;
 use crate::maildir::filename::{self, Info};
+use crate::maildir::watch;
 use crate::model::InternalDate;
 use crate::snapshot::MessageRow;
 use crate::{Result, Uid};
@@ -39,12 +41,34 @@ impl State {
     }
     /// Learns what others did; tells whether anything changed.
     pub(super) fn refresh(&mut self) -> Result<bool> {
-        if !self.needs_scan()? {
+        let due = |state: &Self| {
+            let long_ago = |scanned: Instant| scanned.elapsed() > RESCAN_AFTER;
+            state.own_changes && state.scanned.is_some_and(long_ago)
+        };
+        if self.coverage == Coverage::Full && !self.must_scan && !due(self) {
+            if let Some(changed) = self.follow_events()? {
+                return Ok(changed);
+            }
+        } else if !self.needs_scan()? {
+            if self.coverage == Coverage::Begun {
+                self.coverage = Coverage::Full;
+            }
             return Ok(false);
+        }
+        self.read_directories()
+    }
+    /// Reads both directories.
+    fn read_directories(&mut self) -> Result<bool> {
+        if self.coverage != Coverage::None {
+            // What happened until now is going to be read.
+            watch::gather();
+            self.queue.take();
+            self.coverage = Coverage::Begun;
         }
         let initial = self.scanned.is_none();
         let letters_changed = self.keywords.refresh(&self.directory)? || initial;
         let mut found = HashMap::new();
+        self.doubles.clear();
         let seen = self.scan(&mut found)?;
         // A rename during the reading can hide a file: what seems gone is looked for again.
         if self
@@ -61,12 +85,14 @@ impl State {
         let result = self.take_over(found, letters_changed, initial);
         if result.is_err() {
             self.must_scan = true;
+        } else if self.coverage == Coverage::Begun {
+            self.coverage = Coverage::Full;
         }
         result
     }
     /// Reads both directories, `new` first. Of two files of one unique name the one
     /// known stays, else the first.
-    fn scan(&self, found: &mut HashMap<Box<str>, (bool, Box<str>)>) -> Result<[Seen; 2]> {
+    fn scan(&mut self, found: &mut HashMap<Box<str>, (bool, Box<str>)>) -> Result<[Seen; 2]> {
         let mut seen = [Seen::default(); 2];
         for (half, name) in NAMES.into_iter().enumerate() {
             let path = self.directory.join(name);
@@ -95,6 +121,14 @@ impl State {
                             .join(if other.0 { "new" } else { "cur" })
                             .join(format!("{unique}{}", other.1));
                         if matches!(disk::stamp(&first), Ok(None)) {
+                            *other = entry;
+                            continue;
+                        }
+                        self.doubles.insert(Arc::from(unique));
+                        let known = self.files.get(unique);
+                        if known.is_some_and(|place| {
+                            (place.in_new, &place.suffix) == (entry.0, &entry.1)
+                        }) {
                             *other = entry;
                         }
                     }
@@ -145,7 +179,13 @@ impl State {
         Ok(changed)
     }
     /// A known message under another name: flags follow it.
-    fn follow(&mut self, unique: &Arc<str>, uid: Uid, in_new: bool, suffix: Box<str>) -> bool {
+    pub(super) fn follow(
+        &mut self,
+        unique: &Arc<str>,
+        uid: Uid,
+        in_new: bool,
+        suffix: Box<str>,
+    ) -> bool {
         let info = Info::parse(&suffix);
         let keywords = self.keywords.of(unique, info.letters);
         let mut moved = false;
@@ -175,7 +215,7 @@ impl State {
         changed
     }
     /// New files: measured, given UIDs where they have none, and shown.
-    fn take_in(&mut self, fresh: Vec<(Arc<str>, bool, Box<str>)>) -> Result<bool> {
+    pub(super) fn take_in(&mut self, fresh: Vec<(Arc<str>, bool, Box<str>)>) -> Result<bool> {
         let known_next = self.snapshot.uid_next.get();
         let mut measured = Vec::with_capacity(fresh.len());
         let mut unlisted = Vec::new();
@@ -195,7 +235,7 @@ impl State {
                 Ok(None) => continue,
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     // Renamed or gone since: the next look will tell.
-                    self.must_scan = true;
+                    self.must_scan |= self.coverage != Coverage::Full;
                     continue;
                 }
                 Err(error) => {
@@ -280,23 +320,6 @@ impl State {
         }
         for uid in dead {
             self.uidlist.forget(uid);
-        }
-    }
-    /// Whether a foreign program made this name appear in (or go from) a directory.
-    pub(super) fn is_news(&self, in_new: bool, name: &str, appeared: bool) -> bool {
-        if name.starts_with('.') {
-            return false;
-        }
-        let unique = filename::unique_name(name);
-        let suffix = name.get(unique.len()..).unwrap_or_default();
-        let current = self
-            .files
-            .get(unique)
-            .is_some_and(|place| place.in_new == in_new && *place.suffix == *suffix);
-        if appeared {
-            !current && !matches!(disk::stamp(&self.half(in_new).join(name)), Ok(None))
-        } else {
-            current
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What a mailbox knows: its messages, where their files are, what went.
 
+use super::follow::Coverage;
 use crate::disk::{self, Stamp};
 use crate::index::{History, Index};
 use crate::maildir::keywords::KeywordTable;
 use crate::maildir::uidlist::Uidlist;
+use crate::maildir::watch::Queue;
 use crate::snapshot::MessageRow;
 use crate::{Error, ModSeq, Result, Snapshot, Uid};
 use std::collections::{HashMap, HashSet};
@@ -47,6 +49,11 @@ pub(super) struct State {
     pub(super) own_changes: bool,
     /// Whether the next look must read the directories.
     pub(super) must_scan: bool,
+    /// What the watch saw.
+    pub(super) queue: Arc<Queue>,
+    pub(super) coverage: Coverage,
+    /// Unique names that more than one file has.
+    pub(super) doubles: HashSet<Arc<str>>,
 }
 
 /// The directories' names: `new` first.
@@ -59,6 +66,7 @@ impl State {
         uidlist: Uidlist,
         keywords: KeywordTable,
         modseq: ModSeq,
+        queue: Arc<Queue>,
     ) -> Self {
         let snapshot = Snapshot::from_rows(
             uidlist.uid_validity,
@@ -81,6 +89,9 @@ impl State {
             scanned: None,
             own_changes: false,
             must_scan: true,
+            queue,
+            coverage: Coverage::None,
+            doubles: HashSet::new(),
         }
     }
     /// The path of `new` or `cur`.
@@ -91,6 +102,12 @@ impl State {
     pub(super) fn path(&self, unique: &str, place: &Place) -> PathBuf {
         self.half(place.in_new)
             .join(format!("{unique}{}", place.suffix))
+    }
+    /// Looks for a file that is not where it should be; from the second time on the
+    /// directories are read whatever their times say.
+    pub(super) fn look_for_lost(&mut self, attempt: usize) -> Result<()> {
+        self.must_scan |= attempt > 0;
+        self.refresh().map(drop)
     }
     /// A row and where its file is.
     pub(super) fn find(&self, uid: Uid) -> Option<(&MessageRow, &Place)> {
@@ -217,7 +234,8 @@ impl State {
                 self.seen[half].stamp = stamp;
             }
         }
-        self.own_changes = true;
+        // With full coverage no foreign change hides behind it.
+        self.own_changes |= self.coverage != Coverage::Full;
     }
 }
 

@@ -33,6 +33,15 @@ pub(crate) fn unique_name(name: &str) -> &str {
     name.split(':').next().unwrap_or(name)
 }
 
+/// Unique name and what follows it of a file that may be a message: no dot name, no
+/// empty unique name, no line ends.
+pub(crate) fn of_message(name: &str) -> Option<(&str, &str)> {
+    if name.starts_with(['.', ':']) || name.contains(['\r', '\n']) {
+        return None;
+    }
+    name.split_at_checked(unique_name(name).len())
+}
+
 impl Info {
     /// Reads what follows the last `:`, if it begins with `2,`.
     pub(crate) fn parse(name: &str) -> Self {

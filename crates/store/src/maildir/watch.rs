@@ -1,38 +1,115 @@
-//! Watching mailboxes for changes by other programs: one inotify instance and one
-//! thread for the process; where there is no inotify, a look each second.
+//! Watching mailboxes for changes by other programs, name by name: one inotify
+//! instance and one thread for the process; where there is no inotify, a look each
+//! second.
+//!
+//! The kernel queues an event before the system call that caused it returns. So who
+//! looks at a directory's time first and gathers events then has every change that
+//! the time tells of, but for one whose call has not returned yet; its event follows.
 
 use crate::Mailbox;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+/// More events than this are not kept: the directories are read again instead.
+const LIMIT: usize = 100_000;
+
+/// What happened to a name in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It came: made, linked or renamed.
+    Appeared,
+    /// It was renamed to somewhere.
+    MovedAway,
+    /// It was removed.
+    Removed,
+}
+
 /// A name that came to or went from a directory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Event {
     /// `new` rather than `cur`.
     pub(crate) in_new: bool,
-    /// Whether it came.
-    pub(crate) appeared: bool,
+    pub(crate) kind: Kind,
     /// The file's name.
-    pub(crate) name: String,
+    pub(crate) name: Box<str>,
+}
+
+/// What was gathered for one mailbox.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    /// In the order they happened.
+    pub(crate) events: Vec<Event>,
+    /// Whether events were lost.
+    pub(crate) overflow: bool,
+}
+
+/// Where the events of one mailbox wait.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    /// The mailbox's number.
+    id: u64,
+    mailbox: OnceLock<Weak<Mailbox>>,
+    gathered: Mutex<Gathered>,
+}
+
+impl Queue {
+    pub(crate) fn new(id: u64) -> Self {
+        Self {
+            id,
+            mailbox: OnceLock::new(),
+            gathered: Mutex::default(),
+        }
+    }
+    /// Says who is to be told of events; only the first says so.
+    pub(crate) fn belongs_to(&self, mailbox: &Arc<Mailbox>) {
+        let _ = self.mailbox.set(Arc::downgrade(mailbox));
+    }
+    fn mailbox(&self) -> Option<Arc<Mailbox>> {
+        self.mailbox.get()?.upgrade()
+    }
+    pub(crate) fn is_empty(&self) -> bool {
+        let gathered = self.gathered.lock();
+        gathered.events.is_empty() && !gathered.overflow
+    }
+    /// Takes what was gathered.
+    pub(crate) fn take(&self) -> Gathered {
+        std::mem::take(&mut *self.gathered.lock())
+    }
+    fn push(&self, event: Event) {
+        let mut gathered = self.gathered.lock();
+        if gathered.events.len() >= LIMIT {
+            gathered.overflow = true;
+        }
+        if gathered.overflow {
+            gathered.events.clear();
+        } else {
+            gathered.events.push(event);
+        }
+    }
+    /// Events were lost.
+    pub(crate) fn lose(&self) {
+        let mut gathered = self.gathered.lock();
+        gathered.events.clear();
+        gathered.overflow = true;
+    }
 }
 
 /// Mailboxes that are looked at each second.
 #[derive(Debug, Default)]
 struct Polled {
-    mailboxes: HashMap<u64, Weak<Mailbox>>,
+    queues: HashMap<u64, Weak<Queue>>,
     running: bool,
 }
 
 static POLLED: OnceLock<Mutex<Polled>> = OnceLock::new();
 
-fn poll(mailbox: &Arc<Mailbox>) {
+fn poll(queue: &Arc<Queue>) {
     let polled = POLLED.get_or_init(Mutex::default);
     let mut polled = polled.lock();
-    polled
-        .mailboxes
-        .insert(mailbox.id(), Arc::downgrade(mailbox));
+    polled.queues.insert(queue.id, Arc::downgrade(queue));
     if !polled.running {
         polled.running = std::thread::Builder::new()
             .name("mailbox poll".to_owned())
@@ -47,9 +124,10 @@ fn poll_forever() {
         let mailboxes: Vec<Arc<Mailbox>> = POLLED
             .get_or_init(Mutex::default)
             .lock()
-            .mailboxes
+            .queues
             .values()
             .filter_map(Weak::upgrade)
+            .filter_map(|queue| queue.mailbox())
             .collect();
         for mailbox in mailboxes {
             if let Err(error) = mailbox.sync() {
@@ -59,75 +137,108 @@ fn poll_forever() {
     }
 }
 
-fn stop_polling(id: u64) {
-    if let Some(polled) = POLLED.get() {
-        polled.lock().mailboxes.remove(&id);
+/// Watches a mailbox's `new` and `cur` until [`remove`]. Tells whether every event
+/// from now on will be in its queue; if not it is looked at each second.
+pub(crate) fn add(queue: &Arc<Queue>, halves: &[PathBuf; 2]) -> bool {
+    if kernel::add(queue, halves) {
+        return true;
     }
-}
-
-/// Watches a mailbox until [`remove`] or [`forget`].
-pub(crate) fn add(mailbox: &Arc<Mailbox>) {
-    if !kernel::add(mailbox) {
-        poll(mailbox);
-    }
+    kernel::remove(queue.id);
+    poll(queue);
+    false
 }
 
 /// Ends the watching of a mailbox.
-pub(crate) fn remove(mailbox: &Arc<Mailbox>) {
-    forget(mailbox.id());
+pub(crate) fn remove(queue: &Queue) {
+    kernel::remove(queue.id);
+    if let Some(polled) = POLLED.get() {
+        polled.lock().queues.remove(&queue.id);
+    }
 }
 
-/// Ends the watching of a mailbox by its number.
-pub(crate) fn forget(id: u64) {
-    kernel::forget(id);
-    stop_polling(id);
+/// Puts the events there are into the queues.
+pub(crate) fn gather() {
+    kernel::gather();
 }
 
 #[cfg(target_os = "linux")]
 mod kernel {
-    use super::{Event, Mailbox, Mutex};
+    use super::{Event, Kind, Mutex, Queue};
     use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
+    use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
     use std::collections::HashMap;
+    use std::os::fd::{AsFd, OwnedFd};
+    use std::path::PathBuf;
     use std::sync::{Arc, OnceLock, Weak};
     use std::time::Duration;
 
     /// How long events are gathered before the mailbox hears of them.
     const DEBOUNCE: Duration = Duration::from_millis(3);
+    /// How soon a mailbox that was busy is told again.
+    const AGAIN: rustix::event::Timespec = rustix::event::Timespec {
+        tv_sec: 0,
+        tv_nsec: 5_000_000,
+    };
 
     struct Watcher {
         watches: Watches,
+        /// The same instance, for waiting.
+        waiting: OwnedFd,
+        /// Ends the waiting: someone else gathered events.
+        poke: OwnedFd,
+        reading: Mutex<Reading>,
         table: Mutex<Table>,
+    }
+
+    struct Reading {
+        inotify: Inotify,
+        buffer: Vec<u8>,
     }
 
     #[derive(Default)]
     struct Table {
-        by_descriptor: HashMap<WatchDescriptor, (u64, Weak<Mailbox>, bool)>,
+        by_descriptor: HashMap<WatchDescriptor, (Weak<Queue>, bool)>,
         by_mailbox: HashMap<u64, Vec<WatchDescriptor>>,
+        /// Mailboxes with events they do not know of.
+        untold: HashMap<u64, Weak<Queue>>,
     }
 
     static WATCHER: OnceLock<Option<Watcher>> = OnceLock::new();
 
     fn watcher() -> Option<&'static Watcher> {
-        WATCHER
+        let watcher = WATCHER
             .get_or_init(|| {
-                let inotify = Inotify::init()
+                start()
                     .inspect_err(|error| tracing::warn!(%error, "no inotify; mailboxes are polled"))
-                    .ok()?;
-                let watches = inotify.watches();
-                std::thread::Builder::new()
-                    .name("mailbox watch".to_owned())
-                    .spawn(move || watch_forever(inotify))
-                    .ok()?;
-                Some(Watcher {
-                    watches,
-                    table: Mutex::default(),
-                })
+                    .ok()
             })
-            .as_ref()
+            .as_ref()?;
+        static THREAD: OnceLock<bool> = OnceLock::new();
+        let running = THREAD.get_or_init(|| {
+            std::thread::Builder::new()
+                .name("mailbox watch".to_owned())
+                .spawn(move || watch_forever(watcher))
+                .is_ok()
+        });
+        running.then_some(watcher)
+    }
+
+    fn start() -> std::io::Result<Watcher> {
+        let inotify = Inotify::init()?;
+        Ok(Watcher {
+            watches: inotify.watches(),
+            waiting: inotify.as_fd().try_clone_to_owned()?,
+            poke: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            reading: Mutex::new(Reading {
+                inotify,
+                buffer: vec![0; 64 << 10],
+            }),
+            table: Mutex::default(),
+        })
     }
 
     /// Tells whether the kernel watches it now.
-    pub(super) fn add(mailbox: &Arc<Mailbox>) -> bool {
+    pub(super) fn add(queue: &Arc<Queue>, halves: &[PathBuf; 2]) -> bool {
         let Some(watcher) = watcher() else {
             return false;
         };
@@ -136,15 +247,16 @@ mod kernel {
             | WatchMask::MOVED_FROM
             | WatchMask::DELETE
             | WatchMask::ONLYDIR;
-        let halves = mailbox.halves();
-        let id = mailbox.id();
         let mut table = watcher.table.lock();
-        for (half, path) in halves.into_iter().enumerate() {
-            match watcher.watches.clone().add(&path, mask) {
+        for (half, path) in halves.iter().enumerate() {
+            match watcher.watches.clone().add(path, mask) {
                 Ok(descriptor) => {
-                    let entry = (id, Arc::downgrade(mailbox), half == 0);
+                    let entry = (Arc::downgrade(queue), half == 0);
                     table.by_descriptor.insert(descriptor.clone(), entry);
-                    table.by_mailbox.entry(id).or_default().push(descriptor);
+                    let descriptors = table.by_mailbox.entry(queue.id).or_default();
+                    if !descriptors.contains(&descriptor) {
+                        descriptors.push(descriptor);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "cannot be watched; polled");
@@ -155,17 +267,18 @@ mod kernel {
         true
     }
 
-    pub(super) fn forget(id: u64) {
+    pub(super) fn remove(id: u64) {
         let Some(Some(watcher)) = WATCHER.get() else {
             return;
         };
         let mut table = watcher.table.lock();
+        table.untold.remove(&id);
         for descriptor in table.by_mailbox.remove(&id).unwrap_or_default() {
             // The same directory may be another mailbox object's by now.
             let own = table
                 .by_descriptor
                 .get(&descriptor)
-                .is_some_and(|(owner, ..)| *owner == id);
+                .is_some_and(|(queue, _)| queue.upgrade().is_none_or(|queue| queue.id == id));
             if own {
                 table.by_descriptor.remove(&descriptor);
                 let _ = watcher.watches.clone().remove(descriptor);
@@ -173,89 +286,123 @@ mod kernel {
         }
     }
 
-    fn watch_forever(mut inotify: Inotify) {
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            let mut events = Vec::new();
-            let mut overflow = false;
-            match inotify.read_events_blocking(&mut buffer) {
-                Ok(read) => gather(read, &mut events, &mut overflow),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    tracing::error!(%error, "watching mailboxes failed");
-                    std::thread::sleep(Duration::from_secs(1));
-                    overflow = true;
-                }
-            }
-            std::thread::sleep(DEBOUNCE);
-            while events.len() < 100_000 {
-                match inotify.read_events(&mut buffer) {
-                    Ok(read) => gather(read, &mut events, &mut overflow),
-                    Err(_) => break,
-                }
-            }
-            tell(events, overflow);
-        }
-    }
-
-    fn gather(
-        read: inotify::Events<'_>,
-        events: &mut Vec<(WatchDescriptor, bool, String)>,
-        overflow: &mut bool,
-    ) {
-        for event in read {
-            if event.mask.contains(EventMask::Q_OVERFLOW) {
-                *overflow = true;
-                continue;
-            }
-            let appeared = event
-                .mask
-                .intersects(EventMask::CREATE | EventMask::MOVED_TO);
-            if let Some(name) = event.name.and_then(|name| name.to_str()) {
-                events.push((event.wd, appeared, name.to_owned()));
-            }
-        }
-    }
-
-    fn tell(events: Vec<(WatchDescriptor, bool, String)>, overflow: bool) {
-        let Some(Some(watcher)) = WATCHER.get() else {
-            return;
-        };
-        let mut told: HashMap<u64, (Arc<Mailbox>, Vec<Event>)> = HashMap::new();
+    pub(super) fn gather() {
+        if let Some(Some(watcher)) = WATCHER.get()
+            && watcher.gather()
         {
-            let table = watcher.table.lock();
-            if overflow {
-                for (id, mailbox, _) in table.by_descriptor.values() {
-                    if let Some(mailbox) = mailbox.upgrade() {
-                        told.insert(*id, (mailbox, Vec::new()));
+            // What the others got they hear of from the thread.
+            let _ = rustix::io::write(&watcher.poke, &1_u64.to_ne_bytes());
+        }
+    }
+
+    impl Watcher {
+        /// Reads all events into the queues; tells whether there were any.
+        fn gather(&self) -> bool {
+            let mut reading = self.reading.lock();
+            let Reading { inotify, buffer } = &mut *reading;
+            let mut any = false;
+            loop {
+                match inotify.read_events(buffer) {
+                    Ok(events) => {
+                        any = true;
+                        self.hand_out(events);
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return any,
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        tracing::error!(%error, "watching mailboxes failed");
+                        self.table.lock().overflow();
+                        return true;
                     }
                 }
             }
-            for (descriptor, appeared, name) in events {
-                let Some((id, mailbox, in_new)) = table.by_descriptor.get(&descriptor) else {
+        }
+        fn hand_out(&self, events: inotify::Events<'_>) {
+            let mut table = self.table.lock();
+            for event in events {
+                if event.mask.contains(EventMask::Q_OVERFLOW) {
+                    table.overflow();
+                    continue;
+                }
+                let Some(name) = event.name.and_then(|name| name.to_str()) else {
                     continue;
                 };
-                let Some(mailbox) = mailbox.upgrade() else {
+                let kind = if event.mask.contains(EventMask::DELETE) {
+                    Kind::Removed
+                } else if event.mask.contains(EventMask::MOVED_FROM) {
+                    Kind::MovedAway
+                } else {
+                    Kind::Appeared
+                };
+                let Some((queue, in_new)) = table.by_descriptor.get(&event.wd) else {
                     continue;
                 };
-                let entry = told.entry(*id).or_insert_with(|| (mailbox, Vec::new()));
-                entry.1.push(Event {
-                    in_new: *in_new,
-                    appeared,
-                    name,
-                });
+                let (queue, in_new) = (Weak::clone(queue), *in_new);
+                if let Some(there) = queue.upgrade() {
+                    there.push(Event {
+                        in_new,
+                        kind,
+                        name: Box::from(name),
+                    });
+                    table.untold.insert(there.id, queue);
+                }
             }
         }
-        for (mailbox, events) in told.into_values() {
-            mailbox.notice(&events, overflow);
+        /// Waits until there may be events, not longer than asked.
+        fn wait(&self, timeout: Option<&rustix::event::Timespec>) {
+            let mut sources = [
+                PollFd::new(&self.waiting, PollFlags::IN),
+                PollFd::new(&self.poke, PollFlags::IN),
+            ];
+            match poll(&mut sources, timeout) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    tracing::error!(%error, "waiting for changes failed");
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+            }
+            let _ = rustix::io::read(&self.poke, &mut [0; 8]);
+        }
+    }
+
+    impl Table {
+        /// Nobody knows what happened.
+        fn overflow(&mut self) {
+            for (queue, _) in self.by_descriptor.values() {
+                if let Some(there) = queue.upgrade() {
+                    there.lose();
+                    self.untold.insert(there.id, Weak::clone(queue));
+                }
+            }
+        }
+    }
+
+    fn watch_forever(watcher: &'static Watcher) {
+        let mut busy = false;
+        loop {
+            watcher.wait(busy.then_some(&AGAIN));
+            std::thread::sleep(DEBOUNCE);
+            watcher.gather();
+            let untold = std::mem::take(&mut watcher.table.lock().untold);
+            busy = false;
+            for (id, queue) in untold {
+                let mailbox = queue.upgrade().and_then(|there| there.mailbox());
+                if mailbox.is_some_and(|mailbox| !mailbox.notice()) {
+                    watcher.table.lock().untold.insert(id, queue);
+                    busy = true;
+                }
+            }
         }
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 mod kernel {
-    pub(super) fn add(_mailbox: &std::sync::Arc<super::Mailbox>) -> bool {
+    use super::{Arc, PathBuf, Queue};
+
+    pub(super) fn add(_queue: &Arc<Queue>, _halves: &[PathBuf; 2]) -> bool {
         false
     }
-    pub(super) fn forget(_id: u64) {}
+    pub(super) fn remove(_id: u64) {}
+    pub(super) fn gather() {}
 }
