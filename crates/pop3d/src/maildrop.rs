@@ -16,7 +16,8 @@ pub struct Message {
     pub uid: Uid,
     /// Its unique-id (RFC 1939 section 7, UIDL).
     pub unique_id: Arc<str>,
-    /// Its size in octets as sent, before dots are stuffed.
+    /// Its size in octets as RETR sends it, before dots are stuffed: the last line's
+    /// end counts even where the stored message lacks it (RFC 1939 section 11).
     pub size_octets: u64,
     mark: Mark,
 }
@@ -64,7 +65,7 @@ impl Maildrop {
             Some(Message {
                 uid,
                 unique_id,
-                size_octets: row.size_octets,
+                size_octets: row.octets_in_lines(),
                 mark: Mark::Kept,
             })
         });

@@ -124,17 +124,17 @@ impl Transaction {
         let Some(message) = self.maildrop.message(number) else {
             return Answer::Line(no_such_message());
         };
-        let uid = message.uid;
+        let (uid, size_octets) = (message.uid, message.size_octets);
         let opened = self.mailbox.open_message(uid).and_then(|opened| {
             let whole = opened.whole()?;
-            Ok((whole.octets, opened.reader(whole, 0, whole.octets)?))
+            opened.reader(whole, 0, whole.octets)
         });
         match opened {
-            Ok((octets, reader)) => {
+            Ok(reader) => {
                 let reply = match extent {
                     Extent::Whole => {
                         self.retrieved = Some(uid);
-                        Reply::ok(format!("{octets} octets"))
+                        Reply::ok(format!("{size_octets} octets"))
                     }
                     Extent::BodyLines(_) => Reply::ok("top of message follows"),
                 };

@@ -248,14 +248,14 @@ fn a_transaction_cut_at_every_octet() {
     let fixture = fixture(&["one\r\n", ".two\r\nx", "three\r\n"]);
     let input = "STAT\r\nLIST\r\nRETR 2\r\nTOP 1 0\r\nDELE 2\r\nDELE 2\r\nLIST 2\r\nLIST\r\n\
                  DELE 0\r\nRETR 4\r\nRSET\r\nNOOP\r\nSTAT\r\nUSER a\r\n";
-    let expected = "+OK 3 61\r\n\
-        +OK maildrop has 3 messages (61 octets)\r\n1 19\r\n2 21\r\n3 21\r\n.\r\n\
-        +OK 21 octets\r\nSubject: x\r\n\r\n..two\r\nx\r\n.\r\n\
+    let expected = "+OK 3 63\r\n\
+        +OK maildrop has 3 messages (63 octets)\r\n1 19\r\n2 23\r\n3 21\r\n.\r\n\
+        +OK 23 octets\r\nSubject: x\r\n\r\n..two\r\nx\r\n.\r\n\
         +OK top of message follows\r\nSubject: x\r\n\r\n.\r\n\
         +OK message 2 deleted\r\n-ERR no such message\r\n-ERR no such message\r\n\
         +OK maildrop has 2 messages (40 octets)\r\n1 19\r\n3 21\r\n.\r\n\
         -ERR no such message\r\n-ERR no such message\r\n\
-        +OK maildrop has 3 messages (61 octets)\r\n+OK nothing done\r\n+OK 3 61\r\n\
+        +OK maildrop has 3 messages (63 octets)\r\n+OK nothing done\r\n+OK 3 63\r\n\
         -ERR not allowed after login\r\n";
     for cut in 0..input.len() {
         let mut client = fixture.login(Policy::default());

@@ -22,10 +22,25 @@ pub struct MessageRow {
     pub modseq: ModSeq,
     /// Its size in octets as sent, line ends being CRLF (RFC822.SIZE).
     pub size_octets: u64,
+    /// How many octets of a CRLF its last line lacks: 0, 1 or 2.
+    pub unended_octets: u8,
     /// Its internal date.
     pub internal_date: InternalDate,
     /// Its unique name: the base of its file name, before any `:2,`.
     pub unique_name: Arc<str>,
+}
+
+impl MessageRow {
+    /// Its size in octets where every line must end, as in POP3 (RFC 1939 section 3).
+    pub fn octets_in_lines(&self) -> u64 {
+        self.size_octets
+            .saturating_add(u64::from(self.unended_octets))
+    }
+    /// The size its file name and the UID list tell. None where the last line does
+    /// not end: whoever finds no size there measures, and learns of that line too.
+    pub(crate) fn recorded_octets(&self) -> Option<u64> {
+        (self.unended_octets == 0).then_some(self.size_octets)
+    }
 }
 
 /// A mailbox at one mod-sequence: rows in UID order, in chunks that snapshots

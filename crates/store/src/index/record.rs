@@ -166,7 +166,7 @@ impl Writer {
             .u64(row.size_octets)
             .i64(row.internal_date.0)
             .u8(row.flags.0)
-            .u8(bits(row.recent, in_new))
+            .u8(bits(row.recent, in_new) | row.unended_octets.min(2) << 2)
             .keywords(keywords)
             .text(&row.unique_name)
             .text(suffix);
@@ -324,7 +324,8 @@ impl<'a> Reader<'a> {
         let size_octets = self.u64()?;
         let internal_date = InternalDate(self.i64()?);
         let flags = self.flags()?;
-        let (recent, in_new) = self.bits()?;
+        let bits = self.u8().filter(|bits| *bits < 12)?;
+        let (recent, in_new) = (bits & 1 != 0, bits & 2 != 0);
         let keywords = self.keywords(known_keywords, none)?;
         let unique_name = name(uid, self.unique_name()?);
         Some(Entry {
@@ -335,6 +336,7 @@ impl<'a> Reader<'a> {
                 keywords,
                 modseq,
                 size_octets,
+                unended_octets: bits >> 2,
                 internal_date,
                 unique_name,
             },

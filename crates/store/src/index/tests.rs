@@ -13,6 +13,7 @@ fn row(number: u32, modseq: ModSeq, keywords: &[u16]) -> MessageRow {
         keywords: keywords.into(),
         modseq,
         size_octets: u64::from(number) << 33,
+        unended_octets: u8::try_from(number % 3).unwrap(),
         internal_date: InternalDate(-5),
         unique_name: format!("{number}.M1P1.h,S=3").into(),
     }

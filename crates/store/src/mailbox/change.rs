@@ -78,8 +78,10 @@ impl State {
     ) -> Result<Vec<Uid>> {
         let mut rows = Vec::with_capacity(messages.len());
         for (message, (internal_date, indices)) in messages.iter_mut().zip(prepared) {
+            let unended_octets = message.unended_octets();
+            let recorded = (unended_octets == 0).then_some(message.size_octets);
             let unique: Arc<str> =
-                filename::fresh_sized(Some(message.file_octets), message.size_octets).into();
+                filename::fresh_sized(Some(message.file_octets), recorded).into();
             let (in_new, suffix) = self.suffix_for(&unique, message.flags, &indices, "", "");
             let path = self.half(in_new).join(format!("{unique}{suffix}"));
             disk::rename(&message.path, &path).map_err(|error| failed("place", &path, error))?;
@@ -93,6 +95,7 @@ impl State {
                     keywords: indices.into(),
                     modseq: 0,
                     size_octets: message.size_octets,
+                    unended_octets,
                     internal_date,
                     unique_name: unique,
                 },
@@ -417,7 +420,7 @@ impl State {
         for message in taken {
             let file_octets = filename::size_field(&message.row.unique_name, 'S');
             let unique: Arc<str> =
-                filename::fresh_sized(file_octets, message.row.size_octets).into();
+                filename::fresh_sized(file_octets, message.row.recorded_octets()).into();
             let indices = match self.keywords.intern(&self.directory, &message.keywords) {
                 Ok(indices) => indices,
                 Err(error) => {

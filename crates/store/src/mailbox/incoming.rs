@@ -21,6 +21,8 @@ pub struct Incoming {
     pending_cr: bool,
     pub(super) file_octets: u64,
     pub(super) size_octets: u64,
+    /// The octet stored last.
+    last: Option<u8>,
     pub(super) flags: Flags,
     pub(super) keywords: Vec<Keyword>,
     pub(super) date: Option<InternalDate>,
@@ -39,6 +41,7 @@ impl Incoming {
             pending_cr: false,
             file_octets: 0,
             size_octets: 0,
+            last: None,
             flags: Flags::default(),
             keywords: Vec::new(),
             date: None,
@@ -70,6 +73,7 @@ impl Incoming {
     fn store(&mut self, octets: &[u8]) -> Result<()> {
         let line_ends = memchr::memchr_iter(b'\n', octets).count();
         self.file_octets += octets.len() as u64;
+        self.last = octets.last().copied().or(self.last);
         self.size_octets += (octets.len() + line_ends) as u64;
         self.buffer.extend_from_slice(octets);
         if self.buffer.len() >= BUFFER_OCTETS {
@@ -83,6 +87,10 @@ impl Incoming {
             .map_err(|error| failed("write", &self.path, error))?;
         self.buffer.clear();
         Ok(())
+    }
+    /// How many octets of a CRLF the last line lacks.
+    pub(super) fn unended_octets(&self) -> u8 {
+        unended_octets(self.last)
     }
     /// Sets what the message is to have.
     pub fn describe(&mut self, flags: Flags, keywords: Vec<Keyword>, date: Option<InternalDate>) {
@@ -110,6 +118,15 @@ impl Incoming {
             .metadata()
             .map_err(|error| failed("look at", &self.path, error))?;
         Ok(InternalDate(metadata.stamp.seconds))
+    }
+}
+
+/// How many octets of a CRLF are missing after this last octet of a message.
+pub(super) fn unended_octets(last: Option<u8>) -> u8 {
+    match last {
+        None | Some(b'\n') => 0,
+        Some(b'\r') => 1,
+        Some(_) => 2,
     }
 }
 

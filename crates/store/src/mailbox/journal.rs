@@ -130,8 +130,10 @@ impl State {
             name: Arc::clone(&row.unique_name),
             fields: None,
         };
-        if filename::size_field(&row.unique_name, 'W').is_none() {
-            record.set_field('W', &row.size_octets.to_string());
+        if filename::size_field(&row.unique_name, 'W').is_none()
+            && let Some(size_octets) = row.recorded_octets()
+        {
+            record.set_field('W', &size_octets.to_string());
         }
         self.uidlist.insert(uid, record);
         InList::Added

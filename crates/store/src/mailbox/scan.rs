@@ -1,6 +1,7 @@
 //! How a mailbox learns what others did in its directories.
 
 use super::follow::Coverage;
+use super::incoming::unended_octets;
 use super::state::{NAMES, Place, Seen, State, failed};
 use crate::disk;
 use crate::maildir::filename::{self, Info};
@@ -230,7 +231,7 @@ impl State {
                 let record = self.uidlist.records.get(&listed?)?;
                 record.field('W')?.parse().ok()
             });
-            let (size_octets, internal_date) = match measure(&path, known_size) {
+            let (size, internal_date) = match measure(&path, known_size) {
                 Ok(Some(measured)) => measured,
                 Ok(None) => continue,
                 Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -246,20 +247,20 @@ impl State {
             match listed {
                 None => {
                     unlisted.push(Arc::clone(&unique));
-                    if known_size.is_none() {
-                        sizes.insert(Arc::clone(&unique), size_octets);
+                    if known_size.is_none() && size.unended_octets == 0 {
+                        sizes.insert(Arc::clone(&unique), size.octets);
                     }
                 }
                 // Measured once; the next writing of the list keeps it.
-                Some(uid) if known_size.is_none() => {
+                Some(uid) if known_size.is_none() && size.unended_octets == 0 => {
                     if let Some(record) = self.uidlist.records.get_mut(&uid) {
-                        record.set_field('W', &size_octets.to_string());
+                        record.set_field('W', &size.octets.to_string());
                         self.uidlist.needs_rewrite = true;
                     }
                 }
                 Some(_) => {}
             }
-            measured.push((unique, in_new, suffix, size_octets, internal_date, listed));
+            measured.push((unique, in_new, suffix, size, internal_date, listed));
         }
         if !unlisted.is_empty() {
             unlisted.sort_by(|a, b| filename::delivery_order(a).cmp(&filename::delivery_order(b)));
@@ -272,7 +273,7 @@ impl State {
             self.tick()
         };
         let mut rows = Vec::with_capacity(measured.len());
-        for (unique, in_new, suffix, size_octets, internal_date, listed) in measured {
+        for (unique, in_new, suffix, size, internal_date, listed) in measured {
             let uid = listed
                 .or_else(|| self.uidlist.uid_of(&unique))
                 .and_then(Uid::new);
@@ -291,7 +292,8 @@ impl State {
                 recent: in_new,
                 keywords: self.keywords.of(&unique, info.letters).into(),
                 modseq,
-                size_octets,
+                size_octets: size.octets,
+                unended_octets: size.unended_octets,
                 internal_date,
                 unique_name: unique,
             };
@@ -324,27 +326,44 @@ impl State {
     }
 }
 
-/// A file's size as sent and its internal date; `None` if it is no regular file.
-fn measure(path: &Path, known_size: Option<u64>) -> std::io::Result<Option<(u64, InternalDate)>> {
+/// A message's size.
+struct Size {
+    /// As sent: a line end without CR counts two.
+    octets: u64,
+    /// What of a CRLF the last line lacks.
+    unended_octets: u8,
+}
+
+/// A file's size and its internal date; `None` if it is no regular file. A size that
+/// is known speaks of a message whose last line ends.
+fn measure(path: &Path, known_size: Option<u64>) -> std::io::Result<Option<(Size, InternalDate)>> {
     let metadata = disk::metadata(path)?;
     if metadata.kind != disk::Kind::File {
         return Ok(None);
     }
-    let size_octets = match known_size {
-        Some(size_octets) => size_octets,
-        None => sent_octets(disk::open_regular(path)?.0)?,
+    let size = match known_size {
+        Some(octets) => Size {
+            octets,
+            unended_octets: 0,
+        },
+        None => count(disk::open_regular(path)?.0)?,
     };
-    Ok(Some((size_octets, InternalDate(metadata.stamp.seconds))))
+    Ok(Some((size, InternalDate(metadata.stamp.seconds))))
 }
 
-/// How many octets a file has as sent: a line end without CR counts two.
-pub(super) fn sent_octets(mut file: disk::File) -> std::io::Result<u64> {
+/// Reads a file for its size.
+fn count(mut file: disk::File) -> std::io::Result<Size> {
     let mut buffer = vec![0; 64 << 10];
     let mut octets = 0;
-    let mut last = 0;
+    let mut last = None;
     loop {
         let length = match file.read(&mut buffer) {
-            Ok(0) => return Ok(octets),
+            Ok(0) => {
+                return Ok(Size {
+                    octets,
+                    unended_octets: unended_octets(last),
+                });
+            }
             Ok(length) => length,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
@@ -353,11 +372,11 @@ pub(super) fn sent_octets(mut file: disk::File) -> std::io::Result<u64> {
         octets += length as u64;
         for at in memchr::memchr_iter(b'\n', piece) {
             let before = match at.checked_sub(1) {
-                Some(before) => piece.get(before).copied().unwrap_or_default(),
+                Some(before) => piece.get(before).copied(),
                 None => last,
             };
-            octets += u64::from(before != b'\r');
+            octets += u64::from(before != Some(b'\r'));
         }
-        last = piece.last().copied().unwrap_or_default();
+        last = piece.last().copied();
     }
 }

@@ -227,7 +227,7 @@ fn unique_ids_are_kept() {
         std::fs::create_dir(path.join(name)).unwrap();
     }
     for name in ["a", "b", "c"] {
-        std::fs::write(path.join("cur").join(format!("{name}:2,")), "x").unwrap();
+        std::fs::write(path.join("cur").join(format!("{name}:2,")), "x\n").unwrap();
     }
     let guid = "000102030405060708090a0b0c0d0e0f";
     let list = format!("3 V255 N40 G{guid} Xy\n17 O2 Zq :a\n18 Pold O1 :b\n19 :c\n");
@@ -244,7 +244,7 @@ fn unique_ids_are_kept() {
     assert_eq!(listing, expected);
     let stored = std::fs::read_to_string(path.join("dovecot-uidlist")).unwrap();
     assert!(stored.starts_with(&format!(
-        "3 V255 N40 G{guid} Xy\n17 O2 Zq W1 P00000011000000ff :a\n"
+        "3 V255 N40 G{guid} Xy\n17 O2 Zq W3 P00000011000000ff :a\n"
     )));
     let stamp = disk::stamp(&path.join("dovecot-uidlist")).unwrap();
     mailbox.unique_id_listing(&snapshot).unwrap();
@@ -325,4 +325,26 @@ fn sizes_are_measured_once() {
     std::fs::write(path.join("dovecot-uidlist"), list.replace("W11", "W12")).unwrap();
     std::fs::remove_file(path.join(crate::index::NAME)).unwrap();
     assert_eq!(open(path).snapshot().row(0).unwrap().size_octets, 12);
+}
+
+#[test]
+fn a_last_line_without_end_is_known_with_and_without_the_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mailbox = open(path);
+    put(&mailbox, b"A: b\r\n\r\nno end", Flags::SEEN, &[]);
+    put(&mailbox, b"A: b\r\n\r\nhalf\r", Flags::SEEN, &[]);
+    put(&mailbox, b"A: b\r\n\r\nend\r\n", Flags::SEEN, &[]);
+    std::fs::write(path.join("new/9.M1P1.h"), "A: b\n\nno end").unwrap();
+    let shown = |mailbox: &Mailbox| -> Vec<(u64, u64)> {
+        let snapshot = mailbox.sync().unwrap();
+        let sizes = |row: &crate::MessageRow| (row.size_octets, row.octets_in_lines());
+        snapshot.rows().map(sizes).collect()
+    };
+    let expected = [(14, 16), (13, 14), (13, 13), (14, 16)];
+    assert_eq!(shown(&mailbox), expected);
+    drop(mailbox);
+    assert_eq!(shown(&open(path)), expected);
+    std::fs::remove_file(path.join(crate::index::NAME)).unwrap();
+    assert_eq!(shown(&open(path)), expected);
 }

@@ -147,13 +147,15 @@ pub(crate) fn fresh() -> String {
     )
 }
 
-/// A fresh unique name with its sizes.
-pub(crate) fn fresh_sized(file_octets: Option<u64>, size_octets: u64) -> String {
-    let name = fresh();
-    match file_octets {
-        Some(file_octets) => format!("{name},S={file_octets},W={size_octets}"),
-        None => format!("{name},W={size_octets}"),
+/// A fresh unique name with the sizes to be recorded.
+pub(crate) fn fresh_sized(file_octets: Option<u64>, size_octets: Option<u64>) -> String {
+    let mut name = fresh();
+    for (letter, octets) in [('S', file_octets), ('W', size_octets)] {
+        if let Some(octets) = octets {
+            name.push_str(&format!(",{letter}={octets}"));
+        }
     }
+    name
 }
 
 #[cfg(test)]

@@ -127,8 +127,10 @@ impl Uidlist {
                 name: Arc::clone(&row.unique_name),
                 fields: None,
             };
-            if super::filename::size_field(&row.unique_name, 'W').is_none() {
-                record.set_field('W', &row.size_octets.to_string());
+            if super::filename::size_field(&row.unique_name, 'W').is_none()
+                && let Some(size_octets) = row.recorded_octets()
+            {
+                record.set_field('W', &size_octets.to_string());
             }
             list.insert(row.uid.get(), record);
         }
