@@ -3,7 +3,7 @@
 use super::fetch::Fetching;
 use super::{Outcome, Ran};
 use crate::capability::Enabled;
-use crate::grammar::command::{Condstore, Numbers, Qresync, Select};
+use crate::grammar::command::{Condstore, Numbers, Qresync, Select, SequenceMatch};
 use crate::grammar::sequence::{Bound, SequenceSet};
 use crate::response::{Produce, Runs, Writer};
 use crate::view::{Access, View};
@@ -76,6 +76,7 @@ fn resynchronize(view: &View, known: &Qresync, text: &str, out: &mut Writer) -> 
     let known_uids = known.known_uids.as_ref();
     let largest = view.told().uid_next().get().saturating_sub(1);
     let ranges = known_uids.unwrap_or(&everything).resolve(largest);
+    let ranges = above(&ranges, settled(view, &known.sequence_match));
     write_vanished_earlier(view, known.modseq, &ranges, out);
     let indices = view.resolve(known_uids.unwrap_or(&everything), Numbers::Uid)?;
     Ok(Outcome::Fetching(Box::new(Fetching::changes(
@@ -83,6 +84,47 @@ fn resynchronize(view: &View, known: &Qresync, text: &str, out: &mut Writer) -> 
         known.modseq,
         text,
     ))))
+}
+
+/// The UID up to which the client knows of every expunge: that of the last pair that
+/// is still right (RFC 7162 section 3.2.5.2), 0 if none is.
+fn settled(view: &View, pairs: &[SequenceMatch]) -> u32 {
+    let told = view.told();
+    let in_place = |pair: &SequenceMatch| {
+        // From one message to the next a UID grows by 1 at least: within a run the
+        // messages whose UID is no larger than the client says come first.
+        let sequence_at = |offset: u32| pair.sequence.checked_add(offset);
+        let uid_now = |offset: u32| {
+            let index = usize::try_from(sequence_at(offset)?).ok()?.checked_sub(1)?;
+            told.row(index).map(|row| row.uid.get())
+        };
+        let is_past = |offset| match (uid_now(offset), pair.uid.checked_add(offset)) {
+            (Some(now), Some(said)) => now > said,
+            _ => true,
+        };
+        let (mut first, mut end) = (0, pair.count);
+        while first < end {
+            let middle = first + (end - first) / 2;
+            if is_past(middle) {
+                end = middle;
+            } else {
+                first = middle + 1;
+            }
+        }
+        let last = first.checked_sub(1)?;
+        let said = pair.uid.checked_add(last)?;
+        (uid_now(last) == Some(said)).then_some(said)
+    };
+    pairs.iter().rev().find_map(in_place).unwrap_or_default()
+}
+
+/// What of ascending disjoint ranges lies above a number.
+fn above(ranges: &[RangeInclusive<u32>], number: u32) -> Vec<RangeInclusive<u32>> {
+    let clipped = |range: &RangeInclusive<u32>| {
+        let first = (*range.start()).max(number.checked_add(1)?);
+        (first <= *range.end()).then(|| first..=*range.end())
+    };
+    ranges.iter().filter_map(clipped).collect()
 }
 
 /// Writes VANISHED (EARLIER) for the UIDs of these ascending disjoint ranges that
@@ -141,7 +183,14 @@ fn gaps(
 
 #[cfg(test)]
 mod tests {
-    use super::gaps;
+    use super::{above, gaps};
+
+    #[test]
+    fn what_lies_above() {
+        assert_eq!(above(&[1..=3, 5..=7], 0), [1..=3, 5..=7]);
+        assert_eq!(above(&[1..=3, 5..=7], 5), [6..=7]);
+        assert!(above(&[1..=u32::MAX], u32::MAX).is_empty());
+    }
 
     #[test]
     fn gaps_are_what_is_not_there() {

@@ -169,8 +169,20 @@ pub struct Qresync {
     pub modseq: u64,
     /// The UIDs the client knows.
     pub known_uids: Option<SequenceSet>,
-    /// Sequence numbers and the UIDs they had.
-    pub sequence_match: Option<(SequenceSet, SequenceSet)>,
+    /// Sequence numbers and the UIDs they had, both ascending.
+    pub sequence_match: Vec<SequenceMatch>,
+}
+
+/// A run of sequence numbers and the run of UIDs that a client knows them to have
+/// (RFC 7162 section 3.2.5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SequenceMatch {
+    /// The first sequence number.
+    pub sequence: u32,
+    /// The first UID.
+    pub uid: u32,
+    /// How many there are of both, 1 at least.
+    pub count: u32,
 }
 
 /// LIST's arguments.

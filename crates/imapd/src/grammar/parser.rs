@@ -329,7 +329,7 @@ fn qresync(cursor: &mut Cursor<'_>) -> Parsed<Qresync> {
         uid_validity,
         modseq,
         known_uids: None,
-        sequence_match: None,
+        sequence_match: Vec::new(),
     };
     cursor.skip_spaces();
     if matches!(cursor.peek(), Some(b'0'..=b'9')) {
@@ -342,7 +342,8 @@ fn qresync(cursor: &mut Cursor<'_>) -> Parsed<Qresync> {
         let uids = known_set(cursor)?;
         cursor.expect(b')', "A ) is missing")?;
         cursor.skip_spaces();
-        qresync.sequence_match = Some((sequences, uids));
+        qresync.sequence_match = super::sequence::pairs(&sequences, &uids)
+            .ok_or("The sequence numbers and UIDs do not pair")?;
     }
     cursor.expect(b')', "A ) is missing")?;
     Ok(qresync)

@@ -1,5 +1,6 @@
 //! Sequence sets (RFC 3501 section 9, `sequence-set`; RFC 5182 for `$`).
 
+use super::command::SequenceMatch;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
@@ -83,6 +84,55 @@ impl SequenceSet {
     }
 }
 
+/// Pairs the numbers of two sets. `None` unless both are strictly ascending as
+/// written, without `*`, and of equal size.
+pub(super) fn pairs(sequences: &SequenceSet, uids: &SequenceSet) -> Option<Vec<SequenceMatch>> {
+    let (mut sequences, mut uids) = (ascending(sequences)?, ascending(uids)?);
+    let mut pairs = Vec::new();
+    let (mut left, mut right) = (sequences.next(), uids.next());
+    loop {
+        let ((sequence, last_sequence), (uid, last_uid)) = match (left, right) {
+            (Some(sequences), Some(uids)) => (sequences, uids),
+            (None, None) => return Some(pairs),
+            _ => return None,
+        };
+        // One less than there are, so that it cannot overflow.
+        let more = (last_sequence - sequence).min(last_uid - uid);
+        pairs.push(SequenceMatch {
+            sequence,
+            uid,
+            count: more.saturating_add(1),
+        });
+        let rest = |first: u32, last: u32| {
+            let next = first + more;
+            (next < last).then(|| (next + 1, last))
+        };
+        left = rest(sequence, last_sequence).or_else(|| sequences.next());
+        right = rest(uid, last_uid).or_else(|| uids.next());
+    }
+}
+
+/// The ranges of a set if they ascend as written.
+fn ascending(set: &SequenceSet) -> Option<std::vec::IntoIter<(u32, u32)>> {
+    let SequenceSet::Ranges(ranges) = set else {
+        return None;
+    };
+    let mut before = 0;
+    let mut numbers = Vec::with_capacity(ranges.len());
+    for (first, last) in ranges {
+        let (Bound::Number(first), Bound::Number(last)) = (first, last) else {
+            return None;
+        };
+        let (first, last) = (first.get(), last.get());
+        if first <= before || last < first {
+            return None;
+        }
+        before = last;
+        numbers.push((first, last));
+    }
+    Some(numbers.into_iter())
+}
+
 /// Whether ascending disjoint ranges hold a number.
 pub fn holds(ranges: &[RangeInclusive<u32>], number: u32) -> bool {
     let after = ranges.partition_point(|range| *range.start() <= number);
@@ -119,5 +169,30 @@ mod tests {
         let ranges = set.resolve(12);
         assert!(holds(&ranges, 6) && holds(&ranges, 12));
         assert!(!holds(&ranges, 4) && !holds(&ranges, 1) && !holds(&ranges, 13));
+    }
+
+    #[test]
+    fn pairs_two_sets() {
+        let set = |ranges: &[(u32, u32)]| {
+            let ends = |(first, last): &(u32, u32)| (number(*first), number(*last));
+            SequenceSet::Ranges(ranges.iter().map(ends).collect())
+        };
+        let paired = |sequences: &[(u32, u32)], uids: &[(u32, u32)]| {
+            let pairs = pairs(&set(sequences), &set(uids))?;
+            let shown = |pair: &SequenceMatch| (pair.sequence, pair.uid, pair.count);
+            Some(pairs.iter().map(shown).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            paired(&[(1, 3), (7, 7)], &[(2, 2), (5, 7)]),
+            Some(vec![(1, 2, 1), (2, 5, 2), (7, 7, 1)])
+        );
+        assert_eq!(
+            paired(&[(1, u32::MAX)], &[(1, u32::MAX)]),
+            Some(vec![(1, 1, u32::MAX)])
+        );
+        assert_eq!(paired(&[(1, 3)], &[(2, 3)]), None);
+        assert_eq!(paired(&[(3, 3), (2, 2)], &[(2, 3)]), None);
+        assert_eq!(paired(&[(3, 2)], &[(2, 3)]), None);
+        assert_eq!(paired(&[(1, 1), (1, 1)], &[(2, 3)]), None);
     }
 }
