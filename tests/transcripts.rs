@@ -7,12 +7,13 @@
 //! ```text
 //! mailbox: INBOX 3 messages      three known messages wait in new/
 //! login: yes                     log in first (IMAP in `imap` and `both`, POP3 in `pop3`)
+//! pop3: { delete: trash }        that section of the configuration
 //!
 //! C: a NOOP                      sent, CRLF added
 //! S: a OK $rest...               expected; $name matches one word and must match
 //!                                the same later, a trailing `...` matches the rest
-//! 2C: / 2S:                      a second IMAP connection
-//! PC: / PS:                      a POP3 connection beside IMAP
+//! 2C: / 2S:                      a second connection
+//! PC: / PS:                      a POP3 connection beside IMAP, QC: / QS: another
 //! S(                             the S lines until `S)` may come in any order
 //! ```
 //!
@@ -165,6 +166,7 @@ fn play(file: &Path, cut: Cut) {
         .expect("a transcript has header lines and an empty line");
     let mut messages = 0;
     let mut login = true;
+    let mut policy = None;
     for line in header.lines().filter(|line| !line.starts_with('#')) {
         match line.split_once(": ") {
             Some(("mailbox", value)) => {
@@ -175,10 +177,11 @@ fn play(file: &Path, cut: Cut) {
                     .expect("mailbox: INBOX n messages");
             }
             Some(("login", value)) => login = value == "yes",
+            Some(("pop3", value)) => policy = Some(value),
             _ => panic!("{}: header line {line:?}", file.display()),
         }
     }
-    let server = Server::start(messages);
+    let server = Server::start_with(messages, policy);
     let mut connections: HashMap<&str, Connection> = HashMap::new();
     let mut names = HashMap::new();
     let mut open_block: Option<(&str, Vec<String>)> = None;
@@ -215,13 +218,12 @@ fn play(file: &Path, cut: Cut) {
             Some(1) => (&line[..1], &line[1..]),
             _ => panic!("{place}: {line:?}"),
         };
-        let key = if pop3 { "P" } else { key };
+        let pop3 = pop3 || key.starts_with(|key: char| key.is_ascii_uppercase());
         let connection = connections.entry(key).or_insert_with(|| {
-            let mut connection =
-                Connection::open(if key == "P" { server.pop3 } else { server.imap });
+            let mut connection = Connection::open(if pop3 { server.pop3 } else { server.imap });
             if login {
                 connection.line("greeting");
-                if key == "P" {
+                if pop3 {
                     connection.send("USER anna", Cut::Whole);
                     connection.line("+OK");
                     connection.send("PASS secret", Cut::Whole);

@@ -46,6 +46,11 @@ pub fn message(number: u32) -> String {
 impl Server {
     /// Starts a server whose INBOX holds this many known messages in `new/`.
     pub fn start(messages: u32) -> Self {
+        Self::start_with(messages, None)
+    }
+
+    /// Starts such a server with this `pop3` section in its configuration.
+    pub fn start_with(messages: u32, pop3: Option<&str>) -> Self {
         let keep = tempfile::tempdir().expect("temporary directory");
         let maildir = keep.path().join("mail/anna/Maildir");
         for folder in ["cur", "new", "tmp"] {
@@ -56,6 +61,15 @@ impl Server {
             fs::write(maildir.join(name), message(number)).expect("message");
         }
         let directory = keep.path().to_owned();
+        if let Some(pop3) = pop3 {
+            let config = format!(
+                "mail_root: {0}/mail/%u/Maildir\nusers_file: {0}/users.yaml\npop3: {pop3}\n\
+                 limits: {{ failed_login_delay_seconds: 0 }}\n\
+                 tls: {{ certificates: [{{ certificate: {0}/cert.pem, key: {0}/key.pem }}] }}\n",
+                directory.display()
+            );
+            fs::write(directory.join("pillarbox.yaml"), config).expect("configuration");
+        }
         let mut server = Self::start_in(directory);
         server.keep = Some(keep);
         server

@@ -218,7 +218,7 @@ impl ImapSession {
                 set,
                 numbers,
                 mailbox,
-            } => copy::move_messages(&account, view, (&set, numbers), &mailbox, out),
+            } => copy::move_messages(&account, view, (&set, numbers), &mailbox, (*enabled, out)),
             _ => Err(Outcome::bad("Not possible now")),
         }
     }

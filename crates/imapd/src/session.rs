@@ -7,7 +7,7 @@ use crate::commands::fetch::Fetching;
 use crate::commands::search::Searching;
 use crate::grammar::command::Command;
 use crate::grammar::framing::Sync;
-use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, parse};
+use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, Reply, Saved, parse};
 use crate::response::{More, Segment, Writer};
 use crate::rules::Told;
 use crate::view::{Look, View};
@@ -463,6 +463,11 @@ impl ImapSession {
         match parse(command) {
             Err(malformed) => {
                 let tag = malformed.tag.clone().unwrap_or_else(|| "*".to_owned());
+                if let (Reply::BadCharset(Saved::Emptied), Some(view)) =
+                    (&malformed.reply, &mut self.view)
+                {
+                    view.save(Vec::new());
+                }
                 self.finish(&tag, Told::Nothing, &refused(malformed));
             }
             Ok(tagged) => match appending {

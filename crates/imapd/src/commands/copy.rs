@@ -1,7 +1,8 @@
 //! COPY (RFC 3501 section 6.4.7, RFC 4315) and MOVE (RFC 6851).
 
-use super::store_flags::need_write;
+use super::store_flags::{expunged, need_write};
 use super::{Outcome, Ran, destination};
+use crate::capability::Enabled;
 use crate::grammar::command::Numbers;
 use crate::grammar::sequence::SequenceSet;
 use crate::response::{Writer, show_set};
@@ -27,13 +28,14 @@ pub fn copy(
     Ok(Outcome::Ok(format!("[{}] COPY completed", code(&copied))))
 }
 
-/// MOVE and UID MOVE. COPYUID comes before the expunges (RFC 6851 section 4.3).
+/// MOVE and UID MOVE. COPYUID comes before the expunges, the highest mod-sequence
+/// after them (RFC 6851 sections 4.3 and 4.4).
 pub fn move_messages(
     account: &Account,
     view: &View,
     (set, numbers): (&SequenceSet, Numbers),
     mailbox: &str,
-    out: &mut Writer,
+    (enabled, out): (Enabled, &mut Writer),
 ) -> Ran {
     need_write(view)?;
     let uids = view.uids(&view.resolve(set, numbers)?);
@@ -49,7 +51,7 @@ pub fn move_messages(
         .text(&code(&moved))
         .text("] Moved")
         .crlf();
-    Ok(Outcome::ok("MOVE completed"))
+    Ok(expunged(view, enabled, "MOVE completed"))
 }
 
 fn code(copied: &Copied) -> String {

@@ -88,6 +88,8 @@ fn set(places: &mut [bool], position: usize) {
 
 /// What of the attributes is to be shown.
 struct Shown {
+    /// The command has what RFC 3501 does not know.
+    extended: bool,
     subscribed: bool,
     special_use: bool,
 }
@@ -120,6 +122,7 @@ pub fn list(account: &Account, list: &List, out: &mut Writer) -> Ran {
     let patterns = patterns(&list.reference, &list.patterns, delimiter)?;
     let returns = list.returns.as_deref().unwrap_or_default();
     let shown = Shown {
+        extended: !plain || list.patterns.len() > 1,
         subscribed: only_subscribed || returns.contains(&ListReturn::Subscribed),
         special_use: asked(ListSelect::SpecialUse)
             || returns.contains(&ListReturn::SpecialUse)
@@ -135,27 +138,42 @@ pub fn list(account: &Account, list: &List, out: &mut Writer) -> Ran {
             && (only_subscribed || entry.exists || entry.has_children)
             && (!asked(ListSelect::SpecialUse) || entry.special_use.is_some())
     };
-    let parents = if recursive {
-        ancestors(entries.iter().filter(|entry| selects(entry)))
-    } else {
-        BTreeSet::new()
+    let matches = |name: &MailboxName| {
+        let shown = account.show_name(name);
+        patterns.iter().any(|pattern| pattern.matches(name, &shown))
     };
-    for entry in &entries {
-        let name = account.show_name(&entry.name);
-        if !patterns
-            .iter()
-            .any(|pattern| pattern.matches(&entry.name, &name))
-        {
+    // What is above selected mailboxes; and above those that are not told themselves,
+    // for nothing else needs a parent told (RFC 5258 section 3.5).
+    let (mut parents, mut needed) = (BTreeSet::new(), BTreeSet::new());
+    if recursive {
+        let selected = || entries.iter().filter(|entry| selects(entry));
+        parents = ancestors(selected());
+        needed = ancestors(selected().filter(|entry| !matches(&entry.name)));
+    }
+    let known: BTreeSet<&MailboxName> = entries.iter().map(|entry| &entry.name).collect();
+    let missing: Vec<ListEntry> = needed
+        .iter()
+        .filter(|name| !known.contains(name))
+        .map(|name| ListEntry {
+            name: name.clone(),
+            exists: false,
+            selectable: false,
+            has_children: false,
+            subscribed: false,
+            special_use: None,
+        })
+        .collect();
+    for entry in entries.iter().chain(&missing) {
+        let is_wanted = selects(entry) || needed.contains(&entry.name);
+        if !is_wanted || !matches(&entry.name) {
             continue;
         }
-        let child_info = if recursive && only_subscribed && parents.contains(&entry.name) {
+        let name = account.show_name(&entry.name);
+        let child_info = if only_subscribed && parents.contains(&entry.name) {
             ChildInfo::Subscribed
         } else {
             ChildInfo::Absent
         };
-        if !selects(entry) && !parents.contains(&entry.name) {
-            continue;
-        }
         out.list(
             ListResponse::List,
             &attributes(entry, &shown),
@@ -175,10 +193,15 @@ pub fn list(account: &Account, list: &List, out: &mut Writer) -> Ran {
 
 fn attributes(entry: &ListEntry, shown: &Shown) -> Vec<&'static str> {
     let mut attributes = Vec::new();
-    if !entry.exists && !entry.has_children {
-        attributes.push("\\NonExistent");
-    } else if !entry.selectable {
-        attributes.push("\\Noselect");
+    if !entry.selectable {
+        // RFC 5258 section 3.5: a parent that is but a name does not exist; who does
+        // not know the attribute is told what it implies.
+        let exists = entry.has_children && !shown.extended;
+        attributes.push(if exists {
+            "\\Noselect"
+        } else {
+            "\\NonExistent"
+        });
     }
     attributes.push(if entry.has_children {
         "\\HasChildren"

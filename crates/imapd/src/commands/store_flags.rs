@@ -143,11 +143,15 @@ pub fn expunge(view: &View, set: Option<&SequenceSet>) -> Result<(), Outcome> {
 pub fn expunge_command(view: &View, set: Option<&SequenceSet>, enabled: Enabled) -> Ran {
     need_write(view)?;
     expunge(view, set)?;
+    Ok(expunged(view, enabled, "EXPUNGE completed"))
+}
+
+/// OK after expunging: with the highest mod-sequence where the client follows those
+/// (RFC 7162 section 3.2.7).
+pub fn expunged(view: &View, enabled: Enabled, text: &str) -> Outcome {
     if enabled.condstore() {
         let modseq = view.mailbox().snapshot().highest_modseq();
-        return Ok(Outcome::Ok(format!(
-            "[HIGHESTMODSEQ {modseq}] EXPUNGE completed"
-        )));
+        return Outcome::Ok(format!("[HIGHESTMODSEQ {modseq}] {text}"));
     }
-    Ok(Outcome::ok("EXPUNGE completed"))
+    Outcome::ok(text)
 }

@@ -15,5 +15,5 @@ pub mod sequence;
 pub use command::*;
 pub(crate) use cursor::is_atom_char;
 pub use framing::{CommandBuffer, Limits, Line, Need, Phase, Refusal};
-pub use parser::{Malformed, Reply, parse};
+pub use parser::{Malformed, Reply, Saved, parse};
 pub use sequence::{Bound, SequenceSet};

@@ -30,9 +30,18 @@ pub enum Reply {
     /// BAD with this text.
     Bad(Cow<'static, str>),
     /// NO with `[BADCHARSET (...)]`.
-    BadCharset,
+    BadCharset(Saved),
     /// NO with `[CANNOT]` and this text: well-formed, but not possible here.
     Cannot(&'static str),
+}
+
+/// What becomes of the saved search result (RFC 5182 section 2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// It stays.
+    Kept,
+    /// The refused command was to save one: now it is empty.
+    Emptied,
 }
 
 impl Reply {
@@ -40,7 +49,7 @@ impl Reply {
     pub fn text(&self) -> String {
         match self {
             Self::Bad(text) => format!("BAD {text}"),
-            Self::BadCharset => {
+            Self::BadCharset(_) => {
                 "NO [BADCHARSET (US-ASCII UTF-8)] Unknown charset, or text not in it".to_owned()
             }
             Self::Cannot(text) => format!("NO [CANNOT] {text}"),
@@ -64,7 +73,7 @@ impl From<SearchFault> for Failed {
     fn from(fault: SearchFault) -> Self {
         match fault {
             SearchFault::Syntax(fault) => Self::Syntax(fault),
-            SearchFault::BadCharset => Self::Other(Reply::BadCharset),
+            SearchFault::BadCharset(saved) => Self::Other(Reply::BadCharset(saved)),
         }
     }
 }

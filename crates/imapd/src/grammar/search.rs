@@ -3,6 +3,7 @@
 use super::command::{Numbers, ReturnOption, Search, SearchKey};
 use super::cursor::{Cursor, Fault};
 use super::date;
+use super::parser::Saved;
 use encoding_rs::Encoding;
 use store::Flags;
 
@@ -16,7 +17,7 @@ pub(super) enum SearchFault {
     /// Bad syntax.
     Syntax(Fault),
     /// The charset is unknown, or a string is not in it.
-    BadCharset,
+    BadCharset(Saved),
 }
 
 impl From<Fault> for SearchFault {
@@ -45,7 +46,7 @@ impl Charset {
         encoding
             .decode_without_bom_handling_and_without_replacement(octets)
             .map(std::borrow::Cow::into_owned)
-            .ok_or(SearchFault::BadCharset)
+            .ok_or(SearchFault::BadCharset(Saved::Kept))
     }
 }
 
@@ -53,6 +54,22 @@ impl Charset {
 pub(super) fn arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found<Search> {
     cursor.space()?;
     let returns = return_options(cursor)?;
+    let saves = returns
+        .as_ref()
+        .is_some_and(|options| options.contains(&ReturnOption::Save));
+    let key = key(cursor).map_err(|fault| match fault {
+        SearchFault::BadCharset(_) if saves => SearchFault::BadCharset(Saved::Emptied),
+        fault => fault,
+    })?;
+    Ok(Search {
+        numbers,
+        returns,
+        key,
+    })
+}
+
+/// The charset and all keys.
+fn key(cursor: &mut Cursor<'_>) -> Found<SearchKey> {
     let charset = charset(cursor)?;
     let mut reader = KeyReader {
         cursor,
@@ -61,11 +78,7 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found<Sear
     };
     let key = reader.keys(0)?;
     reader.cursor.end()?;
-    Ok(Search {
-        numbers,
-        returns,
-        key,
-    })
+    Ok(key)
 }
 
 fn return_options(cursor: &mut Cursor<'_>) -> Found<Option<Vec<ReturnOption>>> {
@@ -115,7 +128,7 @@ fn charset(cursor: &mut Cursor<'_>) -> Found<Charset> {
     }
     match Encoding::for_label(&name) {
         Some(encoding) if encoding != encoding_rs::REPLACEMENT => Ok(Charset::Known(encoding)),
-        _ => Err(SearchFault::BadCharset),
+        _ => Err(SearchFault::BadCharset(Saved::Kept)),
     }
 }
 
