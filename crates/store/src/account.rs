@@ -70,6 +70,14 @@ pub struct MailboxStatus {
     pub mailbox_id: [u8; 16],
 }
 
+/// A mailbox that is to be renamed.
+struct Move {
+    name: MailboxName,
+    directory: PathBuf,
+    renamed: MailboxName,
+    place: PathBuf,
+}
+
 /// One user's mailboxes.
 #[derive(Debug)]
 pub struct Account {
@@ -84,16 +92,17 @@ pub struct Account {
 
 impl Account {
     /// Opens (and makes, where absent) the Maildir at `root`. One `Account` per
-    /// root and process: the caller keeps and shares it.
+    /// root and process: the caller keeps and shares it. A crash leaves some of the
+    /// directories, all of them empty.
     pub fn open(root: &Path, layout: Layout) -> Result<Arc<Self>> {
-        if !disk::leads_to_directory(root) {
+        if !disk::leads_to_directory(&root.join(LAST_MADE)) {
             disk::make_directories(root).map_err(|error| failed("make directory", root, error))?;
-            if let Some(parent) = root.parent().filter(|parent| *parent != Path::new("")) {
-                control_file::sync_directory(parent)?;
-            }
         }
         make_maildir(root)?;
         remove_left_over(root);
+        // What a process that died made, renamed or removed is durable before anyone
+        // is told of it.
+        control_file::sync_directory(root)?;
         Ok(Arc::new(Self {
             root: root.to_owned(),
             layout,
@@ -208,10 +217,13 @@ impl Account {
             let trashed = self.unique(TRASHED)?;
             disk::rename(&directory, &trashed)
                 .map_err(|error| failed("remove", &directory, error))?;
+            if let Err(error) = control_file::sync_directory(&self.root) {
+                self.put_back(&trashed, &directory);
+                return Err(error);
+            }
             if let Some(mailbox) = self.forget(name) {
                 mailbox.mark_gone();
             }
-            control_file::sync_directory(&self.root)?;
             SpecialUses::read(&self.root)?
                 .change(&self.root, |kept| (kept != name).then(|| kept.clone()))?;
             trashed
@@ -257,7 +269,12 @@ impl Account {
                 return Err(Error::AlreadyExists);
             }
             let place = self.place(&renamed)?;
-            moves.push((name.clone(), directory.clone(), renamed, place));
+            moves.push(Move {
+                name: name.clone(),
+                directory: directory.clone(),
+                renamed,
+                place,
+            });
         }
         if moves.is_empty() {
             return Err(Error::NonExistent);
@@ -265,30 +282,25 @@ impl Account {
         if directories.contains_key(to) {
             return Err(Error::AlreadyExists);
         }
-        for (done, (_, directory, _, place)) in moves.iter().enumerate() {
-            if let Err(error) = disk::rename(directory, place) {
-                for (_, directory, _, place) in moves.iter().take(done).rev() {
-                    if let Err(error) = disk::rename(place, directory) {
-                        tracing::error!(path = %place.display(), %error, "cannot undo a rename");
-                    }
-                }
-                return Err(failed("rename", directory, error));
+        if let Err(error) = self.rename_directories(&moves) {
+            if let Err(error) = control_file::sync_directory(&self.root) {
+                tracing::error!(%error, "a rename undone may not last");
             }
+            return Err(error);
         }
         let mut reopened = Vec::new();
-        for (name, _, renamed, place) in &moves {
-            if let Some(mailbox) = self.forget(name) {
-                mailbox.relocate(place.clone());
-                reopened.push((renamed.clone(), Arc::downgrade(&mailbox)));
+        for moved in &moves {
+            if let Some(mailbox) = self.forget(&moved.name) {
+                mailbox.relocate(moved.place.clone());
+                reopened.push((moved.renamed.clone(), Arc::downgrade(&mailbox)));
             }
         }
         for (renamed, mailbox) in reopened {
             self.open.insert(renamed, mailbox);
         }
-        control_file::sync_directory(&self.root)?;
         let renamed: BTreeMap<_, _> = moves
             .iter()
-            .map(|(name, _, renamed, _)| (name, renamed))
+            .map(|moved| (&moved.name, &moved.renamed))
             .collect();
         SpecialUses::read(&self.root)?.change(&self.root, |name| {
             Some((*renamed.get(name).unwrap_or(&name)).clone())
@@ -364,7 +376,7 @@ impl Account {
         if self.directories()?.len() >= MAX_MAILBOXES {
             return Err(Error::CannotDo("there are too many mailboxes"));
         }
-        if control_file::is_directory(&place) {
+        if control_file::is_directory(&place)? {
             // Someone made it, or removed its cur/.
             make_maildir(&place)?;
         } else {
@@ -377,7 +389,11 @@ impl Account {
                 let _ = disk::remove_tree(&unfinished);
                 return Err(error);
             }
-            control_file::sync_directory(&self.root)?;
+            if let Err(error) = control_file::sync_directory(&self.root) {
+                self.put_back(&place, &unfinished);
+                let _ = disk::remove_tree(&unfinished);
+                return Err(error);
+            }
         }
         if let Some(special_use) = special_use {
             SpecialUses::read(&self.root)?.set(&self.root, name, special_use)?;
@@ -396,6 +412,37 @@ impl Account {
         self.open.retain(|_, mailbox| mailbox.strong_count() > 0);
         self.open.insert(name.clone(), Arc::downgrade(&mailbox));
         Ok(mailbox)
+    }
+
+    /// Gives directories their new names, durably; all, or as far as can be none.
+    fn rename_directories(&self, moves: &[Move]) -> Result<()> {
+        let mut renamed = Ok(());
+        let mut done = 0;
+        for Move {
+            directory, place, ..
+        } in moves
+        {
+            renamed =
+                disk::rename(directory, place).map_err(|error| failed("rename", directory, error));
+            if renamed.is_err() {
+                break;
+            }
+            done += 1;
+        }
+        let renamed = renamed.and_then(|()| control_file::sync_directory(&self.root));
+        if renamed.is_err() {
+            for moved in moves.iter().take(done).rev() {
+                self.put_back(&moved.place, &moved.directory);
+            }
+        }
+        renamed
+    }
+
+    /// Undoes a rename that could not be made durable.
+    fn put_back(&self, to: &Path, from: &Path) {
+        if let Err(error) = disk::rename(to, from) {
+            tracing::error!(path = %to.display(), %error, "cannot undo a rename");
+        }
     }
 
     fn rename_inbox(&self, to: &MailboxName) -> Result<()> {
@@ -424,8 +471,8 @@ impl Account {
     /// The directory of an existing mailbox, also one that is not named as we would.
     fn directory(&self, name: &MailboxName) -> Result<Option<PathBuf>> {
         if let Ok(place) = self.place(name)
-            && (name.is_inbox() || control_file::is_directory(&place.join("cur")))
-            && control_file::is_directory(&place)
+            && (name.is_inbox() || control_file::is_directory(&place.join("cur"))?)
+            && control_file::is_directory(&place)?
         {
             return Ok(Some(place));
         }
@@ -443,7 +490,7 @@ impl Account {
                 continue;
             };
             let path = self.root.join(&file_name);
-            if entry.kind != Kind::Directory || !control_file::is_directory(&path.join("cur")) {
+            if entry.kind != Kind::Directory || !control_file::is_directory(&path.join("cur"))? {
                 continue;
             }
             let canonical = name.directory_name();
@@ -469,10 +516,13 @@ impl Account {
     }
 }
 
+/// The directory that is made last in a Maildir: where it is, the others are.
+const LAST_MADE: &str = "cur";
+
 /// Makes cur/, new/ and tmp/ where absent.
 fn make_maildir(directory: &Path) -> Result<()> {
     let mut made = false;
-    for part in ["tmp", "new", "cur"] {
+    for part in ["tmp", "new", LAST_MADE] {
         made |= control_file::make_directory(&directory.join(part))?;
     }
     if made {

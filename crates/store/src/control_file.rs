@@ -73,9 +73,16 @@ pub(crate) fn make_directory(path: &Path) -> Result<bool> {
     }
 }
 
-/// Whether the path is a directory itself, not a link to one.
-pub(crate) fn is_directory(path: &Path) -> bool {
-    disk::metadata(path).is_ok_and(|metadata| metadata.kind == Kind::Directory)
+/// Whether the path is a directory itself, not a link to one. That it cannot be told
+/// is an error: what is there is not to be taken for absent.
+pub(crate) fn is_directory(path: &Path) -> Result<bool> {
+    match disk::metadata(path) {
+        Ok(metadata) => Ok(metadata.kind == Kind::Directory),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(failed("look at", path, error)),
+    }
 }
 
 /// Twenty-four random hex digits.

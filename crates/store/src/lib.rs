@@ -3,6 +3,8 @@
 
 pub mod account;
 pub(crate) mod control_file;
+#[cfg(test)]
+mod crash_tests;
 pub(crate) mod disk;
 pub mod error;
 pub(crate) mod index;

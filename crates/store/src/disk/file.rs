@@ -10,6 +10,9 @@ use std::os::unix::fs::FileExt;
 pub(crate) enum File {
     /// One of the machine's.
     Real(std::fs::File),
+    /// One of a simulated disk.
+    #[cfg(test)]
+    Simulated(super::simulated::OpenFile),
 }
 
 impl From<std::fs::File> for File {
@@ -23,12 +26,16 @@ impl File {
     pub(crate) fn metadata(&self) -> io::Result<Metadata> {
         match self {
             Self::Real(file) => Ok(Metadata::of(&file.metadata()?)),
+            #[cfg(test)]
+            Self::Simulated(file) => file.metadata(),
         }
     }
     /// Reads at a place, as much as comes at once; 0 at the end.
     pub(crate) fn read_at(&self, octets: &mut [u8], offset: u64) -> io::Result<usize> {
         match self {
             Self::Real(file) => file.read_at(octets, offset),
+            #[cfg(test)]
+            Self::Simulated(file) => file.read_at(octets, offset),
         }
     }
     /// Writes at a place. A crash leaves any prefix of `octets`, once the file is
@@ -36,24 +43,32 @@ impl File {
     pub(crate) fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
         match self {
             Self::Real(file) => file.write_all_at(octets, offset),
+            #[cfg(test)]
+            Self::Simulated(file) => file.write_at(octets, offset),
         }
     }
     /// Makes octets, length and times durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match self {
             Self::Real(file) => file.sync_all(),
+            #[cfg(test)]
+            Self::Simulated(file) => file.sync(),
         }
     }
     /// Makes octets and length durable, not the times.
     pub(crate) fn sync_data(&self) -> io::Result<()> {
         match self {
             Self::Real(file) => file.sync_data(),
+            #[cfg(test)]
+            Self::Simulated(file) => file.sync(),
         }
     }
     /// Cuts it to this length.
     pub(crate) fn truncate(&self, octets: u64) -> io::Result<()> {
         match self {
             Self::Real(file) => file.set_len(octets),
+            #[cfg(test)]
+            Self::Simulated(file) => file.truncate(octets),
         }
     }
     /// Allocates space, filled with zeros, so that writing there needs none. Where
@@ -64,6 +79,8 @@ impl File {
                 let flags = rustix::fs::FallocateFlags::empty();
                 let _ = rustix::fs::fallocate(file, flags, offset, octets);
             }
+            #[cfg(test)]
+            Self::Simulated(file) => file.allocate(offset, octets),
         }
     }
     /// Sets its times, seconds since 1970 UTC.
@@ -80,6 +97,8 @@ impl File {
                 };
                 Ok(rustix::fs::futimens(file, &times)?)
             }
+            #[cfg(test)]
+            Self::Simulated(file) => file.set_modified(seconds),
         }
     }
     /// Locks it against other openings of it, until it is closed; false if another
@@ -92,6 +111,8 @@ impl File {
                 Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
                 Err(error) => Err(error.into()),
             },
+            #[cfg(test)]
+            Self::Simulated(file) => file.try_lock(),
         }
     }
 }
@@ -100,6 +121,8 @@ impl Read for &File {
     fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
         match self {
             File::Real(file) => (&*file).read(octets),
+            #[cfg(test)]
+            File::Simulated(file) => file.read(octets),
         }
     }
 }
@@ -114,6 +137,8 @@ impl Write for File {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         match self {
             Self::Real(file) => file.write(octets),
+            #[cfg(test)]
+            Self::Simulated(file) => file.write(octets),
         }
     }
     fn flush(&mut self) -> io::Result<()> {

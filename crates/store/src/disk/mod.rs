@@ -8,6 +8,8 @@
 
 mod file;
 mod real;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 pub(crate) use file::File;
 
@@ -35,8 +37,6 @@ trait Disk {
     fn unlink(&self, path: &Path) -> io::Result<()>;
     /// Makes a directory (mode 0700) that must not exist yet.
     fn make_directory(&self, path: &Path) -> io::Result<()>;
-    /// Makes a directory and those above it (mode 0700), where absent.
-    fn make_directories(&self, path: &Path) -> io::Result<()>;
     /// Removes a directory with all that is in it.
     fn remove_tree(&self, path: &Path) -> io::Result<()>;
     /// All names in a directory, in no order.
@@ -46,8 +46,18 @@ trait Disk {
 }
 
 /// The disk a path is on.
+#[cfg(not(test))]
 fn disk(_path: &Path) -> impl Disk {
     real::Real
+}
+
+/// The disk a path is on.
+#[cfg(test)]
+fn disk(path: &Path) -> Box<dyn Disk> {
+    match simulated::at(path) {
+        Some(simulated) => Box::new(simulated),
+        None => Box::new(real::Real),
+    }
 }
 
 /// How a file is opened.
@@ -233,10 +243,35 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
     disk(path).make_directory(path)
 }
 
-/// Makes a directory and those above it (mode 0700), where absent. A crash leaves
-/// any number of them.
+/// Makes a directory and those above it (mode 0700), where absent, and makes their
+/// names durable, also those of directories that a process which died may have made.
+/// A crash leaves any number of them.
 pub(crate) fn make_directories(path: &Path) -> io::Result<()> {
-    disk(path).make_directories(path)
+    let mut made = Vec::new();
+    for directory in path.ancestors() {
+        if directory.as_os_str().is_empty() || leads_to_directory(directory) {
+            break;
+        }
+        made.push(directory);
+    }
+    for directory in made.iter().rev() {
+        match make_directory(directory) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    for (above, directory) in path.ancestors().skip(1).enumerate() {
+        let directory = match directory.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => directory,
+        };
+        match sync_directory(directory) {
+            Err(error) if above < made.len() => return Err(error),
+            // What was there before may be no one's to read.
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Removes a directory with all that is in it. A crash leaves any part of it.

@@ -52,9 +52,6 @@ impl Disk for Real {
     fn make_directory(&self, path: &Path) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(path)
     }
-    fn make_directories(&self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)
-    }
     fn remove_tree(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_dir_all(path)
     }

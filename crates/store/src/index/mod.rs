@@ -144,6 +144,10 @@ impl Index {
         if !own || !(settled || same_boot) {
             return Ok(Found::Doubtful(replay.contents));
         }
+        if !settled {
+            // The process that wrote OPENED may have died before it was durable.
+            file.sync_data()?;
+        }
         let index = Self {
             file,
             end: replay.end as u64,
@@ -399,15 +403,22 @@ impl Index {
         self.settled = Some(settled);
         Ok(())
     }
-    /// Gives up an index that cannot be written: it lacks what is going to be told.
-    pub(crate) fn abandon(self, directory: &Path) {
-        // Overwriting the header needs no space; removing needs a directory that can
-        // be written. One of both does.
-        let spoiled = self.file.write_at(&[0; HEADER], 0);
-        let removed = disk::unlink(&directory.join(NAME));
-        if let (Err(error), Err(_)) = (removed, spoiled) {
-            tracing::error!(directory = %directory.display(), %error, "a stale index is left");
-        }
+}
+
+/// Gives up an index that cannot be written, durably: it lacks what is going to be
+/// told, and must not be believed after a loss of power. Fails if it may be.
+pub(crate) fn abandon(directory: &Path) -> io::Result<()> {
+    let path = directory.join(NAME);
+    // Overwriting the header needs no space; removing needs a directory that can be
+    // written. One of both does.
+    let spoiled = disk::open_for_update(&path).and_then(|file| {
+        file.write_at(&[0; HEADER], 0)?;
+        file.sync_data()
+    });
+    let removed = disk::unlink(&path).and_then(|()| disk::sync_directory(directory));
+    match (spoiled, removed) {
+        (Err(error), Err(_)) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -264,6 +264,7 @@ fn rewriting_keeps_what_it_says_and_shortens_it() {
     assert_eq!(contents.highest_modseq, 100 + number);
     assert_eq!(contents.rows.len(), rows.len());
     assert_eq!(contents.history, history);
-    index.abandon(path);
+    drop(index);
+    super::abandon(path).unwrap();
     assert!(matches!(open(path), Found::Nothing));
 }

@@ -7,7 +7,7 @@ use crate::disk;
 use crate::maildir::filename::{self, Info};
 use crate::snapshot::MessageRow;
 use crate::{Error, Flags, Keyword, ModSeq, Result, Uid};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,9 +63,8 @@ impl State {
         let mut placed: Vec<PathBuf> = Vec::with_capacity(messages.len());
         let result = self.append_prepared(messages, prepared, &mut placed);
         if result.is_err() {
-            for path in placed {
-                let _ = disk::unlink(&path);
-            }
+            undo(placed.iter().map(|path| (path.as_path(), None)));
+            self.must_scan = true;
         }
         self.settle(before);
         result
@@ -206,8 +205,11 @@ impl State {
                 }
             }
         }
-        self.keywords.save(&self.directory)?;
+        // Rows may have names of keywords that are new.
         self.settle_header();
+        if let Err(error) = self.keywords.save(&self.directory) {
+            failure.get_or_insert(error);
+        }
         match failure {
             Some(error) => Err(error),
             None => Ok(outcome),
@@ -245,12 +247,16 @@ impl State {
                 return Ok(true);
             }
             let unique = Arc::clone(&row.unique_name);
-            let (recent, place) = (row.recent, place.clone());
+            let (recent, place, old) = (row.recent, place.clone(), row.keywords.clone());
             let mut info = Info::parse(&place.suffix);
             info.flags = new_flags;
             info.letters = self.keywords.set(&unique, info.letters, &new_keywords);
             let suffix = info.suffix();
-            match self.rename_to_cur(&unique, &place, &suffix) {
+            let renamed = self.rename_to_cur(&unique, &place, &suffix);
+            if renamed.is_err() {
+                self.keywords.set(&unique, 0, &old);
+            }
+            match renamed {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     self.look_for_lost(attempt)?;
@@ -370,6 +376,8 @@ impl State {
             }
         }
         self.settle(before);
+        // What came to `cur` from `new` must not come back there.
+        touched[0] |= touched[1] && self.unsynced[0];
         if let Err(error) = self.sync_halves(touched) {
             failure.get_or_insert(error);
         }
@@ -415,7 +423,7 @@ impl State {
         let mut rows = Vec::with_capacity(taken.len());
         let mut sources = Vec::with_capacity(taken.len());
         let mut missing = Vec::new();
-        let mut undo: Vec<(PathBuf, PathBuf)> = Vec::with_capacity(taken.len());
+        let mut placed: Vec<(PathBuf, PathBuf)> = Vec::with_capacity(taken.len());
         let mut result = Ok(());
         for message in taken {
             let file_octets = filename::size_field(&message.row.unique_name, 'S');
@@ -437,7 +445,7 @@ impl State {
             );
             let path = self.half(in_new).join(format!("{unique}{suffix}"));
             match self.place(&message.path, &path, transfer, message.row.internal_date.0) {
-                Ok(Placed::Linked) => undo.push((path, message.path.clone())),
+                Ok(Placed::Linked) => placed.push((path, message.path.clone())),
                 Ok(Placed::Gone) => {
                     self.keywords.forget(&unique);
                     missing.push(message.uid);
@@ -471,12 +479,14 @@ impl State {
             Err(error) => Err(error),
         };
         if committed.is_err() {
-            for (path, source) in undo {
-                let _ = match transfer {
-                    Transfer::Copy => disk::unlink(&path),
-                    Transfer::Move => disk::rename(&path, &source),
+            undo(placed.iter().map(|(path, source)| {
+                let back = match transfer {
+                    Transfer::Copy => None,
+                    Transfer::Move => Some(source.as_path()),
                 };
-            }
+                (path.as_path(), back)
+            }));
+            self.must_scan = true;
         }
         self.settle(before);
         let pairs = sources.into_iter().zip(committed?).collect();
@@ -529,5 +539,32 @@ impl State {
         let synced = self.sync_halves([true; 2]);
         self.forget(&gone);
         synced
+    }
+}
+
+/// Takes files that were placed away again, or back to where they were, durably: after
+/// a loss of power what was refused does not turn up. What fails is only told to the
+/// log, as the operation failed already.
+fn undo<'a>(placed: impl Iterator<Item = (&'a Path, Option<&'a Path>)>) {
+    let mut sources = BTreeSet::new();
+    let mut places = BTreeSet::new();
+    for (path, back) in placed {
+        let undone = match back {
+            Some(source) => {
+                sources.extend(source.parent());
+                disk::rename(path, source)
+            }
+            None => disk::unlink(path),
+        };
+        if let Err(error) = undone {
+            tracing::error!(path = %path.display(), %error, "cannot be undone");
+        }
+        places.extend(path.parent());
+    }
+    // Back in the one directory before it is gone from the other.
+    for directory in sources.into_iter().chain(places) {
+        if let Err(error) = disk::sync_directory(directory) {
+            tracing::error!(path = %directory.display(), %error, "may come back after a crash");
+        }
     }
 }

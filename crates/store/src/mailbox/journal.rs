@@ -1,7 +1,7 @@
 //! What a mailbox keeps in its index, and takes from it.
 
 use super::state::{Place, Seen, State};
-use crate::index::{Contents, Entry, History, Index, Picture, Settled};
+use crate::index::{self, Contents, Entry, History, Index, Picture, Settled};
 use crate::maildir::filename;
 use crate::maildir::uidlist::Record;
 use crate::snapshot::MessageRow;
@@ -200,6 +200,9 @@ impl State {
     /// Writes what changed; before any of it is told.
     pub(super) fn commit(&mut self) {
         let Some(index) = &mut self.index else {
+            if self.stale_index {
+                self.abandon_index();
+            }
             return;
         };
         let result = index.commit().and_then(|()| {
@@ -220,8 +223,14 @@ impl State {
     }
     fn lose_index(&mut self, error: io::Error) {
         tracing::warn!(directory = %self.directory.display(), %error, "the index cannot be written and is removed");
-        if let Some(index) = self.index.take() {
-            index.abandon(&self.directory);
+        self.index = None;
+        self.abandon_index();
+    }
+    fn abandon_index(&mut self) {
+        let abandoned = index::abandon(&self.directory);
+        self.stale_index = abandoned.is_err();
+        if let Err(error) = abandoned {
+            tracing::error!(directory = %self.directory.display(), %error, "a stale index is left");
         }
     }
     /// At the end: what is known now can be relied on by the next opening.

@@ -398,9 +398,12 @@ fn transfer_locked(
         }
         let before = source.is_settled();
         let received = match target.as_deref_mut() {
-            Some(target) => target.receive(&taken, transfer)?,
-            None => source.receive(&taken, transfer)?,
+            Some(target) => target.receive(&taken, transfer),
+            None => source.receive(&taken, transfer),
         };
+        // Where even undoing failed, the directories tell what is where.
+        source.must_scan |= received.is_err();
+        let received = received?;
         let gone: Vec<Uid> = received.pairs.iter().map(|(from, _)| *from).collect();
         pairs.extend(received.pairs);
         if transfer == Transfer::Move {

@@ -34,7 +34,7 @@ impl Mailbox {
         new_uid_validity: impl FnOnce() -> Result<UidValidity>,
     ) -> Result<Arc<Self>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        if !control_file::is_directory(&directory) {
+        if !control_file::is_directory(&directory)? {
             return Err(Error::NonExistent);
         }
         for name in ["tmp", "new", "cur"] {
@@ -151,6 +151,12 @@ fn begin(
             state
         }
     };
+    if state.unsynced == [true; 2] {
+        // Whoever wrote the list or gave keywords letters last may have died before
+        // that was durable.
+        state.uidlist.sync(&state.directory)?;
+        control_file::sync_directory(&state.directory)?;
+    }
     state.refresh()?;
     if healed.iter().any(|uid| state.find(*uid).is_some()) {
         tracing::warn!(directory = %state.directory.display(), "UIDs that the list lost were taken from the index");
@@ -189,8 +195,11 @@ fn take_over(imported: Imported) -> Result<Uidlist> {
     Ok(list)
 }
 
-/// A mod-sequence above all told before: unix time in microseconds, or a good way
-/// above where the last opening began, should the clock have gone back.
+/// A mod-sequence above all told before. The first is unix time in microseconds; the
+/// next is above the last by the time that went by, as no run makes a change in each
+/// microsecond, or by a good way, should the clock have gone back. The file has the
+/// mod-sequence the last run began with, and when. A crash leaves the old or the new
+/// ones, or none: nobody has been told of the new yet, and time goes on.
 fn first_modseq(directory: &Path) -> ModSeq {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -198,16 +207,33 @@ fn first_modseq(directory: &Path) -> ModSeq {
     let before = control_file::read(&directory.join(MODSEQ_NAME))
         .ok()
         .flatten()
-        .and_then(|octets| String::from_utf8(octets).ok())
-        .and_then(|text| text.trim().parse::<ModSeq>().ok())
-        .filter(|before| *before < 1 << 62);
-    let modseq = before.map_or(now, |before| now.max(before + MODSEQ_GAP));
-    // Lost by a crash it only matters if the clock goes back as well: not synced.
-    let written = disk::replace_unsynced(directory, MODSEQ_NAME, format!("{modseq}\n").as_bytes());
+        .and_then(|octets| parse_modseq(&octets));
+    let modseq = before.map_or(now, |(modseq, began)| match now.checked_sub(began) {
+        Some(went_by) => now.max(modseq + went_by),
+        None => modseq + MODSEQ_GAP,
+    });
+    let text = format!("{modseq} {now}\n");
+    let written = if modseq > now + MODSEQ_GAP / 2 {
+        // Ahead of the clock: were it lost, the next would be below it.
+        control_file::replace(directory, MODSEQ_NAME, text.as_bytes())
+    } else {
+        disk::replace_unsynced(directory, MODSEQ_NAME, text.as_bytes())
+            .map_err(|error| failed("write", &directory.join(MODSEQ_NAME), error))
+    };
     if let Err(error) = written {
         tracing::warn!(%error, "the mod-sequence could not be kept");
     }
     modseq
+}
+
+/// The mod-sequence of the last beginning, and its time in microseconds. None if a
+/// crash left only a part.
+fn parse_modseq(octets: &[u8]) -> Option<(ModSeq, u64)> {
+    let text = std::str::from_utf8(octets.strip_suffix(b"\n")?).ok()?;
+    let mut numbers = text.split_ascii_whitespace().map(str::parse);
+    let modseq: ModSeq = numbers.next()?.ok()?;
+    let began = numbers.next().and_then(|number| number.ok());
+    (modseq < 1 << 62).then_some((modseq, began.unwrap_or(modseq)))
 }
 
 /// Removes what deliveries that never ended left in `tmp/`.

@@ -215,12 +215,15 @@ impl State {
         });
         changed
     }
-    /// New files: measured, given UIDs where they have none, and shown.
+    /// New files: measured, given UIDs where they have none, and shown. Their names
+    /// are made durable first: who delivered them, or a process of ours that died,
+    /// may not have done so, and a UID once told stays with its message.
     pub(super) fn take_in(&mut self, fresh: Vec<(Arc<str>, bool, Box<str>)>) -> Result<bool> {
         let known_next = self.snapshot.uid_next.get();
         let mut measured = Vec::with_capacity(fresh.len());
         let mut unlisted = Vec::new();
         let mut sizes = HashMap::new();
+        let mut unlisted_in = [false; 2];
         for (unique, in_new, suffix) in fresh {
             let path = self.half(in_new).join(format!("{unique}{suffix}"));
             let listed = self
@@ -241,12 +244,15 @@ impl State {
                 }
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "a message cannot be read");
+                    // Whoever may not read it now may not in a minute.
+                    self.must_scan |= error.kind() != ErrorKind::PermissionDenied;
                     continue;
                 }
             };
             match listed {
                 None => {
                     unlisted.push(Arc::clone(&unique));
+                    unlisted_in[usize::from(!in_new)] = true;
                     if known_size.is_none() && size.unended_octets == 0 {
                         sizes.insert(Arc::clone(&unique), size.octets);
                     }
@@ -263,6 +269,7 @@ impl State {
             measured.push((unique, in_new, suffix, size, internal_date, listed));
         }
         if !unlisted.is_empty() {
+            self.sync_halves(unlisted_in)?;
             unlisted.sort_by(|a, b| filename::delivery_order(a).cmp(&filename::delivery_order(b)));
             self.uidlist
                 .assign(&self.directory, &unlisted, &sizes, known_next)?;

@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) history: History,
     /// What keeps all this; none if another process has it, or it cannot be written.
     pub(super) index: Option<Index>,
+    /// Whether an index is left that lacks what was told.
+    pub(super) stale_index: bool,
     /// Whether `new` and `cur` hold renames that are not synced.
     pub(super) unsynced: [bool; 2],
     pub(super) seen: [Seen; 2],
@@ -84,6 +86,7 @@ impl State {
             recent_in_cur: HashSet::new(),
             history: History::new(modseq),
             index: None,
+            stale_index: false,
             unsynced: [true; 2],
             seen: [Seen::default(); 2],
             scanned: None,
@@ -182,6 +185,23 @@ impl State {
             }
             self.files.insert(Arc::clone(&row.unique_name), place);
             fresh.push(row);
+        }
+        let last = self.snapshot.len().checked_sub(1);
+        let last = last.and_then(|index| self.snapshot.row(index));
+        if let (Some(last), Some(first)) = (last, fresh.first())
+            && first.uid < last.uid
+        {
+            // At the first look, where an index in doubt lacked what the list knows.
+            let mut rows: Vec<MessageRow> = self.snapshot.rows().cloned().collect();
+            rows.append(&mut fresh);
+            rows.sort_unstable_by_key(|row| row.uid);
+            self.snapshot = Snapshot::from_rows(
+                self.snapshot.uid_validity,
+                self.snapshot.uid_next,
+                self.snapshot.highest_modseq,
+                Arc::clone(&self.snapshot.keywords),
+                rows,
+            );
         }
         self.snapshot.append(fresh);
         self.settle_header();

@@ -109,6 +109,7 @@ impl KeywordTable {
     pub(crate) fn intern(&mut self, directory: &Path, names: &[Keyword]) -> Result<Vec<u16>> {
         let mut indices = Vec::with_capacity(names.len());
         let mut changed = false;
+        let before = self.letters;
         for name in names {
             let index = self
                 .index(name)
@@ -121,8 +122,9 @@ impl KeywordTable {
             }
             indices.push(index);
         }
-        if changed {
-            self.write(directory)?;
+        if changed && let Err(error) = self.write(directory) {
+            self.letters = before;
+            return Err(error);
         }
         indices.sort_unstable();
         indices.dedup();

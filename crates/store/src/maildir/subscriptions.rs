@@ -42,10 +42,14 @@ pub(crate) fn set(root: &Path, name: &MailboxName, subscribed: bool) -> Result<(
     if !matches!(written, Ok(true)) {
         control_file::remove_if_there(&lock)?;
     }
-    written.map(drop)
+    if written? {
+        control_file::sync_directory(root)?;
+    }
+    Ok(())
 }
 
-/// Rewrites the file through its lock file; tells whether it had to.
+/// Rewrites the file through its lock file, the new name not yet durable; tells
+/// whether it had to.
 fn change(root: &Path, name: &MailboxName, subscribed: bool) -> Result<bool> {
     let mut subscriptions = Subscriptions::load(root)?;
     let before = subscriptions.lines.len();
@@ -79,10 +83,6 @@ fn change(root: &Path, name: &MailboxName, subscribed: bool) -> Result<bool> {
         .map_err(|error| failed("write", &lock, error))?;
     let path = root.join(FILE);
     disk::rename(&lock, &path).map_err(|error| failed("replace", &path, error))?;
-    // A failed sync must not look as if the lock were still ours.
-    if let Err(error) = control_file::sync_directory(root) {
-        tracing::warn!(%error, "subscriptions may be lost in a crash");
-    }
     Ok(true)
 }
 

@@ -8,6 +8,7 @@ use crate::disk::{self, Stamp};
 use crate::index::Contents;
 use crate::{Error, Result, UidValidity};
 use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -313,6 +314,10 @@ impl Uidlist {
         // out of order and gets a new one; then those taken over stay ascending only
         // if the caller sorts, which it does.
         if fresh.is_empty() {
+            match self.needs_rewrite {
+                true => self.rewrite_locked(directory)?,
+                false => self.sync(directory)?,
+            }
             return Ok(uids);
         }
         if self.stamp.is_none() || self.needs_rewrite {
@@ -326,13 +331,41 @@ impl Uidlist {
         if !ends_with_line_end(&path)? {
             lines.insert(0, b'\n');
         }
-        let stamp = disk::append(&path, &lines)
-            .map_err(|error| Error::io(format!("append to {}", path.display()), error))?;
-        self.stamp = Some(stamp);
+        match disk::append(&path, &lines) {
+            Ok(stamp) => self.stamp = Some(stamp),
+            Err(error) => {
+                // What can be read of it now need not be what is on the disk (a failed
+                // sync is not tried again by the next): a new file takes its place.
+                // Until then nobody is to read UIDs there that were given to nothing.
+                self.needs_rewrite = true;
+                if let Some(stamp) = self.stamp {
+                    let cut = disk::open_for_update(&path).and_then(|file| {
+                        file.truncate(stamp.size_octets)?;
+                        file.sync_data()
+                    });
+                    if let Err(error) = cut {
+                        tracing::error!(path = %path.display(), %error, "cannot be cut back");
+                    }
+                }
+                return Err(Error::io(format!("append to {}", path.display()), error));
+            }
+        }
         for (uid, record) in fresh {
             self.insert(uid, record);
         }
         Ok(uids)
+    }
+    /// Makes durable what others wrote, or a process of ours that died: a UID is told
+    /// to nobody before.
+    pub(crate) fn sync(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(NAME);
+        let synced = disk::open_regular(&path).and_then(|(file, _)| file.sync_data());
+        match synced {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(control_file::failed("sync", &path, error))
+            }
+            _ => Ok(()),
+        }
     }
     /// Takes over what other programs wrote since: records at or above our next UID,
     /// and a higher next UID. A file that is gone is written again.
