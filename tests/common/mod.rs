@@ -17,6 +17,7 @@ pub struct Server {
     pub imap: u16,
     /// Port of POP3 without TLS.
     pub pop3: u16,
+    directory: PathBuf,
     keep: Option<tempfile::TempDir>,
 }
 
@@ -106,6 +107,7 @@ impl Server {
                         child,
                         imap,
                         pop3,
+                        directory,
                         keep: None,
                     };
                 }
@@ -118,6 +120,11 @@ impl Server {
             let _ = child.wait();
         }
         panic!("the demo server did not start");
+    }
+
+    /// Where it keeps everything.
+    pub fn directory(&self) -> &std::path::Path {
+        &self.directory
     }
 
     /// Ends it at once, as a crash would.
