@@ -7,7 +7,8 @@
 //! ```text
 //! mailbox: INBOX 3 messages      three known messages wait in new/
 //! login: yes                     log in first (IMAP in `imap` and `both`, POP3 in `pop3`)
-//! pop3: { delete: trash }        that section of the configuration
+//! aged: 1                        the first of them came in the year 2000
+//! config: pop3: { delete: trash } a line of the configuration
 //!
 //! C: a NOOP                      sent, CRLF added
 //! S: a OK $rest...               expected; $name matches one word and must match
@@ -166,7 +167,8 @@ fn play(file: &Path, cut: Cut) {
         .expect("a transcript has header lines and an empty line");
     let mut messages = 0;
     let mut login = true;
-    let mut policy = None;
+    let mut aged = 0;
+    let mut config = Vec::new();
     for line in header.lines().filter(|line| !line.starts_with('#')) {
         match line.split_once(": ") {
             Some(("mailbox", value)) => {
@@ -177,11 +179,12 @@ fn play(file: &Path, cut: Cut) {
                     .expect("mailbox: INBOX n messages");
             }
             Some(("login", value)) => login = value == "yes",
-            Some(("pop3", value)) => policy = Some(value),
+            Some(("aged", value)) => aged = value.parse().expect("aged: n"),
+            Some(("config", value)) => config.push(value),
             _ => panic!("{}: header line {line:?}", file.display()),
         }
     }
-    let server = Server::start_with(messages, policy);
+    let server = Server::start_with(messages, aged, &config);
     let mut connections: HashMap<&str, Connection> = HashMap::new();
     let mut names = HashMap::new();
     let mut open_block: Option<(&str, Vec<String>)> = None;

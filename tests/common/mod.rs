@@ -8,7 +8,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A running server with the user `anna`, password `secret`.
 pub struct Server {
@@ -47,27 +47,39 @@ pub fn message(number: u32) -> String {
 impl Server {
     /// Starts a server whose INBOX holds this many known messages in `new/`.
     pub fn start(messages: u32) -> Self {
-        Self::start_with(messages, None)
+        Self::start_with(messages, 0, &[])
     }
 
-    /// Starts such a server with this `pop3` section in its configuration.
-    pub fn start_with(messages: u32, pop3: Option<&str>) -> Self {
+    /// Starts such a server whose first messages came in the year 2000, with these
+    /// lines in its configuration.
+    pub fn start_with(messages: u32, aged: u32, config: &[&str]) -> Self {
         let keep = tempfile::tempdir().expect("temporary directory");
         let maildir = keep.path().join("mail/anna/Maildir");
         for folder in ["cur", "new", "tmp"] {
             fs::create_dir_all(maildir.join(folder)).expect("maildir");
         }
         for number in 1..=messages {
-            let name = format!("new/1793613{number:03}.M1P1.example");
-            fs::write(maildir.join(name), message(number)).expect("message");
+            let aged = number <= aged;
+            let seconds = if aged { 946_684 } else { 1_793_613 };
+            let path = maildir.join(format!("new/{seconds}{number:03}.M1P1.example"));
+            fs::write(&path, message(number)).expect("message");
+            if aged {
+                let time = SystemTime::UNIX_EPOCH + Duration::from_secs(946_684_800);
+                let file = fs::File::options()
+                    .append(true)
+                    .open(&path)
+                    .expect("message");
+                file.set_modified(time).expect("dated");
+            }
         }
         let directory = keep.path().to_owned();
-        if let Some(pop3) = pop3 {
+        if !config.is_empty() {
             let config = format!(
-                "mail_root: {0}/mail/%u/Maildir\nusers_file: {0}/users.yaml\npop3: {pop3}\n\
+                "mail_root: {0}/mail/%u/Maildir\nusers_file: {0}/users.yaml\n\
                  limits: {{ failed_login_delay_seconds: 0 }}\n\
-                 tls: {{ certificates: [{{ certificate: {0}/cert.pem, key: {0}/key.pem }}] }}\n",
-                directory.display()
+                 tls: {{ certificates: [{{ certificate: {0}/cert.pem, key: {0}/key.pem }}] }}\n{1}\n",
+                directory.display(),
+                config.join("\n")
             );
             fs::write(directory.join("pillarbox.yaml"), config).expect("configuration");
         }

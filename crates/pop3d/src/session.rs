@@ -82,8 +82,8 @@ pub struct Pop3Session {
     /// A login that is yet to open its maildrop.
     login: Option<Login>,
     bad_commands: u32,
-    /// The shortest retention of any user, in days, told before login.
-    shortest_expiry_days: Option<u32>,
+    /// After how many days messages may be removed, told before login.
+    expiry_days: Option<u32>,
     service: Service,
     login_deadline: Instant,
     /// When the client last sent a command or took a reply.
@@ -103,7 +103,7 @@ impl Pop3Session {
             listing: None,
             login: None,
             bad_commands: 0,
-            shortest_expiry_days: None,
+            expiry_days: None,
             service: Service::Running,
             login_deadline,
             active: now,
@@ -112,11 +112,11 @@ impl Pop3Session {
         session
     }
 
-    /// Has CAPA tell before login that some users' messages expire, the shortest
-    /// retention being `days` (RFC 2449 section 6.7). Without it NEVER is told.
+    /// Has CAPA tell before login that all users' messages may be removed after so many
+    /// days (RFC 2449 section 6.7). Without it NEVER is told.
     #[must_use]
-    pub fn with_shortest_expiry(mut self, days: Option<u32>) -> Self {
-        self.shortest_expiry_days = days;
+    pub fn with_expiry(mut self, days: Option<u32>) -> Self {
+        self.expiry_days = days;
         self
     }
 
@@ -265,15 +265,13 @@ impl Pop3Session {
             "+OK capability list follows\r\n\
              TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n",
         );
-        text.push_str(&match &self.state {
-            State::Transaction(transaction) => match transaction.policy().expire_days {
-                Some(days) => format!("EXPIRE {days}\r\n"),
-                None => "EXPIRE NEVER\r\n".to_owned(),
-            },
-            State::Authorization(_) | State::Over => match self.shortest_expiry_days {
-                Some(days) => format!("EXPIRE {days} USER\r\n"),
-                None => "EXPIRE NEVER\r\n".to_owned(),
-            },
+        let expiry_days = match &self.state {
+            State::Transaction(transaction) => transaction.policy().expire_days,
+            State::Authorization(_) | State::Over => self.expiry_days,
+        };
+        text.push_str(&match expiry_days {
+            Some(days) => format!("EXPIRE {days}\r\n"),
+            None => "EXPIRE NEVER\r\n".to_owned(),
         });
         if matches!(self.state, State::Authorization(_))
             && self.options.security != Security::Tls

@@ -208,20 +208,23 @@ pub async fn carry(
             },
             now,
         ))),
-        Protocol::Pop3 => Kind::Pop3(Box::new(pop3d::Pop3Session::new(
-            pop3d::Options {
-                security,
-                starttls: if offered {
-                    pop3d::StartTls::Offered
-                } else {
-                    pop3d::StartTls::Absent
+        Protocol::Pop3 => {
+            let session = pop3d::Pop3Session::new(
+                pop3d::Options {
+                    security,
+                    starttls: if offered {
+                        pop3d::StartTls::Offered
+                    } else {
+                        pop3d::StartTls::Absent
+                    },
+                    login_seconds: limits.login_seconds,
+                    idle_seconds: limits.pop3_idle_seconds,
+                    session_id: id.clone(),
                 },
-                login_seconds: limits.login_seconds,
-                idle_seconds: limits.pop3_idle_seconds,
-                session_id: id.clone(),
-            },
-            now,
-        ))),
+                now,
+            );
+            Kind::Pop3(Box::new(session.with_expiry(config.inbox_days())))
+        }
     };
     let mut connection = Connection {
         server,
@@ -411,8 +414,13 @@ impl Connection {
             .users
             .take(user.to_owned(), config.limits.connections_per_user);
         self.user = Some(place.ok_or(Denial::TooManyConnections)?);
-        let account = tokio::task::block_in_place(|| self.server.accounts.account(user, &config));
-        account.map_err(|error| {
+        let accounts = &self.server.accounts;
+        let account = tokio::task::block_in_place(|| {
+            let account = accounts.account(user, &config)?;
+            accounts.expunge_aged(user, &account, &config);
+            Ok(account)
+        });
+        account.map_err(|error: store::Error| {
             tracing::error!(
                 session = self.id,
                 user,

@@ -1,6 +1,7 @@
 //! The server: binds, accepts, reloads, stops.
 
 use crate::accounts::Accounts;
+use crate::accounts::retention;
 use crate::accounts::throttle::{Source, Throttle};
 use crate::config::{Config, Listener, TlsMode};
 use crate::connection;
@@ -127,11 +128,18 @@ pub async fn serve(
             .ok()
     };
     let mut users_read = users_time(&server);
+    let mut retention = tokio::time::interval(retention::INTERVAL);
+    // The first look at an account is when its user logs in.
+    retention.tick().await;
     loop {
         tokio::select! {
             _ = hangup.recv() => server.reload(file.as_ref()),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            _ = retention.tick() => {
+                let server = Arc::clone(&server);
+                tokio::task::spawn_blocking(move || server.accounts.keep_retention(&server.config()));
+            }
             _ = look.tick() => {
                 let changed = server.certificates.as_ref().is_some_and(|certificates| certificates.changed(&server.config().tls));
                 let users_now = users_time(&server);

@@ -36,6 +36,14 @@ impl MessageRow {
         self.size_octets
             .saturating_add(u64::from(self.unended_octets))
     }
+    /// When it came into its mailbox, in seconds since 1970 UTC: what its unique name
+    /// begins with, and its internal date where that is later.
+    pub fn arrived_seconds(&self) -> i64 {
+        let name = crate::maildir::filename::seconds(&self.unique_name);
+        i64::try_from(name)
+            .unwrap_or(i64::MAX)
+            .max(self.internal_date.0)
+    }
     /// The size its file name and the UID list tell. None where the last line does
     /// not end: whoever finds no size there measures, and learns of that line too.
     pub(crate) fn recorded_octets(&self) -> Option<u64> {

@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod password;
+pub mod retention;
 pub mod throttle;
 pub mod users;
 
@@ -26,6 +27,7 @@ const WAITING: usize = 256;
 pub struct Accounts {
     users: RwLock<Arc<Users>>,
     open: DashMap<String, Arc<store::Account>>,
+    retention: retention::Retention,
     cache: Cache,
     /// Verifications at a time: each takes about 19 MB.
     workers: Semaphore,
@@ -46,6 +48,7 @@ impl Accounts {
         Ok(Self {
             users: RwLock::new(Arc::new(Users::load(&config.users_file)?)),
             open: DashMap::new(),
+            retention: retention::Retention::default(),
             cache: Cache::new(key),
             workers: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             waiting: Semaphore::new(WAITING),
@@ -141,6 +144,31 @@ impl Accounts {
     /// The name of a user as the users file has it.
     pub fn known_name(&self, name: &str) -> Option<String> {
         self.find(name).map(|user| user.name)
+    }
+
+    /// Expunges what all users kept for longer than the configuration says. It
+    /// touches the disk.
+    pub fn keep_retention(&self, config: &Config) {
+        if config.expunge_after_days.is_empty() {
+            return;
+        }
+        let users = Arc::clone(&self.users.read());
+        for user in &users.users {
+            match self.account(&user.name, config) {
+                Ok(account) => self.expunge_aged(&user.name, &account, config),
+                Err(error) => {
+                    tracing::error!(user = user.name, "cannot open the mailboxes: {error}");
+                }
+            }
+        }
+    }
+
+    /// Expunges what a user kept for too long, unless that was done lately.
+    pub fn expunge_aged(&self, name: &str, account: &store::Account, config: &Config) {
+        let rules = &config.expunge_after_days;
+        if !rules.is_empty() {
+            self.retention.keep(name, account, rules);
+        }
     }
 
     /// Opens a user's mailboxes, or gives the ones that are open. It touches the

@@ -5,7 +5,9 @@ mod reading;
 pub use reading::ConfigError;
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 /// The whole configuration. Every key has a default but the listeners' own.
@@ -25,6 +27,8 @@ pub struct Config {
     pub layout: Layout,
     /// What POP3 may do.
     pub pop3: Pop3,
+    /// After how many days in a mailbox messages are expunged, by the mailbox's name.
+    pub expunge_after_days: BTreeMap<String, NonZeroU32>,
     /// Bounds.
     pub limits: Limits,
     /// Where passwords are taken without TLS.
@@ -232,6 +236,7 @@ impl Default for Config {
             users_file: "/etc/pillarbox/users.yaml".into(),
             layout: Layout::default(),
             pop3: Pop3::default(),
+            expunge_after_days: BTreeMap::new(),
             limits: Limits::default(),
             plaintext_login: Plaintext::default(),
             run_as_user: None,
@@ -283,8 +288,15 @@ impl Config {
             } else {
                 pop3d::Access::Shared
             },
-            expire_days: None,
+            expire_days: self.inbox_days(),
         }
+    }
+
+    /// After how many days messages in INBOX are expunged.
+    pub fn inbox_days(&self) -> Option<u32> {
+        let mut kept = self.expunge_after_days.iter();
+        let found = kept.find(|(name, _)| name.eq_ignore_ascii_case("INBOX"));
+        found.map(|(_, days)| days.get())
     }
 
     /// The Maildir of a user whose name was validated.

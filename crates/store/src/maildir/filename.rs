@@ -107,6 +107,11 @@ pub(crate) fn size_field(unique: &str, letter: char) -> Option<u64> {
     })
 }
 
+/// The seconds a unique name begins with, 0 if it begins with no number.
+pub(crate) fn seconds(unique: &str) -> u64 {
+    delivery_order(unique).0
+}
+
 /// The order in which new messages get UIDs: leading seconds, then `M`
 /// microseconds, then octets.
 pub(crate) fn delivery_order(unique: &str) -> (u64, u64, &str) {
