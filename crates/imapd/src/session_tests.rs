@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
-use store::{Account, Layout};
+use store::{Account, Layout, MailboxName};
 use wire::{Action, Denial, Event, Security, Session};
 
 fn options(security: Security) -> Options {
@@ -390,4 +390,44 @@ fn appends_that_are_refused() {
         "{answer}"
     );
     assert!(answer.contains("(MESSAGES 2 UNSEEN 1)"), "{answer}");
+}
+
+/// Many long pieces of one message: no more of them is in memory than is being sent.
+#[test]
+fn long_headers_are_read_when_they_are_sent() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let account = account(&directory);
+    let inbox = account.mailbox(&MailboxName::inbox()).expect("INBOX");
+    let field = format!("X-Long: {}\r\n", "x".repeat(70));
+    let header = field.repeat(2500);
+    let mut incoming = inbox.begin_append().expect("incoming");
+    let text = format!("Subject: s\r\n{header}\r\nbody\r\n");
+    incoming.write(text.as_bytes()).expect("written");
+    inbox.append(vec![incoming]).expect("appended");
+    let mut client = Client::logged_in(&account);
+    client.say("a EXAMINE INBOX\r\n");
+    let items: String = (0..90)
+        .map(|number| format!(" BODY.PEEK[HEADER.FIELDS.NOT (Subject X{number})]"))
+        .collect();
+    let command = format!("b FETCH 1 (BODY.PEEK[HEADER.FIELDS (x-LONG)]<8.20000>{items})\r\n");
+    client.session.receive(command.as_bytes());
+    let (mut kept, mut read) = (0, 0);
+    loop {
+        match client.session.next(client.now) {
+            Action::Send(octets) => kept += octets.len(),
+            Action::SendFrom(mut reader) => {
+                let mut octets = String::new();
+                reader.read_to_string(&mut octets).expect("readable");
+                assert!(octets.starts_with("X-Long: xxx") || octets.len() == 20_000);
+                read += octets.len();
+            }
+            Action::Wait { .. } => break,
+            _ => {}
+        }
+    }
+    assert_eq!(read, 20_000 + 90 * (header.len() + 2));
+    assert!(kept < 10_000, "{kept}");
+    let items: String = (1..=101).map(|n| format!(" BODY.PEEK[]<{n}.1>")).collect();
+    let answer = client.say(&format!("d FETCH 1 ({})\r\n", items.trim()));
+    assert!(answer.starts_with("d BAD "), "{answer}");
 }

@@ -1,5 +1,6 @@
 //! FETCH (RFC 3501 section 6.4.5): message after message, in bounded memory.
 
+use super::fields::{Fields, Wanted};
 use super::select::write_vanished_earlier;
 use super::{Outcome, Ran};
 use crate::capability::Enabled;
@@ -10,13 +11,11 @@ use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
-use store::message::{Extent, Piece, Summary, select_fields};
+use store::message::{Extent, Piece, Summary};
 use store::{Error, FlagAction, Flags, MessageRow, OpenedMessage, Snapshot, Uid};
 
 /// Pieces beyond this are sent from the file, not from memory.
 const INLINE_OCTETS: u64 = 16 * 1024;
-/// How much of a header is looked at for HEADER.FIELDS.
-const HEADER_OCTETS: u64 = 1 << 20;
 /// How many messages are marked `\Seen` at once.
 const CHUNK_MESSAGES: usize = 32;
 
@@ -117,6 +116,7 @@ impl Fetching {
                 snapshot: &snapshot,
                 summary: None,
                 opened: None,
+                whole: None,
                 out: Writer::new(),
             };
             match message.write(index) {
@@ -244,6 +244,7 @@ struct Response<'a> {
     snapshot: &'a Snapshot,
     summary: Option<Arc<Summary>>,
     opened: Option<OpenedMessage>,
+    whole: Option<Extent>,
     out: Writer,
 }
 
@@ -297,7 +298,7 @@ impl Response<'_> {
                 self.out.text("INTERNALDATE ").text(&date);
             }
             FetchItem::Rfc822 => {
-                let extent = self.opened()?.whole()?;
+                let extent = self.whole()?;
                 self.out.text("RFC822 ");
                 self.literal(extent, None)?;
             }
@@ -344,37 +345,37 @@ impl Response<'_> {
         let path = section.path.as_slice();
         let (piece, fields) = match &section.text {
             SectionText::Whole if path.is_empty() => {
-                let extent = self.opened()?.whole()?;
+                let extent = self.whole()?;
                 return self.literal(extent, section.partial);
             }
             SectionText::Whole => (Piece::Body, None),
             SectionText::Header => (Piece::Header, None),
-            SectionText::HeaderFields(names) => (Piece::Header, Some((names, true))),
-            SectionText::HeaderFieldsNot(names) => (Piece::Header, Some((names, false))),
+            SectionText::HeaderFields(names) => (Piece::Header, Some((names, Wanted::Named))),
+            SectionText::HeaderFieldsNot(names) => (Piece::Header, Some((names, Wanted::Others))),
             SectionText::Text => (Piece::Text, None),
             SectionText::Mime => (Piece::Mime, None),
         };
         let extent = self.summary()?.locate(path, piece);
-        let Some((names, listed)) = fields else {
+        let Some((names, wanted)) = fields else {
             return self.literal_or_nil(extent, section.partial);
         };
         let Some(extent) = extent else {
             self.out.text("NIL");
             return Ok(());
         };
-        let mut header = Vec::new();
-        self.opened()?
-            .reader(extent, 0, extent.octets.min(HEADER_OCTETS))?
-            .read_to_end(&mut header)
-            .map_err(|error| Error::io("reading a message's header", error))?;
-        let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-        let mut selected = select_fields(&header, &names, listed);
-        if let Some((first, length)) = section.partial {
-            let count = selected.len();
-            let first = usize::try_from(first).map_or(count, |first| first.min(count));
-            let end = usize::try_from(length)
-                .map_or(count, |length| first.saturating_add(length).min(count));
-            selected = selected.get(first..end).unwrap_or_default().to_vec();
+        let fields = Fields {
+            message: self.opened()?,
+            extent,
+            names: names.clone(),
+            wanted,
+            partial: section.partial,
+        };
+        let selected = fields.read()?;
+        let length = selected.len() as u64;
+        if length > INLINE_OCTETS {
+            drop(selected);
+            self.promise(length, Box::new(fields.into_reader()));
+            return Ok(());
         }
         self.inline(selected);
         Ok(())
@@ -413,13 +414,18 @@ impl Response<'_> {
             self.inline(octets);
             return Ok(());
         }
+        self.promise(length, reader);
+        Ok(())
+    }
+
+    /// Writes a literal that is read when it is sent.
+    fn promise(&mut self, length: u64, reader: Box<dyn Read + Send>) {
         self.out
             .literal_announcement(length)
             .reader(Box::new(Promised {
                 reader,
                 left: length,
             }));
-        Ok(())
     }
 
     /// Writes octets as a literal, always.
@@ -437,6 +443,16 @@ impl Response<'_> {
         let summary = self.view.mailbox().summary(self.row.uid)?;
         self.summary = Some(Arc::clone(&summary));
         Ok(summary)
+    }
+
+    /// The whole message; its octets are counted once.
+    fn whole(&mut self) -> store::Result<Extent> {
+        if let Some(whole) = self.whole {
+            return Ok(whole);
+        }
+        let whole = self.opened()?.whole()?;
+        self.whole = Some(whole);
+        Ok(whole)
     }
 
     fn opened(&mut self) -> store::Result<OpenedMessage> {

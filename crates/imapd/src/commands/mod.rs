@@ -3,6 +3,7 @@
 pub mod append;
 pub mod copy;
 pub mod fetch;
+pub mod fields;
 pub mod list;
 pub mod mailboxes;
 pub mod search;

@@ -3,8 +3,8 @@
 use super::command::{Fetch, FetchItem, Numbers, Peek, Section, SectionText, Vanished};
 use super::cursor::{Cursor, Parsed};
 
-/// How many items a FETCH may have.
-const ITEMS: usize = 1000;
+/// How many items a FETCH may have: each may need the message read once more.
+const ITEMS: usize = 100;
 /// How many levels a section's part number may have.
 const LEVELS: usize = 100;
 /// How many fields HEADER.FIELDS may name.

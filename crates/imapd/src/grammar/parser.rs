@@ -31,8 +31,8 @@ pub enum Reply {
     Bad(Cow<'static, str>),
     /// NO with `[BADCHARSET (...)]`.
     BadCharset(Saved),
-    /// NO with `[CANNOT]` and this text: well-formed, but not possible here.
-    Cannot(&'static str),
+    /// NO with `[USEATTR]` (RFC 6154 section 3) and this text.
+    UseAttribute(&'static str),
 }
 
 /// What becomes of the saved search result (RFC 5182 section 2.1).
@@ -52,7 +52,7 @@ impl Reply {
             Self::BadCharset(_) => {
                 "NO [BADCHARSET (US-ASCII UTF-8)] Unknown charset, or text not in it".to_owned()
             }
-            Self::Cannot(text) => format!("NO [CANNOT] {text}"),
+            Self::UseAttribute(text) => format!("NO [USEATTR] {text}"),
         }
     }
 }
@@ -388,7 +388,7 @@ fn create(cursor: &mut Cursor<'_>) -> Result<Command, Failed> {
         [] => None,
         [name] => Some(special_use(name)?),
         _ => {
-            return Err(Failed::Other(Reply::Cannot(
+            return Err(Failed::Other(Reply::UseAttribute(
                 "A mailbox can have one special use only",
             )));
         }
@@ -399,6 +399,7 @@ fn create(cursor: &mut Cursor<'_>) -> Result<Command, Failed> {
     })
 }
 
+/// A use a mailbox can be given. \All is none: it would have to show every message.
 fn special_use(name: &str) -> Result<SpecialUse, Failed> {
     Ok(match name {
         "ARCHIVE" => SpecialUse::Archive,
@@ -407,9 +408,10 @@ fn special_use(name: &str) -> Result<SpecialUse, Failed> {
         "SENT" => SpecialUse::Sent,
         "TRASH" => SpecialUse::Trash,
         "FLAGGED" => SpecialUse::Flagged,
-        "ALL" => SpecialUse::All,
         _ => {
-            return Err(Failed::Other(Reply::Cannot("The special use is not known")));
+            return Err(Failed::Other(Reply::UseAttribute(
+                "The special use cannot be given",
+            )));
         }
     })
 }

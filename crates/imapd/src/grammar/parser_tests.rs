@@ -157,7 +157,7 @@ fn refuses_what_is_wrong() {
     }
     assert!(reply(b"a SEARCH CHARSET klingon ALL").starts_with("NO [BADCHARSET ("));
     assert!(reply(b"a SEARCH CHARSET UTF-8 BODY {1}\r\n\xff").starts_with("NO [BADCHARSET ("));
-    assert!(reply(b"a CREATE x (USE (\\Foo))").starts_with("NO [CANNOT]"));
+    assert!(reply(b"a CREATE x (USE (\\Foo))").starts_with("NO [USEATTR]"));
     for untagged in [&b""[..], b"* NOOP", b"+ NOOP", b"a\0 NOOP", b" NOOP"] {
         assert_eq!(parse(untagged).expect_err("refused").tag, None);
     }
