@@ -67,6 +67,7 @@ pub fn imap_session(input: &[u8]) {
     let options = imapd::Options {
         security: Security::Tls,
         starttls: imapd::StartTls::Absent,
+        scram: wire::sasl::Scram::Offered,
         login_seconds: 60,
         idle_seconds: 1_800,
         append_limit_octets: 1_000,
@@ -109,6 +110,7 @@ pub fn pop3_session(input: &[u8]) {
     let options = pop3d::Options {
         security: Security::Tls,
         starttls: pop3d::StartTls::Absent,
+        scram: wire::sasl::Scram::Offered,
         login_seconds: 60,
         idle_seconds: 600,
         session_id: "fuzz".into(),

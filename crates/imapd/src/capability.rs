@@ -2,9 +2,10 @@
 
 use crate::session::StartTls;
 use wire::Security;
+use wire::sasl::Scram;
 
 /// What is announced before login.
-pub fn before_login(security: Security, starttls: StartTls) -> String {
+pub fn before_login(security: Security, starttls: StartTls, scram: Scram) -> String {
     let mut text = String::from("IMAP4rev1 SASL-IR LITERAL- ID ENABLE IDLE");
     if security != Security::Tls && starttls == StartTls::Offered {
         text.push_str(" STARTTLS");
@@ -12,7 +13,7 @@ pub fn before_login(security: Security, starttls: StartTls) -> String {
     if security == Security::Plain {
         text.push_str(" LOGINDISABLED");
     } else {
-        for mechanism in wire::sasl::MECHANISMS {
+        for mechanism in wire::sasl::mechanisms(scram) {
             text.push_str(" AUTH=");
             text.push_str(mechanism);
         }
@@ -62,10 +63,13 @@ mod tests {
 
     #[test]
     fn passwords_are_not_offered_without_protection() {
-        let text = before_login(Security::Plain, StartTls::Offered);
+        let text = before_login(Security::Plain, StartTls::Offered, Scram::Offered);
         assert!(text.contains("STARTTLS LOGINDISABLED") && !text.contains("AUTH="));
-        let text = before_login(Security::Tls, StartTls::Offered);
+        let text = before_login(Security::Tls, StartTls::Offered, Scram::Withheld);
         assert!(text.contains("AUTH=PLAIN") && !text.contains("STARTTLS"));
+        assert!(!text.contains("SCRAM"));
+        let text = before_login(Security::Tls, StartTls::Offered, Scram::Offered);
+        assert!(text.contains("AUTH=SCRAM-SHA-256 AUTH=PLAIN"));
         assert!(after_login(7).ends_with("APPENDLIMIT=7"));
     }
 }

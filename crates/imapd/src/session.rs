@@ -48,6 +48,8 @@ pub struct Options {
     pub security: Security,
     /// Whether STARTTLS can be had.
     pub starttls: StartTls,
+    /// Whether SCRAM-SHA-256 is announced.
+    pub scram: wire::sasl::Scram,
     /// Seconds a client has to log in.
     pub login_seconds: u64,
     /// Seconds without input after which the connection ends; RFC 3501 section
@@ -168,7 +170,11 @@ impl ImapSession {
     pub(crate) fn capabilities(&self) -> String {
         match self.login {
             Some(_) => capability::after_login(self.options.append_limit_octets),
-            None => capability::before_login(self.options.security, self.options.starttls),
+            None => capability::before_login(
+                self.options.security,
+                self.options.starttls,
+                self.options.scram,
+            ),
         }
     }
 

@@ -12,6 +12,7 @@ fn options(security: Security) -> Options {
     Options {
         security,
         starttls: StartTls::Offered,
+        scram: wire::sasl::Scram::Offered,
         login_seconds: 60,
         idle_seconds: 1800,
         append_limit_octets: 1000,

@@ -2,7 +2,7 @@
 
 use crate::command::Command;
 use crate::reply::{Code, Reply};
-use wire::sasl::{self, Exchange, ScramKeys, Step};
+use wire::sasl::{self, Exchange, Scram, ScramKeys, Step};
 use wire::{Denial, Secret, Security};
 
 /// What the session is to do after a command or response.
@@ -63,7 +63,7 @@ impl Authorization {
     }
 
     /// Runs a command. `QUIT`, `CAPA` and `STLS` are the session's.
-    pub fn run(&mut self, command: Command, security: Security) -> Request {
+    pub fn run(&mut self, command: Command, security: Security, scram: Scram) -> Request {
         match command {
             Command::AuthList | Command::Auth { .. } | Command::User(_) | Command::Pass(_)
                 if security == Security::Plain =>
@@ -72,7 +72,7 @@ impl Authorization {
             }
             Command::AuthList => {
                 let mut lines = b"+OK mechanisms follow\r\n".to_vec();
-                for mechanism in sasl::MECHANISMS {
+                for mechanism in sasl::mechanisms(scram) {
                     lines.extend_from_slice(mechanism.as_bytes());
                     lines.extend_from_slice(b"\r\n");
                 }

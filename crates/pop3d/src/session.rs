@@ -28,6 +28,8 @@ pub struct Options {
     pub security: Security,
     /// Whether STLS can be had.
     pub starttls: StartTls,
+    /// Whether SCRAM-SHA-256 is announced.
+    pub scram: wire::sasl::Scram,
     /// Seconds a client has to log in.
     pub login_seconds: u64,
     /// Seconds without a command after which the connection ends; RFC 1939
@@ -188,7 +190,8 @@ impl Pop3Session {
             command => match &mut self.state {
                 State::Authorization(_) if matches!(command, Command::Stls) => self.start_tls(),
                 State::Authorization(authorization) => {
-                    let request = authorization.run(command, self.options.security);
+                    let request =
+                        authorization.run(command, self.options.security, self.options.scram);
                     self.fulfil(request);
                 }
                 State::Transaction(transaction) => match transaction.run(command) {
@@ -281,7 +284,7 @@ impl Pop3Session {
         }
         if self.options.security != Security::Plain {
             text.push_str("USER\r\nSASL ");
-            text.push_str(&wire::sasl::MECHANISMS.join(" "));
+            text.push_str(&wire::sasl::mechanisms(self.options.scram).join(" "));
             text.push_str("\r\n");
         }
         text.push_str("IMPLEMENTATION Pillarbox\r\n.\r\n");

@@ -26,6 +26,7 @@ impl Client {
         let options = Options {
             security,
             starttls: StartTls::Offered,
+            scram: wire::sasl::Scram::Offered,
             login_seconds: 60,
             idle_seconds: 600,
             session_id: String::new(),

@@ -71,40 +71,62 @@ impl Stream {
     }
 }
 
+/// What is spoken.
 enum Kind {
     Imap(Box<imapd::ImapSession>),
     Pop3(Box<pop3d::Pop3Session>),
-}
-
-macro_rules! each {
-    ($kind:expr, $session:ident => $body:expr) => {
-        match $kind {
-            Kind::Imap($session) => $body,
-            Kind::Pop3($session) => $body,
-        }
-    };
+    /// A session that panicked: what is left to tell its client.
+    Broken(Option<&'static str>),
 }
 
 impl Kind {
+    /// Lets a session work. Should it panic, which is a mistake of ours, this one
+    /// connection ends in the words of its protocol and all others go on.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let farewell = match self {
+            Self::Imap(_) => "* BYE Internal error, the log tells more\r\n",
+            Self::Pop3(_) => "-ERR [SYS/PERM] Internal error, the log tells more\r\n",
+            Self::Broken(_) => "",
+        };
+        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(self)));
+        if worked.is_err() {
+            *self = Self::Broken(Some(farewell));
+        }
+        worked.ok()
+    }
+
     fn next(&mut self, now: Instant) -> Action {
-        each!(self, session => {
-            if session.may_block() { tokio::task::block_in_place(|| session.next(now)) } else { session.next(now) }
-        })
+        fn step<L>(session: &mut impl Session<L>, now: Instant) -> Action {
+            if session.may_block() {
+                tokio::task::block_in_place(|| session.next(now))
+            } else {
+                session.next(now)
+            }
+        }
+        let action = self.guarded(|kind| match kind {
+            Self::Imap(session) => step(&mut **session, now),
+            Self::Pop3(session) => step(&mut **session, now),
+            Self::Broken(farewell) => match farewell.take() {
+                Some(farewell) => Action::Send(farewell.as_bytes().to_vec()),
+                None => Action::Close,
+            },
+        });
+        action.unwrap_or(Action::Yield)
     }
 
     fn receive(&mut self, octets: &[u8]) {
-        each!(self, session => session.receive(octets));
-    }
-
-    fn deny(&mut self, denial: Denial) {
-        each!(self, session => session.resume(Event::Denied(denial)));
+        self.guarded(|kind| match kind {
+            Self::Imap(session) => session.receive(octets),
+            Self::Pop3(session) => session.receive(octets),
+            Self::Broken(_) => {}
+        });
     }
 
     fn authenticated(&mut self, user: &str, account: Arc<store::Account>, server: &Server) {
         let user = user.to_owned();
-        match self {
+        self.guarded(|kind| match kind {
             Self::Imap(session) => {
-                session.resume(Event::Authenticated(imapd::Login { user, account }))
+                session.resume(Event::Authenticated(imapd::Login { user, account }));
             }
             Self::Pop3(session) => {
                 let policy = server.config().pop3_policy();
@@ -114,6 +136,37 @@ impl Kind {
                     policy,
                 }));
             }
+            Self::Broken(_) => {}
+        });
+    }
+
+    /// Tells a session what happened, where it is the same for both protocols.
+    fn resume(&mut self, happening: Happening) {
+        self.guarded(|kind| match kind {
+            Self::Imap(session) => session.resume(happening.into()),
+            Self::Pop3(session) => session.resume(happening.into()),
+            Self::Broken(_) => {}
+        });
+    }
+}
+
+/// What can happen to a session of any protocol.
+enum Happening {
+    Denied(Denial),
+    ScramKeys(wire::sasl::ScramKeys),
+    TlsStarted,
+    MailboxChanged,
+    Shutdown,
+}
+
+impl<A> From<Happening> for Event<A> {
+    fn from(happening: Happening) -> Self {
+        match happening {
+            Happening::Denied(denial) => Self::Denied(denial),
+            Happening::ScramKeys(keys) => Self::ScramKeys(keys),
+            Happening::TlsStarted => Self::TlsStarted,
+            Happening::MailboxChanged => Self::MailboxChanged,
+            Happening::Shutdown => Self::Shutdown,
         }
     }
 }
@@ -138,12 +191,26 @@ pub struct Connection {
     user: Option<crate::limits::Place<String>>,
 }
 
-/// Refuses a connection in the words of its protocol.
-pub fn refusal(protocol: Protocol, why: &str) -> String {
-    match protocol {
+/// Refuses a connection in the words of its protocol, over TLS where that is what
+/// the client expects.
+pub async fn refuse(
+    server: &Server,
+    stream: TcpStream,
+    protocol: Protocol,
+    tls: TlsMode,
+    why: &str,
+) -> std::io::Result<()> {
+    let words = match protocol {
         Protocol::Imap => format!("* BYE {why}\r\n"),
         Protocol::Pop3 => format!("-ERR [SYS/TEMP] {why}\r\n"),
+    };
+    let mut stream = Stream::Plain(stream);
+    if tls == TlsMode::Implicit {
+        stream = handshake(server, stream).await?;
     }
+    stream.write_all(words.as_bytes()).await?;
+    stream.flush().await?;
+    stream.shutdown().await
 }
 
 /// Whether the peer is the client itself.
@@ -200,6 +267,7 @@ pub async fn carry(
                 } else {
                     imapd::StartTls::Absent
                 },
+                scram: server.accounts.scram(),
                 login_seconds: limits.login_seconds,
                 idle_seconds: limits.imap_idle_seconds,
                 append_limit_octets: limits.append_octets,
@@ -217,6 +285,7 @@ pub async fn carry(
                     } else {
                         pop3d::StartTls::Absent
                     },
+                    scram: server.accounts.scram(),
                     login_seconds: limits.login_seconds,
                     idle_seconds: limits.pop3_idle_seconds,
                     session_id: id.clone(),
@@ -274,12 +343,16 @@ impl Connection {
                 Action::Send(octets) => self.send(&octets).await?,
                 Action::SendFrom(mut reader) => loop {
                     let mut piece = Vec::new();
-                    let read = tokio::task::block_in_place(|| {
-                        reader
-                            .as_mut()
-                            .take(SEND_OCTETS as u64)
-                            .read_to_end(&mut piece)
+                    let read = self.kind.guarded(|_| {
+                        tokio::task::block_in_place(|| {
+                            reader
+                                .as_mut()
+                                .take(SEND_OCTETS as u64)
+                                .read_to_end(&mut piece)
+                        })
                     });
+                    // In the middle of an answer there are no words to end with.
+                    let read = read.ok_or_else(|| std::io::Error::other("internal error"))?;
                     if read? == 0 {
                         break;
                     }
@@ -292,7 +365,7 @@ impl Connection {
                 }
                 Action::FindScramKeys { user } => {
                     let keys = self.server.accounts.scram_keys(&user);
-                    each!(&mut self.kind, session => session.resume(Event::ScramKeys(keys)));
+                    self.kind.resume(Happening::ScramKeys(keys));
                 }
                 Action::ScramFinished { user, proven } => {
                     let known = self.server.accounts.known_name(&user).filter(|_| proven);
@@ -355,11 +428,11 @@ impl Connection {
                 }
                 self.kind.receive(&octets);
             }
-            () = alarm.0.notified() => each!(&mut self.kind, session => session.resume(Event::MailboxChanged)),
+            () = alarm.0.notified() => self.kind.resume(Happening::MailboxChanged),
             changed = self.shutdown.changed(), if !*told_shutdown => {
                 *told_shutdown = true;
                 if changed.is_ok() {
-                    each!(&mut self.kind, session => session.resume(Event::Shutdown));
+                    self.kind.resume(Happening::Shutdown);
                 }
             }
             () = deadline => {}
@@ -374,7 +447,7 @@ impl Connection {
         self.flush().await?;
         let stream = std::mem::replace(&mut self.stream, Stream::Gone);
         self.stream = handshake(&self.server, stream).await?;
-        each!(&mut self.kind, session => session.resume(Event::TlsStarted));
+        self.kind.resume(Happening::TlsStarted);
         Ok(())
     }
 
@@ -403,7 +476,7 @@ impl Connection {
                 .failed(Source::of(self.peer.ip()), Instant::now());
             tokio::time::sleep(wait).await;
         }
-        self.kind.deny(denial);
+        self.kind.resume(Happening::Denied(denial));
     }
 
     fn enter(&mut self, user: &str) -> Result<Arc<store::Account>, Denial> {
@@ -474,5 +547,31 @@ fn futures_now<T>(future: impl Future<Output = T>) -> Option<T> {
     match future.as_mut().poll(&mut nothing) {
         std::task::Poll::Ready(value) => Some(value),
         std::task::Poll::Pending => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_its_own_session_in_words() {
+        let options = pop3d::Options {
+            security: Security::Tls,
+            starttls: pop3d::StartTls::Absent,
+            scram: wire::sasl::Scram::Offered,
+            login_seconds: 60,
+            idle_seconds: 600,
+            session_id: "s".into(),
+        };
+        let session = pop3d::Pop3Session::new(options, Instant::now());
+        let mut kind = Kind::Pop3(Box::new(session));
+        assert!(kind.guarded(|_| -> u8 { panic!("a mistake") }).is_none());
+        kind.receive(b"QUIT\r\n");
+        let Action::Send(octets) = kind.next(Instant::now()) else {
+            panic!("no farewell");
+        };
+        assert!(octets.starts_with(b"-ERR [SYS/PERM] Internal error"));
+        assert!(matches!(kind.next(Instant::now()), Action::Close));
     }
 }

@@ -10,3 +10,4 @@ pub mod limits;
 pub mod proxy;
 pub mod serve;
 pub mod tls;
+pub mod watch;

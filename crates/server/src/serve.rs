@@ -8,20 +8,24 @@ use crate::connection;
 use crate::limits::Connections;
 use crate::proxy::{self, Network};
 use crate::tls::{self, Certificates};
+use crate::watch::FileWatch;
 use anyhow::{Context, bail};
 use parking_lot::RwLock;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long sessions have to finish what they do when the server stops.
 const GRACE: Duration = Duration::from_secs(8);
-/// How often certificates and users are looked at for changes.
+/// How long after a change of a file it is read.
+const SETTLED: Duration = Duration::from_millis(300);
+/// How often certificates and users are looked at for changes that no event told of,
+/// as on network file systems.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// What all connections share.
@@ -46,6 +50,19 @@ impl Server {
     /// The TLS configuration, if there is a certificate.
     pub fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
         self.tls.clone()
+    }
+
+    /// The files that reloading reads, by absolute paths.
+    fn files(&self, configuration: Option<&PathBuf>) -> BTreeSet<PathBuf> {
+        let config = self.config();
+        let certificates = config.tls.certificates.iter();
+        let mut files: Vec<&PathBuf> = certificates
+            .flat_map(|files| [&files.certificate, &files.key])
+            .collect();
+        files.push(&config.users_file);
+        files.extend(configuration);
+        let absolute = files.into_iter().map(std::path::absolute);
+        absolute.filter_map(Result::ok).collect()
     }
 
     /// Reads users and certificates again, and the configuration where it came
@@ -122,6 +139,8 @@ pub async fn serve(
         signal(SignalKind::interrupt())?,
     );
     let mut look = tokio::time::interval(LOOK);
+    let changed = Arc::new(Notify::new());
+    let mut watch = watch_files(&server, file.as_ref(), &changed);
     let users_time = |server: &Server| {
         std::fs::metadata(&server.config().users_file)
             .and_then(|metadata| metadata.modified())
@@ -134,6 +153,15 @@ pub async fn serve(
     loop {
         tokio::select! {
             _ = hangup.recv() => server.reload(file.as_ref()),
+            () = changed.notified() => {
+                // Whoever writes one file may be about to write the next.
+                tokio::time::sleep(SETTLED).await;
+                server.reload(file.as_ref());
+                users_read = users_time(&server);
+                if watch.as_ref().is_none_or(|watch| !watch.covers(&server.files(file.as_ref()))) {
+                    watch = watch_files(&server, file.as_ref(), &changed);
+                }
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = retention.tick() => {
@@ -155,6 +183,21 @@ pub async fn serve(
     let _ = stop.send(true);
     let _ = tokio::time::timeout(GRACE, stop.closed()).await;
     Ok(())
+}
+
+/// Watches the files that the server was configured with.
+fn watch_files(
+    server: &Server,
+    configuration: Option<&PathBuf>,
+    changed: &Arc<Notify>,
+) -> Option<FileWatch> {
+    match FileWatch::new(server.files(configuration), Arc::clone(changed)) {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            tracing::warn!("changed files are only seen every few seconds: {error}");
+            None
+        }
+    }
 }
 
 fn bind_all(config: &Config) -> anyhow::Result<Vec<(Listener, TcpListener)>> {
@@ -181,7 +224,17 @@ fn bind_all(config: &Config) -> anyhow::Result<Vec<(Listener, TcpListener)>> {
         return Ok(bound);
     }
     for listener in &config.listeners {
-        let socket = bind(listener.address).with_context(|| {
+        let socket = bind(listener.address);
+        if let Err(error) = &socket
+            && is_without_ipv6(listener.address, error)
+        {
+            tracing::info!(
+                "no IPv6 on this machine: nothing listens on {}",
+                listener.address
+            );
+            continue;
+        }
+        let socket = socket.with_context(|| {
             let hint = if listener.address.port() < 1024 {
                 "; ports below 1024 want root or CAP_NET_BIND_SERVICE"
             } else {
@@ -195,6 +248,16 @@ fn bind_all(config: &Config) -> anyhow::Result<Vec<(Listener, TcpListener)>> {
         bound.push((listener.clone(), socket));
     }
     Ok(bound)
+}
+
+/// Whether all addresses of a machine that has no IPv6 were asked for.
+fn is_without_ipv6(address: SocketAddr, error: &std::io::Error) -> bool {
+    use nix::errno::Errno;
+    let codes = [Errno::EAFNOSUPPORT as i32, Errno::EADDRNOTAVAIL as i32];
+    let cannot = error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&code));
+    cannot && address.is_ipv6() && address.ip().is_unspecified()
 }
 
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
@@ -298,13 +361,16 @@ async fn admit(
         .filter(|_| !full);
     let Some(_place) = place else {
         tracing::warn!(peer = %peer.ip(), "refused: too many connections");
-        if listener.tls != TlsMode::Implicit {
-            let _ = stream
-                .write_all(
-                    connection::refusal(listener.protocol, "Too many connections, try again later")
-                        .as_bytes(),
-                )
-                .await;
+        // A handshake is more than a crowd is worth.
+        if !full || listener.tls != TlsMode::Implicit {
+            let refused = connection::refuse(
+                &server,
+                stream,
+                listener.protocol,
+                listener.tls,
+                "Too many connections, try again later",
+            );
+            let _ = tokio::time::timeout(Duration::from_secs(5), refused).await;
         }
         return;
     };

@@ -108,8 +108,12 @@ fn read_pair(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     if chain.is_empty() {
         bail!("{}: holds no certificate", certificate.display());
     }
-    let private = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("{}: no PEM private key could be read", key.display()))?;
+    let private = PrivateKeyDer::from_pem_file(key).with_context(|| {
+        format!(
+            "{}: no PEM private key could be read; the user the server runs as must be able to",
+            key.display()
+        )
+    })?;
     let signing = ring::sign::any_supported_type(&private)
         .with_context(|| format!("{}: unsupported kind of key", key.display()))?;
     let pair = CertifiedKey::new(chain, signing);

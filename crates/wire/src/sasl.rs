@@ -8,16 +8,40 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// The mechanisms, best first.
-pub const MECHANISMS: [&str; 3] = ["SCRAM-SHA-256", "PLAIN", "LOGIN"];
+/// Whether SCRAM-SHA-256 is offered. Clients take the best mechanism offered and ask
+/// no further, so it is not where some users have no keys for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scram {
+    /// Every user has keys.
+    Offered,
+    /// Some have none.
+    Withheld,
+}
 
-/// What a server keeps to verify SCRAM-SHA-256 (RFC 5802 section 3).
+/// The mechanisms offered, best first.
+pub fn mechanisms(scram: Scram) -> &'static [&'static str] {
+    const ALL: [&str; 3] = ["SCRAM-SHA-256", "PLAIN", "LOGIN"];
+    match scram {
+        Scram::Offered => &ALL,
+        Scram::Withheld => &ALL[1..],
+    }
+}
+
+/// What a server keeps to verify SCRAM-SHA-256 (RFC 5802 section 3) for one user, who
+/// may have several passwords: the challenge is the same for all of them.
 #[derive(Clone)]
 pub struct ScramKeys {
     /// The salt, raw.
     pub salt: Vec<u8>,
     /// The iteration count.
     pub iterations: u32,
+    /// The keys of each password.
+    pub pairs: Vec<ScramKeyPair>,
+}
+
+/// What a server keeps of one password (RFC 5802 section 3).
+#[derive(Clone)]
+pub struct ScramKeyPair {
     /// H(ClientKey).
     pub stored_key: [u8; 32],
     /// HMAC(SaltedPassword, "Server Key").
@@ -25,6 +49,17 @@ pub struct ScramKeys {
 }
 
 impl ScramKeys {
+    /// Derives the keys of one password.
+    pub fn derive(password: &[u8], salt: &[u8], iterations: u32) -> Self {
+        Self {
+            salt: salt.to_vec(),
+            iterations,
+            pairs: vec![ScramKeyPair::derive(password, salt, iterations)],
+        }
+    }
+}
+
+impl ScramKeyPair {
     /// Derives the keys from a password (RFC 5802 section 3). The password is
     /// taken as it is; SASLprep changes nothing in ASCII.
     pub fn derive(password: &[u8], salt: &[u8], iterations: u32) -> Self {
@@ -32,11 +67,20 @@ impl ScramKeys {
         pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, iterations, salted.as_mut());
         let client_key = zeroize::Zeroizing::new(mac(&salted[..], b"Client Key"));
         Self {
-            salt: salt.to_vec(),
-            iterations,
             stored_key: Sha256::digest(&client_key[..]).into(),
             server_key: mac(&salted[..], b"Server Key"),
         }
+    }
+
+    /// Whether a proof is of a client that knows the password.
+    fn proves(&self, proof: &[u8; 32], message: &[u8]) -> bool {
+        let signature = mac(&self.stored_key, message);
+        let mut client_key = zeroize::Zeroizing::new([0_u8; 32]);
+        for ((octet, proof), signature) in client_key.iter_mut().zip(proof).zip(signature) {
+            *octet = proof ^ signature;
+        }
+        let stored_key: [u8; 32] = Sha256::digest(&client_key[..]).into();
+        stored_key.ct_eq(&self.stored_key).into()
     }
 }
 
@@ -81,7 +125,7 @@ pub enum Exchange {
     /// LOGIN.
     Login(Prompts),
     /// SCRAM-SHA-256.
-    Scram(Box<Scram>),
+    Scram(Box<Proof>),
 }
 
 /// How far LOGIN is: the user name, once known.
@@ -91,7 +135,7 @@ pub struct Prompts {
 }
 
 /// How far SCRAM-SHA-256 is.
-pub struct Scram {
+pub struct Proof {
     server_nonce: String,
     phase: Phase,
 }
@@ -133,7 +177,7 @@ impl Exchange {
     }
 
     fn scram_with_nonce(server_nonce: String) -> Self {
-        Self::Scram(Box::new(Scram {
+        Self::Scram(Box::new(Proof {
             server_nonce,
             phase: Phase::ClientFirst,
         }))
@@ -220,7 +264,7 @@ impl Prompts {
     }
 }
 
-impl Scram {
+impl Proof {
     fn step(&mut self, input: &[u8]) -> Step {
         let Ok(text) = std::str::from_utf8(input) else {
             self.phase = Phase::Over;
@@ -292,22 +336,20 @@ impl Scram {
         let proof: [u8; 32] = proof.try_into().map_err(|_| "the proof has a wrong size")?;
 
         let message = format!("{},{server_first},{without_proof}", first.bare);
-        let signature = mac(&keys.stored_key, message.as_bytes());
-        let mut client_key = zeroize::Zeroizing::new([0_u8; 32]);
-        for ((octet, proof), signature) in client_key.iter_mut().zip(proof).zip(signature) {
-            *octet = proof ^ signature;
-        }
-        let stored_key: [u8; 32] = Sha256::digest(&client_key[..]).into();
-        let proven = bool::from(stored_key.ct_eq(&keys.stored_key));
-        let server_final = if proven {
-            let verifier = mac(&keys.server_key, message.as_bytes());
-            format!("v={}", BASE64.encode(verifier))
-        } else {
-            "e=invalid-proof".to_owned()
+        let proven = keys
+            .pairs
+            .iter()
+            .rfind(|pair| pair.proves(&proof, message.as_bytes()));
+        let server_final = match proven {
+            Some(pair) => {
+                let verifier = mac(&pair.server_key, message.as_bytes());
+                format!("v={}", BASE64.encode(verifier))
+            }
+            None => "e=invalid-proof".to_owned(),
         };
         Ok(Step::ScramFinished {
             user: first.user.clone(),
-            proven,
+            proven: proven.is_some(),
             server_final: server_final.into_bytes(),
         })
     }

@@ -12,10 +12,11 @@ use dashmap::DashMap;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::RwLock;
 use sha2::Sha256;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use users::{User, Users};
-use wire::sasl::ScramKeys;
+use wire::sasl::{Scram, ScramKeyPair, ScramKeys};
 use wire::{Denial, Secret};
 
 /// How long a password may be, in octets.
@@ -26,13 +27,15 @@ const WAITING: usize = 256;
 /// The accounts of a server.
 pub struct Accounts {
     users: RwLock<Arc<Users>>,
-    open: DashMap<String, Arc<store::Account>>,
+    /// What is open, by where it is: two names may have one Maildir, which must not be
+    /// in memory twice.
+    open: DashMap<PathBuf, Arc<store::Account>>,
     retention: retention::Retention,
     cache: Cache,
     /// Verifications at a time: each takes about 19 MB.
     workers: Semaphore,
     waiting: Semaphore,
-    /// Verified where there is no such user, so that both take the same time.
+    /// Verified where there are no users at all.
     dummy: String,
     key: [u8; 32],
 }
@@ -100,15 +103,19 @@ impl Accounts {
             .acquire()
             .await
             .map_err(|_| Denial::Unavailable)?;
-        let hashes = user
-            .as_ref()
-            .map_or_else(|| vec![self.dummy.clone()], User::hashes);
+        let hashes = user.as_ref().map_or_else(Vec::new, User::hashes);
+        let padding = self.padding(hashes.len());
         let checked = password.clone();
         let matches = tokio::task::spawn_blocking(move || {
-            // Every hash is verified, so that the time does not tell which one matched.
-            hashes.iter().fold(false, |found, hash| {
-                password::verify(checked.expose(), hash) | found
-            })
+            let verify = |hash: &String| password::verify(checked.expose(), hash);
+            // A failure costs the same whoever the user is, or is not.
+            let matches = hashes.iter().any(verify);
+            if !matches {
+                padding.iter().for_each(|hash| {
+                    std::hint::black_box(verify(hash));
+                });
+            }
+            matches
         });
         let matches = matches.await.map_err(|_| Denial::Unavailable)?;
         match user.filter(|_| matches) {
@@ -118,6 +125,21 @@ impl Accounts {
             }
             None => Err(Denial::BadCredentials),
         }
+    }
+
+    /// Hashes to be verified for nothing, for a user who has so many: together they are
+    /// as many as any user has, and at least one.
+    fn padding(&self, hashes: usize) -> Vec<String> {
+        let mut longest = self.users.read().longest_hashes();
+        if longest.is_empty() {
+            longest.push(self.dummy.clone());
+        }
+        longest.split_off(hashes.min(longest.len()))
+    }
+
+    /// Whether SCRAM can be offered.
+    pub fn scram(&self) -> Scram {
+        self.users.read().scram()
     }
 
     /// A user's SCRAM-SHA-256 keys; for a user without, invented ones that are
@@ -136,8 +158,10 @@ impl Accounts {
         ScramKeys {
             salt: invent(b"salt")[..16].to_vec(),
             iterations: users::SCRAM_ITERATIONS,
-            stored_key: invent(b"stored"),
-            server_key: invent(b"server"),
+            pairs: vec![ScramKeyPair {
+                stored_key: invent(b"stored"),
+                server_key: invent(b"server"),
+            }],
         }
     }
 
@@ -177,26 +201,26 @@ impl Accounts {
     /// # Errors
     /// When the mail root cannot be opened.
     pub fn account(&self, name: &str, config: &Config) -> store::Result<Arc<store::Account>> {
-        if let Some(account) = self.open.get(name) {
+        let root = self
+            .find(name)
+            .and_then(|user| user.mail)
+            .unwrap_or_else(|| config.maildir(name));
+        let failed =
+            |what: &str, error| store::Error::io(format!("{what} {}", root.display()), error);
+        crate::files::create_private_directories(&root).map_err(|error| failed("create", error))?;
+        // Links lead to one place by two ways.
+        let root = std::fs::canonicalize(&root).map_err(|error| failed("find", error))?;
+        if let Some(account) = self.open.get(&root) {
             return Ok(Arc::clone(&account));
         }
-        match self.open.entry(name.to_owned()) {
+        match self.open.entry(root) {
             dashmap::Entry::Occupied(entry) => Ok(Arc::clone(entry.get())),
             dashmap::Entry::Vacant(entry) => {
-                let user = self.find(name);
-                let root = user
-                    .and_then(|user| user.mail)
-                    .unwrap_or_else(|| config.maildir(name));
                 let layout = store::Layout {
                     delimiter: config.layout.delimiter,
                     prefix: config.layout.prefix.clone(),
                 };
-                if let Some(parent) = root.parent() {
-                    crate::files::create_private_directories(parent).map_err(|error| {
-                        store::Error::io(format!("create {}", parent.display()), error)
-                    })?;
-                }
-                let account = store::Account::open(&root, layout)?;
+                let account = store::Account::open(entry.key(), layout)?;
                 account.make_default_mailboxes()?;
                 entry.insert(Arc::clone(&account));
                 Ok(account)

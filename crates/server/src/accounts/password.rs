@@ -41,7 +41,7 @@ pub fn verify(password: &[u8], stored: &str) -> bool {
 }
 
 /// Whether a hash says that its user is locked: no password matches it.
-fn is_locked(stored: &str) -> bool {
+pub fn is_locked(stored: &str) -> bool {
     stored.is_empty() || stored.starts_with(['!', '*'])
 }
 

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use wire::sasl::ScramKeys;
+use wire::sasl::{Scram, ScramKeyPair, ScramKeys};
 
 /// The iteration count of SCRAM keys we make (RFC 7677 section 4 asks for 4096 at least).
 pub const SCRAM_ITERATIONS: u32 = 4_096;
@@ -40,6 +40,10 @@ pub struct Device {
     pub name: String,
     /// The hash of its password.
     pub password: String,
+    /// Its stored key and server key for SCRAM-SHA-256 under the user's salt and
+    /// iteration count, in base64 with a comma between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scram: Option<String>,
 }
 
 /// All users.
@@ -83,25 +87,47 @@ impl User {
         Ok(user)
     }
 
-    /// Sets the password.
+    /// Sets the password. The salt stays, as the keys of devices are under it.
     ///
     /// # Errors
-    /// When it is empty or there is no randomness.
+    /// When it cannot be a password or there is no randomness.
     pub fn set_password(&mut self, plain: &[u8]) -> anyhow::Result<()> {
-        if plain.is_empty() || plain.len() > 1024 || plain.contains(&0) {
-            bail!("a password has 1 to 1024 octets and no NUL");
-        }
+        check_password(plain)?;
+        let (iterations, salt) = match self.salt() {
+            Some(kept) if !self.devices.is_empty() => kept,
+            _ => {
+                let mut salt = vec![0; 16];
+                getrandom::fill(&mut salt)?;
+                self.devices
+                    .iter_mut()
+                    .for_each(|device| device.scram = None);
+                (SCRAM_ITERATIONS, salt)
+            }
+        };
         self.password = password::hash(plain)?;
-        let mut salt = [0; 16];
-        getrandom::fill(&mut salt)?;
-        let keys = ScramKeys::derive(plain, &salt, SCRAM_ITERATIONS);
+        let pair = ScramKeyPair::derive(plain, &salt, iterations);
         self.scram = Some(format!(
-            "{},{},{},{}",
-            keys.iterations,
-            STANDARD.encode(&keys.salt),
-            STANDARD.encode(keys.stored_key),
-            STANDARD.encode(keys.server_key)
+            "{iterations},{},{}",
+            STANDARD.encode(&salt),
+            show_pair(&pair)
         ));
+        Ok(())
+    }
+
+    /// Adds a device with a password of its own.
+    ///
+    /// # Errors
+    /// When it cannot be a password or there is no randomness.
+    pub fn add_device(&mut self, name: &str, plain: &[u8]) -> anyhow::Result<()> {
+        check_password(plain)?;
+        let pair = self
+            .salt()
+            .map(|(iterations, salt)| ScramKeyPair::derive(plain, &salt, iterations));
+        self.devices.push(Device {
+            name: name.to_owned(),
+            password: password::hash(plain)?,
+            scram: pair.as_ref().map(show_pair),
+        });
         Ok(())
     }
 
@@ -113,18 +139,62 @@ impl User {
             .collect()
     }
 
-    /// The SCRAM keys, if there are any.
-    pub fn scram_keys(&self) -> Option<ScramKeys> {
+    /// The iteration count and salt of the SCRAM keys.
+    fn salt(&self) -> Option<(u32, Vec<u8>)> {
         let mut parts = self.scram.as_deref()?.split(',');
-        let iterations = parts.next()?.parse().ok()?;
-        let mut octets = || STANDARD.decode(parts.next()?).ok();
+        let iterations = parts.next()?.parse().ok().filter(|count| *count > 0)?;
+        Some((iterations, STANDARD.decode(parts.next()?).ok()?))
+    }
+
+    /// The SCRAM keys, if there are any: of the password and of the devices that have
+    /// some.
+    pub fn scram_keys(&self) -> Option<ScramKeys> {
+        let (iterations, salt) = self.salt()?;
+        let own = self.scram.as_deref()?.splitn(3, ',').nth(2)?;
+        let devices = self
+            .devices
+            .iter()
+            .filter_map(|device| device.scram.as_deref());
+        let mut pairs = vec![read_pair(own)?];
+        pairs.extend(devices.filter_map(read_pair));
         Some(ScramKeys {
-            salt: octets()?,
+            salt,
             iterations,
-            stored_key: octets()?.try_into().ok()?,
-            server_key: octets()?.try_into().ok()?,
+            pairs,
         })
     }
+
+    /// Whether each of the user's passwords can be used with SCRAM, or none lets
+    /// anybody in.
+    fn has_all_keys(&self) -> bool {
+        let keys = self.scram_keys().map_or(0, |keys| keys.pairs.len());
+        let hashes = self.hashes();
+        keys == hashes.len() || hashes.iter().all(|hash| password::is_locked(hash))
+    }
+}
+
+fn check_password(plain: &[u8]) -> anyhow::Result<()> {
+    if plain.is_empty() || plain.len() > 1024 || plain.contains(&0) {
+        bail!("a password has 1 to 1024 octets and no NUL; nothing was changed");
+    }
+    Ok(())
+}
+
+fn show_pair(pair: &ScramKeyPair) -> String {
+    let (stored, server) = (
+        STANDARD.encode(pair.stored_key),
+        STANDARD.encode(pair.server_key),
+    );
+    format!("{stored},{server}")
+}
+
+fn read_pair(text: &str) -> Option<ScramKeyPair> {
+    let (stored, server) = text.split_once(',')?;
+    let octets = |text| STANDARD.decode(text).ok()?.try_into().ok();
+    Some(ScramKeyPair {
+        stored_key: octets(stored)?,
+        server_key: octets(server)?,
+    })
 }
 
 impl Users {
@@ -256,6 +326,24 @@ impl Users {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// Whether SCRAM can be offered: clients that see it use it, so each password of
+    /// each user needs keys. Those from other servers have none until they are set
+    /// with `pillarbox user passwd`.
+    pub fn scram(&self) -> Scram {
+        if self.users.iter().all(User::has_all_keys) {
+            Scram::Offered
+        } else {
+            Scram::Withheld
+        }
+    }
+
+    /// The hashes of the user who has most: what is verified for a user there is not,
+    /// so that the time does not tell.
+    pub fn longest_hashes(&self) -> Vec<String> {
+        let most = self.users.iter().max_by_key(|user| user.devices.len());
+        most.map(User::hashes).unwrap_or_default()
+    }
+
     /// Finds a user.
     pub fn find(&self, name: &str) -> Option<&User> {
         self.users.iter().find(|user| user.name == name)
@@ -276,19 +364,52 @@ mod tests {
         let directory = tempfile::tempdir().expect("directory");
         let path = directory.path().join("users.yaml");
         let mut user = User::new("anna", b"secret").expect("user");
-        user.devices.push(Device {
-            name: "phone".into(),
-            password: password::hash(b"other").expect("hashed"),
-        });
+        user.add_device("phone", b"other").expect("device");
         let users = Users { users: vec![user] };
         users.save(&path).expect("saved");
         assert_eq!(Users::load(&path).expect("loaded"), users);
-        assert!(users.find("anna").and_then(User::scram_keys).is_some());
+        let keys = users.find("anna").and_then(User::scram_keys).expect("keys");
+        assert_eq!(keys.pairs.len(), 2);
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(
             std::fs::metadata(&path).expect("file").permissions().mode() & 0o777,
             0o600
         );
+    }
+
+    #[test]
+    fn scram_is_offered_where_every_password_has_keys() {
+        let stored = |plain: &[u8], keys: &ScramKeys| {
+            let derived = ScramKeyPair::derive(plain, &keys.salt, keys.iterations).stored_key;
+            keys.pairs.iter().any(|pair| pair.stored_key == derived)
+        };
+        let mut anna = User::new("anna", b"secret").expect("user");
+        anna.add_device("phone", b"other").expect("device");
+        anna.set_password(b"changed").expect("changed");
+        let keys = anna.scram_keys().expect("keys");
+        assert!(stored(b"changed", &keys) && stored(b"other", &keys) && !stored(b"secret", &keys));
+        let foreign = |password: &str| User {
+            name: "ben".into(),
+            password: password.into(),
+            scram: None,
+            mail: None,
+            devices: Vec::new(),
+        };
+        let offered = |users: Vec<User>| Users { users }.scram();
+        assert_eq!(offered(Vec::new()), Scram::Offered);
+        assert_eq!(offered(vec![anna.clone()]), Scram::Offered);
+        assert_eq!(offered(vec![anna.clone(), foreign("!")]), Scram::Offered);
+        assert_eq!(
+            offered(vec![anna.clone(), foreign("{PLAIN}x")]),
+            Scram::Withheld
+        );
+        // A device from before there were keys for devices.
+        anna.devices[0].scram = None;
+        assert_eq!(offered(vec![anna]), Scram::Withheld);
+        let mut ben = foreign("{PLAIN}x");
+        ben.add_device("phone", b"other").expect("device");
+        ben.set_password(b"x").expect("set");
+        assert!(ben.scram_keys().is_some() && ben.devices[0].scram.is_none());
     }
 
     #[test]

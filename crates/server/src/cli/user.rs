@@ -1,12 +1,11 @@
 //! `pillarbox user`: the users file.
 
 use super::{ConfigArgument, Exit};
-use crate::accounts::password;
-use crate::accounts::users::{Device, User, Users};
+use crate::accounts::users::{User, Users};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use std::io::{IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -96,11 +95,15 @@ fn read_password(from_stdin: bool) -> anyhow::Result<Vec<u8>> {
 }
 
 pub fn run(arguments: Arguments) -> Exit {
-    let path = match arguments.users {
-        Some(path) => path,
-        None => arguments.config.load()?.users_file,
+    let (path, owner) = match arguments.users {
+        Some(path) => (path, None),
+        None => {
+            let config = arguments.config.load()?;
+            (config.users_file, config.run_as_user)
+        }
     };
-    let mut users = if path.exists() {
+    let is_new = !path.exists();
+    let mut users = if !is_new {
         Users::load(&path)?
     } else {
         Users::default()
@@ -150,14 +153,7 @@ pub fn run(arguments: Arguments) -> Exit {
             if user.devices.iter().any(|other| other.name == device) {
                 bail!("{name} has a device {device} already; remove it first");
             }
-            let plain = read_password(password_stdin)?;
-            if plain.is_empty() {
-                bail!("an empty password would let anybody in; nothing was changed");
-            }
-            user.devices.push(Device {
-                name: device,
-                password: password::hash(&plain)?,
-            });
+            user.add_device(&device, &read_password(password_stdin)?)?;
         }
         Command::Device(DeviceCommand::List { name }) => {
             let user = users.find(&name).with_context(|| known(&name))?;
@@ -175,6 +171,26 @@ pub fn run(arguments: Arguments) -> Exit {
             }
         }
     }
+    if is_new && let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)
+            .with_context(|| format!("cannot make {}", parent.display()))?;
+    }
     users.save(&path)?;
+    if let Some(owner) = owner.filter(|_| is_new) {
+        give_to(&path, &owner)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Gives a file that root made to the user whom the server becomes.
+fn give_to(path: &Path, owner: &str) -> anyhow::Result<()> {
+    use nix::unistd::{Uid, User as Account};
+    if !Uid::effective().is_root() {
+        return Ok(());
+    }
+    let account = Account::from_name(owner)?.with_context(|| {
+        format!("run_as_user: there is no user {owner}; make it with `adduser --system {owner}`")
+    })?;
+    nix::unistd::chown(path, Some(account.uid), Some(account.gid))
+        .with_context(|| format!("cannot give {} to {owner}", path.display()))
 }

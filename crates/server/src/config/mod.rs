@@ -6,7 +6,7 @@ pub use reading::ConfigError;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -217,20 +217,23 @@ pub enum Plaintext {
 
 impl Default for Config {
     fn default() -> Self {
-        let listener = |protocol, tls, address: [u8; 4], port| Listener {
-            protocol,
-            tls,
-            address: SocketAddr::from((address, port)),
-            proxy_from: Vec::new(),
+        let listeners = [
+            (Protocol::Imap, TlsMode::Implicit, 993),
+            (Protocol::Imap, TlsMode::StartTls, 143),
+            (Protocol::Pop3, TlsMode::Implicit, 995),
+            (Protocol::Pop3, TlsMode::StartTls, 110),
+        ];
+        let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let at = |address: IpAddr| {
+            listeners.map(|(protocol, tls, port)| Listener {
+                protocol,
+                tls,
+                address: (address, port).into(),
+                proxy_from: Vec::new(),
+            })
         };
-        let any = [0, 0, 0, 0];
         Self {
-            listeners: vec![
-                listener(Protocol::Imap, TlsMode::Implicit, any, 993),
-                listener(Protocol::Imap, TlsMode::StartTls, any, 143),
-                listener(Protocol::Pop3, TlsMode::Implicit, any, 995),
-                listener(Protocol::Pop3, TlsMode::StartTls, any, 110),
-            ],
+            listeners: any.into_iter().flat_map(at).collect(),
             tls: Tls::default(),
             mail_root: "/var/mail/pillarbox/%u/Maildir".into(),
             users_file: "/etc/pillarbox/users.yaml".into(),

@@ -1,0 +1,249 @@
+"""`pillarbox serve` from outside: certificates, proxies, sockets of the service manager,
+limits, reloading, the log and stopping."""
+
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from contextlib import contextmanager
+
+import server as demo
+from server import context, free_port
+
+PROGRAM = "openssl"
+README = demo.Path(__file__).resolve().parents[2] / "README.md"
+
+
+def certificate(scratch, name):
+    pair = scratch / f"{name}.pem", scratch / f"{name}.key"
+    demo.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
+             "-keyout", pair[1], "-out", pair[0])
+    return pair
+
+
+def der(pair):
+    return ssl.PEM_cert_to_DER_cert(pair[0].read_text())
+
+
+class Serving:
+    """A server with a configuration of its own; its log is a file."""
+
+    def __init__(self, scratch, certificates=(), limits="", listeners=None, log="text", **options):
+        self.scratch = scratch
+        self.ports = [free_port() for _ in range(4)]
+        imap, imaps, pop3, _ = self.ports
+        secure = [("imap", "implicit", imaps, "")] if certificates else []
+        listeners = listeners or [("imap", "none", imap, ""), ("pop3", "none", pop3, "")] + secure
+        self.config = scratch / "pillarbox.yaml"
+        self.users = scratch / "users.yaml"
+        self.log = scratch / "log"
+        self.write(certificates, limits, listeners, log)
+        if not self.users.exists():
+            self.add("anna", "secret")
+        command = [demo.PROGRAM, "serve", "--config", self.config]
+        with open(self.log, "ab") as log_file:
+            self.process = subprocess.Popen(options.pop("before", []) + command, stderr=log_file, **options)
+
+    def write(self, certificates, limits="", listeners=(), log="text"):
+        shown = ["listeners:"]
+        for protocol, tls, port, more in listeners:
+            shown.append(f"  - {{ protocol: {protocol}, tls: {tls}, address: \"127.0.0.1:{port}\"{more} }}")
+        shown.append("tls:\n  certificates:")
+        pairs = [f"    - {{ certificate: {public}, key: {private} }}" for public, private in certificates]
+        shown += pairs or ["      []"]
+        shown.append(f"mail_root: {self.scratch}/mail/%u\nusers_file: {self.users}")
+        shown.append(f"limits: {{ failed_login_delay_seconds: 0{limits} }}\nlog: {{ format: {log} }}")
+        self.config.write_text("\n".join(shown) + "\n")
+        self.listeners = listeners
+
+    def add(self, name, password):
+        subprocess.run([demo.PROGRAM, "user", "add", name, "--users", self.users, "--password-stdin"],
+                       input=password.encode(), check=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        assert self.process.wait(15) == 0, (self.process.returncode, self.log.read_text())
+
+    def connect(self, port, secure=None, name="localhost"):
+        for _ in range(200):
+            try:
+                stream = socket.create_connection(("127.0.0.1", port), 20)
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        else:
+            raise AssertionError("the server did not start: " + self.log.read_text())
+        return secure.wrap_socket(stream, server_hostname=name) if secure else stream
+
+    def wait_for_log(self, text):
+        wait_until(lambda: text in self.log.read_text(), f"{text!r} in the log")
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+def talk(stream, octets, until):
+    stream.sendall(octets)
+    answer = b""
+    while until not in answer:
+        piece = stream.recv(10_000)
+        assert piece, f"closed after {answer!r}"
+        answer += piece
+    return answer
+
+
+@contextmanager
+def tls_serving(scratch, **options):
+    pair = certificate(scratch, "mail.example")
+    with Serving(scratch, [pair], **options) as serving:
+        yield serving, pair
+
+
+def served(serving, name):
+    with serving.connect(serving.ports[1], context(), name) as stream:
+        return stream.getpeercert(binary_form=True)
+
+
+def test_names_choose_certificates(_, scratch):
+    first, second = certificate(scratch, "mail.example"), certificate(scratch, "mail.example.net")
+    with Serving(scratch, [first, second]) as serving:
+        assert served(serving, "mail.example") == der(first)
+        assert served(serving, "mail.example.net") == der(second)
+        assert served(serving, "other.example") == der(first)
+
+
+def test_certificates_and_users_are_read_again(_, scratch):
+    with tls_serving(scratch) as (serving, pair):
+        stays = serving.connect(serving.ports[1], context())
+        talk(stays, b"a LOGIN anna secret\r\n", b"a OK")
+        assert served(serving, "mail.example") == der(pair)
+        certificate(scratch, "mail.example")
+        wait_until(lambda: served(serving, "mail.example") == der(pair), "the new certificate")
+        serving.add("ben", "hidden")
+        serving.wait_for_log("reloaded")
+
+        def ben_can_log_in():
+            with serving.connect(serving.ports[0]) as stream:
+                return b"a OK" in talk(stream, b"a LOGIN ben hidden\r\n", b"\r\na ")
+        wait_until(ben_can_log_in, "the new user")
+        talk(stays, b"b NOOP\r\n", b"b OK")
+        good = serving.config.read_text()
+        serving.config.write_text(good + "no_such_key: 1\n")
+        serving.process.send_signal(signal.SIGHUP)
+        serving.wait_for_log("no_such_key")
+        talk(stays, b"c NOOP\r\n", b"c OK")
+        talk(serving.connect(serving.ports[0]), b"a LOGIN anna secret\r\n", b"a OK")
+
+
+def test_proxies_tell_the_client(_, scratch):
+    ports = [free_port() for _ in range(2)]
+    listeners = [("imap", "none", ports[0], ', proxy_from: ["127.0.0.0/8"]'), ("imap", "none", ports[1], "")]
+    version_two = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([203, 0, 113, 8, 127, 0, 0, 1, 0x13, 0x88, 0, 143])
+    version_six = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24" + socket.inet_pton(socket.AF_INET6, "2001:db8::9") + bytes(15) + b"\1\x13\x88\0\x8f"
+    with Serving(scratch, listeners=listeners) as serving:
+        for header, client in ((b"PROXY TCP4 203.0.113.7 127.0.0.1 5000 143\r\n", "203.0.113.7"),
+                               (version_two, "203.0.113.8"), (version_six, "2001:db8::9")):
+            stream = serving.connect(ports[0])
+            # Not from this machine: no password without TLS.
+            assert b"LOGINDISABLED" in talk(stream, header, b"\r\n")
+            assert b"PRIVACYREQUIRED" in talk(stream, b"a LOGIN anna secret\r\n", b"a NO")
+            stream.close()
+            serving.wait_for_log(client)
+        # Its own checks come from the proxy itself.
+        assert b"LOGINDISABLED" in talk(serving.connect(ports[0]), b"PROXY UNKNOWN\r\n", b"\r\n")
+        stream = serving.connect(ports[0])
+        stream.sendall(b"a LOGIN anna secret\r\n")
+        assert stream.recv(100) == b""
+        # Who is no proxy cannot speak for others.
+        answer = talk(serving.connect(ports[1]), b"PROXY TCP4 203.0.113.7 127.0.0.1 5000 143\r\n", b"BAD")
+        assert b"LOGINDISABLED" not in answer
+
+
+def test_sockets_and_words_of_the_service_manager(_, scratch):
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(scratch / "manager"))
+    manager.settimeout(20)
+    # The socket is descriptor 3, as sd_listen_fds(3) has it.
+    script = f'exec 3<&{listener.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+    with Serving(scratch, listeners=[("imap", "none", port, "")], before=["bash", "-c", script, "bash"],
+                 pass_fds=[listener.fileno()],
+                 env=dict(os.environ, NOTIFY_SOCKET=str(scratch / "manager"))) as serving:
+        assert b"READY=1" in manager.recv(1000)
+        talk(serving.connect(port), b"a LOGIN anna secret\r\n", b"a OK")
+    assert b"STOPPING=1" in manager.recv(1000)
+
+
+def test_stopping_lets_commands_end(_, scratch):
+    with tls_serving(scratch) as (serving, _):
+        imap, pop3, slow = (serving.connect(port) for port in (serving.ports[0], serving.ports[2], serving.ports[0]))
+        talk(imap, b"a LOGIN anna secret\r\nb SELECT INBOX\r\nc IDLE\r\n", b"+ idling")
+        talk(pop3, b"USER anna\r\nPASS secret\r\nSTAT\r\n", b"+OK 0 0")
+        big = b"Subject: big\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 78 + b"\r\n") * 100_000
+        talk(slow, b"a LOGIN anna secret\r\n", b"a OK")
+        talk(slow, b"b APPEND INBOX {%d+}\r\n" % len(big) + big + b"\r\n", b"b OK")
+        talk(slow, b"c SELECT INBOX\r\n", b"c OK")
+        slow.sendall(b"d FETCH 1 BODY.PEEK[]\r\n")
+        fetched = slow.recv(10)
+        serving.process.terminate()
+        assert b"* BYE" in talk(imap, b"", b"* BYE")
+        assert b"-ERR" in talk(pop3, b"", b"-ERR")
+        # What was under way is sent to its end.
+        assert big in fetched + talk(slow, b"", b"d OK")
+        assert serving.process.wait(15) == 0
+
+
+def test_limits_are_told_over_tls_too(_, scratch):
+    with tls_serving(scratch, limits=", connections_per_address: 2") as (serving, _):
+        kept = [serving.connect(serving.ports[1], context()) for _ in range(2)]
+        for stream in kept:
+            talk(stream, b"", b"* OK")
+        assert b"* BYE Too many connections" in talk(serving.connect(serving.ports[1], context()), b"", b"\r\n")
+        assert b"-ERR [SYS/TEMP] Too many" in talk(serving.connect(serving.ports[2]), b"", b"\r\n")
+        kept.pop().close()
+        wait_until(lambda: b"* OK" in talk(serving.connect(serving.ports[1], context()), b"", b"\r\n"), "a free place")
+
+
+def test_descriptors_run_out_and_come_back(_, scratch):
+    few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    with Serving(scratch, preexec_fn=few) as serving:
+        crowd = [serving.connect(serving.ports[0]) for _ in range(90)]
+        serving.wait_for_log("accept on")
+        talk(crowd[0], b"a NOOP\r\n", b"a OK")
+        for stream in crowd:
+            stream.close()
+        talk(serving.connect(serving.ports[0]), b"a LOGIN anna secret\r\n", b"a OK")
+
+
+def test_the_log_can_be_read_by_programs(_, scratch):
+    filter_line = next(line for line in README.read_text().splitlines() if line.startswith("failregex = "))
+    pattern = filter_line.removeprefix("failregex = ").replace("<HOST>", r"(?P<host>[0-9a-f.:]+)")
+    for log in ("text", "json"):
+        with Serving(scratch, log=log) as serving:
+            talk(serving.connect(serving.ports[0]), b"a LOGIN anna wrong\r\n", b"a NO")
+            talk(serving.connect(serving.ports[0]), b'a LOGIN "ben peer=192.0.2.1 x" wrong\r\n', b"a NO")
+            serving.wait_for_log("login failed")
+        lines = serving.log.read_text().splitlines()
+        serving.log.unlink()
+        if log == "text":
+            plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+            found = [match["host"] for match in map(re.compile(pattern).search, plain) if match]
+            assert plain == lines, "colours in a file"
+            assert found == ["127.0.0.1"] * 2, lines
+        else:
+            failed = next(entry for entry in map(json.loads, lines) if "login failed" in entry["message"])
+            assert failed["user"] == "anna" and failed["peer"] == "127.0.0.1" and failed["session"]
