@@ -76,7 +76,8 @@ pub fn of(command: &Command) -> Rule {
         Command::Search(search) => row("SEARCH", Selected, by_numbers(search.numbers)),
         Command::Fetch(fetch) => row("FETCH", Selected, by_numbers(fetch.numbers)),
         Command::Store(store) => row("STORE", Selected, by_numbers(store.numbers)),
-        Command::Copy { .. } => row("COPY", Selected, Told::All),
+        // Not forbidden, but clients send COPY and STORE \Deleted of one number together.
+        Command::Copy { numbers, .. } => row("COPY", Selected, by_numbers(*numbers)),
         Command::Move { .. } => row("MOVE", Selected, Told::All),
     }
 }
@@ -93,6 +94,8 @@ mod tests {
             ("a UID FETCH 1 FLAGS", Told::All),
             ("a STORE 1 FLAGS ()", Told::NotExpunges),
             ("a SEARCH ALL", Told::NotExpunges),
+            ("a COPY 1 x", Told::NotExpunges),
+            ("a UID COPY 1 x", Told::All),
             ("a NOOP", Told::All),
             ("a SELECT x", Told::Nothing),
         ] {
