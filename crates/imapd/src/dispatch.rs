@@ -38,7 +38,11 @@ impl ImapSession {
             Command::Idle => {
                 self.out.text("+ idling").crlf();
                 self.work = Work::Idling { tag };
-                return self.tell(Told::All, Look::Now);
+                self.tell(Told::All, Look::Now);
+                if let Some(view) = &self.view {
+                    view.mailbox().rest();
+                }
+                return;
             }
             Command::Noop | Command::Check => {
                 self.tell(rule.told, Look::Now);

@@ -15,6 +15,7 @@ pub mod model;
 pub mod modified_utf7;
 pub mod snapshot;
 pub(crate) mod special_use;
+pub(crate) mod summaries;
 
 pub use account::{Account, Layout, ListEntry, MailboxStatus, SpecialUse};
 pub use error::{Error, Result};

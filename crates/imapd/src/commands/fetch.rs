@@ -1,6 +1,6 @@
 //! FETCH (RFC 3501 section 6.4.5): message after message, in bounded memory.
 
-use super::fields::{Fields, Wanted};
+use super::fields::{self, Fields, Wanted};
 use super::select::write_vanished_earlier;
 use super::{Outcome, Ran};
 use crate::capability::Enabled;
@@ -355,7 +355,15 @@ impl Response<'_> {
             SectionText::Text => (Piece::Text, None),
             SectionText::Mime => (Piece::Mime, None),
         };
-        let extent = self.summary()?.locate(path, piece);
+        let summary = self.summary()?;
+        if let Some((names, Wanted::Named)) = fields
+            && path.is_empty()
+            && let Some(selected) = fields::listed(&summary, names, section.partial)
+        {
+            self.inline(selected);
+            return Ok(());
+        }
+        let extent = summary.locate(path, piece);
         let Some((names, wanted)) = fields else {
             return self.literal_or_nil(extent, section.partial);
         };

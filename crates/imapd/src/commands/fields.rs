@@ -1,7 +1,7 @@
 //! [`Fields`]: some fields of a header (RFC 3501 section 6.4.5, HEADER.FIELDS).
 
 use std::io::{self, Read};
-use store::message::{Extent, select_fields};
+use store::message::{Extent, LISTED_FIELDS, Summary, select_fields};
 use store::{Error, OpenedMessage, Result};
 
 /// How much of a header is looked at.
@@ -43,13 +43,8 @@ impl Fields {
             .read_to_end(&mut header)
             .map_err(|error| Error::io("reading a message's header", error))?;
         let names: Vec<&[u8]> = self.names.iter().map(Vec::as_slice).collect();
-        let mut selected = select_fields(&header, &names, self.wanted == Wanted::Named);
-        if let Some((first, length)) = self.partial {
-            let octets = |number| usize::try_from(number).unwrap_or(usize::MAX);
-            selected.truncate(octets(first).saturating_add(octets(length)));
-            selected.drain(..octets(first).min(selected.len()));
-        }
-        Ok(selected)
+        let selected = select_fields(&header, &names, self.wanted == Wanted::Named);
+        Ok(cut(selected, self.partial))
     }
 
     /// Has them read when they are sent.
@@ -59,6 +54,35 @@ impl Fields {
             selected: io::Cursor::new(Vec::new()),
         }
     }
+}
+
+/// The fields named of a message's own header, if all are among those that its summary
+/// keeps.
+pub fn listed(
+    summary: &Summary,
+    names: &[Vec<u8>],
+    partial: Option<(u64, u64)>,
+) -> Option<Vec<u8>> {
+    let header = summary.listed_header.as_deref()?;
+    let is_listed = |name: &&[u8]| {
+        let mut listed = LISTED_FIELDS.iter();
+        listed.any(|listed| listed.eq_ignore_ascii_case(name))
+    };
+    let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+    names
+        .iter()
+        .all(is_listed)
+        .then(|| cut(select_fields(header, &names, true), partial))
+}
+
+/// First octet and length, as asked.
+fn cut(mut selected: Vec<u8>, partial: Option<(u64, u64)>) -> Vec<u8> {
+    if let Some((first, length)) = partial {
+        let octets = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        selected.truncate(octets(first).saturating_add(octets(length)));
+        selected.drain(..octets(first).min(selected.len()));
+    }
+    selected
 }
 
 struct Later {

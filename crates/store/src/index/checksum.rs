@@ -36,7 +36,7 @@ const fn tables() -> [[u32; 256]; 8] {
 }
 
 /// The checksum of `octets` after those whose checksum is `before` (0 for none).
-pub(super) fn crc32(before: u32, octets: &[u8]) -> u32 {
+pub(crate) fn crc32(before: u32, octets: &[u8]) -> u32 {
     let (groups, rest) = octets.as_chunks::<8>();
     let mut remainder = !before;
     for group in groups {

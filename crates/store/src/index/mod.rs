@@ -34,6 +34,7 @@ mod replay;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use checksum::crc32;
 pub(crate) use history::History;
 pub(crate) use record::{Entry, Settled};
 pub(crate) use replay::Contents;

@@ -19,11 +19,12 @@ pub use incoming::Incoming;
 use crate::disk;
 use crate::maildir::uidlist::default_unique_id;
 use crate::message::Summary;
+use crate::summaries::{Owner, Summaries, is_long};
 use crate::{Error, Flags, Keyword, ModSeq, Result, Snapshot, Uid};
 use change::Transfer;
 use parking_lot::{Mutex, MutexGuard};
 use state::{State, failed};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,8 +32,8 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
-/// How many summaries a mailbox keeps.
-const SUMMARIES: usize = 256;
+/// Of so many messages that come at once summaries are made at once.
+const SUMMARISED: u32 = 64;
 /// How long the watch waits for a mailbox before it turns to others.
 const BUSY: Duration = Duration::from_millis(1);
 /// How often a file that keeps changing its name is looked for.
@@ -55,12 +56,6 @@ pub struct Mailbox {
 struct Wakers {
     next: u64,
     wakers: HashMap<u64, Waker>,
-}
-
-#[derive(Debug, Default)]
-struct Summaries {
-    by_uid: HashMap<Uid, Arc<Summary>>,
-    order: VecDeque<Uid>,
 }
 
 /// What a flag change does.
@@ -133,12 +128,14 @@ impl Mailbox {
         self.sync_locked(self.state.lock())
     }
     fn sync_locked(&self, mut state: MutexGuard<'_, State>) -> Result<Snapshot> {
+        let before = state.snapshot.uid_next();
         let refreshed = state.refresh();
         let snapshot = state.snapshot.clone();
         let changed = self.publish(state);
         refreshed?;
         if changed {
             self.wake();
+            self.summarise_new(before, snapshot.uid_next());
         }
         Ok(snapshot)
     }
@@ -226,7 +223,11 @@ impl Mailbox {
     }
     /// Appends all or none, durably; gives their UIDs.
     pub fn append(&self, mut messages: Vec<Incoming>) -> Result<Vec<Uid>> {
-        self.change(|state| state.append(&mut messages))
+        let uids = self.change(|state| state.append(&mut messages))?;
+        if let (Some(first), Some(last)) = (uids.first(), uids.last()) {
+            self.summarise_new(*first, last.saturating_add(1));
+        }
+        Ok(uids)
     }
     /// Changes flags and keywords of these UIDs, those whose mod-sequence is at
     /// most `unchanged_since` if given.
@@ -317,22 +318,58 @@ impl Mailbox {
         }
         Err(Error::Expunged)
     }
-    /// A message's envelope, structure and offsets, cached.
+    /// A message's envelope, structure and offsets; from the file of summaries, where
+    /// they are kept when the message came or was first asked for.
     pub fn summary(&self, uid: Uid) -> Result<Arc<Summary>> {
-        if let Some(summary) = self.summaries.lock().by_uid.get(&uid) {
-            return Ok(Arc::clone(summary));
+        if let Some(summary) = self.summaries().get(uid) {
+            return Ok(summary);
         }
         let summary = Arc::new(Summary::read(&self.open_message(uid)?)?);
-        let mut summaries = self.summaries.lock();
-        if summaries.by_uid.insert(uid, Arc::clone(&summary)).is_none() {
-            summaries.order.push_back(uid);
-            if summaries.order.len() > SUMMARIES
-                && let Some(oldest) = summaries.order.pop_front()
-            {
-                summaries.by_uid.remove(&oldest);
+        self.summaries().put(uid, &summary);
+        Ok(summary)
+    }
+    fn summaries(&self) -> MutexGuard<'_, Summaries> {
+        if self.summaries.lock().is_unopened() {
+            let state = self.state.lock();
+            // Who has the index has the summaries.
+            let owner = state.index.is_some().then_some(Owner {
+                uid_validity: state.snapshot.uid_validity(),
+                guid: self.guid,
+            });
+            let (directory, snapshot) = (state.directory.clone(), state.snapshot.clone());
+            drop(state);
+            let mut summaries = self.summaries.lock();
+            match owner {
+                _ if !summaries.is_unopened() => {}
+                Some(owner) => summaries.open(&directory, owner, &snapshot),
+                None => summaries.do_without(),
+            }
+            return summaries;
+        }
+        self.summaries.lock()
+    }
+    /// Summarises messages that came, if they are few: many are left until somebody
+    /// asks.
+    fn summarise_new(&self, before: Uid, after: Uid) {
+        let count = after.get().saturating_sub(before.get());
+        if count > SUMMARISED || count == 0 {
+            return;
+        }
+        if self.summaries.lock().is_unopened() {
+            let directory = self.state.lock().directory.clone();
+            if is_long(&directory) {
+                return;
             }
         }
-        Ok(summary)
+        for uid in (before.get()..after.get()).filter_map(Uid::new) {
+            if let Err(error) = self.summary(uid) {
+                tracing::debug!(%uid, %error, "not summarised");
+            }
+        }
+    }
+    /// Writes out and gives back what is only kept in memory while a session works.
+    pub fn rest(&self) {
+        self.summaries.lock().rest();
     }
     /// POP3 unique-ids and order: for each message of the snapshot, in the order
     /// POP3 numbers them, its UID and unique-id. What is shown is stored.

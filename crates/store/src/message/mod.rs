@@ -20,6 +20,36 @@ pub use text::{WithHeaders, fold, text_contains};
 /// How much of a file is scanned for structure.
 const SCANNED_OCTETS: u64 = 64 << 20;
 
+/// The fields that clients ask for to show a list of messages.
+pub const LISTED_FIELDS: [&[u8]; 24] = [
+    b"from",
+    b"to",
+    b"cc",
+    b"bcc",
+    b"reply-to",
+    b"sender",
+    b"subject",
+    b"date",
+    b"message-id",
+    b"in-reply-to",
+    b"references",
+    b"newsgroups",
+    b"priority",
+    b"x-priority",
+    b"importance",
+    b"content-type",
+    b"list-id",
+    b"list-post",
+    b"list-unsubscribe",
+    b"precedence",
+    b"received-spf",
+    b"x-spam-flag",
+    b"x-label",
+    b"disposition-notification-to",
+];
+/// Longer listed fields are not kept.
+const LISTED_OCTETS: usize = 4 << 10;
+
 /// A value and its parameters (of Content-Disposition, for one), names as written.
 pub type Disposition = (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>);
 
@@ -32,6 +62,9 @@ pub struct Summary {
     pub root: Part,
     /// Octets of the whole message as sent, line ends being CRLF.
     pub size_octets: u64,
+    /// The fields of the header that [`LISTED_FIELDS`] names, as
+    /// [`select_fields`] gives them; none where they are long.
+    pub listed_header: Option<Vec<u8>>,
 }
 
 /// RFC 3501 section 7.4.2. Strings are raw header octets, unfolded, encoded words left as they are.
@@ -128,6 +161,27 @@ pub struct Extent {
     pub octets: u64,
 }
 
+/// A text as it is sent: a line end without CR gets one.
+fn with_crlf(text: &[u8]) -> Vec<u8> {
+    let mut sent = Vec::with_capacity(text.len() + text.len() / 32);
+    for line in text.split_inclusive(|octet| *octet == b'\n') {
+        match line.strip_suffix(b"\n") {
+            Some(line) if !line.ends_with(b"\r") => {
+                sent.extend_from_slice(line);
+                sent.extend_from_slice(b"\r\n");
+            }
+            _ => sent.extend_from_slice(line),
+        }
+    }
+    sent
+}
+
+/// What a scan tells of a message.
+#[cfg(test)]
+pub(crate) fn tests_scan(text: &[u8]) -> Summary {
+    scan::scan(text)
+}
+
 impl Summary {
     /// Reads a message. Never fails on content: what is broken is plain text. Of
     /// a file over 64 MiB the structure of the beginning is read, and the rest
@@ -152,7 +206,20 @@ impl Summary {
             let rest = message.count_from(filled as u64, text.last().copied())?;
             summary.extend(filled as u64, &rest);
         }
+        summary.listed_header = summary.list_header(&text);
         Ok(summary)
+    }
+
+    /// The listed fields of a message whose beginning is `text`.
+    fn list_header(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let (start, end) = (self.root.header_start, self.root.body_start);
+        let header = text.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)?;
+        if header.len() >= header::HEADER_OCTETS {
+            return None;
+        }
+        let header = with_crlf(header);
+        let listed = select_fields(&header, &LISTED_FIELDS, true);
+        (listed.len() <= LISTED_OCTETS).then_some(listed)
     }
 
     /// Gives the rest of a file, of which `scanned` octets were scanned, to the part that was open there and all around it.

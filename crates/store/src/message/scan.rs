@@ -249,6 +249,7 @@ impl Scanner<'_> {
             envelope,
             root,
             size_octets,
+            listed_header: None,
         }
     }
 }

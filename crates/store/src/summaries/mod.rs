@@ -1,0 +1,242 @@
+//! Summaries of a mailbox's messages, kept so that listing a mailbox opens no message.
+
+mod codec;
+mod file;
+
+pub(crate) use file::{Owner, is_long};
+
+use crate::message::Summary;
+use crate::{Snapshot, Uid};
+use file::SummaryFile;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How many are in memory, for commands that come back to a message.
+const IN_MEMORY: usize = 32;
+
+/// The summaries of a mailbox: a few in memory, all that were ever read in a file.
+#[derive(Debug, Default)]
+pub(crate) struct Summaries {
+    latest: VecDeque<(Uid, Arc<Summary>)>,
+    kept: Kept,
+}
+
+#[derive(Debug, Default)]
+enum Kept {
+    /// Nobody asked yet.
+    #[default]
+    Unopened,
+    /// The file cannot be used, or is another process's.
+    Nowhere,
+    In(SummaryFile),
+}
+
+impl Summaries {
+    /// Whether the file is still to be opened.
+    pub(crate) fn is_unopened(&self) -> bool {
+        matches!(self.kept, Kept::Unopened)
+    }
+    /// Opens the file, or does without.
+    pub(crate) fn open(&mut self, directory: &Path, owner: Owner, snapshot: &Snapshot) {
+        self.kept = match SummaryFile::open(directory, owner, snapshot) {
+            Ok(file) => Kept::In(file),
+            Err(error) => {
+                tracing::warn!(directory = %directory.display(), %error, "summaries are not kept");
+                Kept::Nowhere
+            }
+        };
+    }
+    /// Does without a file.
+    pub(crate) fn do_without(&mut self) {
+        self.kept = Kept::Nowhere;
+    }
+    /// A message's summary, if it is known.
+    pub(crate) fn get(&mut self, uid: Uid) -> Option<Arc<Summary>> {
+        if let Some((_, summary)) = self.latest.iter().find(|(other, _)| *other == uid) {
+            return Some(Arc::clone(summary));
+        }
+        let Kept::In(file) = &mut self.kept else {
+            return None;
+        };
+        let summary = Arc::new(file.get(uid)?);
+        self.remember(uid, &summary);
+        Some(summary)
+    }
+    /// Keeps a message's summary.
+    pub(crate) fn put(&mut self, uid: Uid, summary: &Arc<Summary>) {
+        self.remember(uid, summary);
+        if let Kept::In(file) = &mut self.kept
+            && let Err(error) = file.put(uid, summary)
+        {
+            tracing::warn!(%error, "summaries are not kept any more");
+            self.kept = Kept::Nowhere;
+        }
+    }
+    fn remember(&mut self, uid: Uid, summary: &Arc<Summary>) {
+        if self.latest.len() >= IN_MEMORY {
+            self.latest.pop_front();
+        }
+        self.latest.push_back((uid, Arc::clone(summary)));
+    }
+    /// Writes what is to be written and gives memory back.
+    pub(crate) fn rest(&mut self) {
+        self.latest = VecDeque::new();
+        if let Kept::In(file) = &mut self.kept
+            && let Err(error) = file.rest()
+        {
+            tracing::warn!(%error, "summaries are not kept any more");
+            self.kept = Kept::Nowhere;
+        }
+    }
+}
+
+impl Drop for Summaries {
+    fn drop(&mut self) {
+        self.rest();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file::NAME;
+    use super::*;
+    use crate::UidValidity;
+    use crate::disk::simulated::{EIO, Fault, Simulated};
+
+    fn snapshot(uids: impl Iterator<Item = u32>) -> Snapshot {
+        let rows = uids.map(|uid| crate::snapshot::MessageRow {
+            uid: Uid::new(uid).unwrap(),
+            flags: crate::Flags::default(),
+            recent: false,
+            keywords: Arc::default(),
+            modseq: 1,
+            size_octets: 1,
+            unended_octets: 0,
+            internal_date: crate::InternalDate(0),
+            unique_name: "x".into(),
+        });
+        Snapshot::from_rows(
+            UidValidity::new(7).unwrap(),
+            Uid::MAX,
+            1,
+            Arc::default(),
+            rows.collect(),
+        )
+    }
+
+    fn summary(number: u32) -> Arc<Summary> {
+        let id = "y".repeat(500);
+        let text = format!("Subject: {number}\r\nMessage-ID: <{id}>\r\n\r\ntext\r\n");
+        Arc::new(crate::message::tests_scan(text.as_bytes()))
+    }
+
+    fn subject(summary: &Summary) -> String {
+        String::from_utf8(summary.envelope.subject.clone().unwrap()).unwrap()
+    }
+
+    fn owner(guid: u8) -> Owner {
+        Owner {
+            uid_validity: UidValidity::new(7).unwrap(),
+            guid: [guid; 16],
+        }
+    }
+
+    fn opened(directory: &Path, guid: u8, snapshot: &Snapshot) -> Summaries {
+        let mut summaries = Summaries::default();
+        summaries.open(directory, owner(guid), snapshot);
+        summaries
+    }
+
+    fn kept(summaries: &mut Summaries, uids: std::ops::Range<u32>) -> usize {
+        let found = uids.filter(|uid| {
+            let found = summaries.get(Uid::new(*uid).unwrap());
+            found.is_some_and(|found| subject(&found) == uid.to_string())
+        });
+        found.count()
+    }
+
+    #[test]
+    fn summaries_survive_closing_and_are_the_mailboxs_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let all = snapshot(1..301);
+        let mut summaries = opened(path, 1, &all);
+        for uid in 1..301 {
+            summaries.put(Uid::new(uid).unwrap(), &summary(uid));
+        }
+        assert_eq!(kept(&mut summaries, 1..301), 300);
+        drop(summaries);
+        assert_eq!(kept(&mut opened(path, 1, &all), 1..301), 300);
+        // Messages that are gone are forgotten.
+        assert_eq!(kept(&mut opened(path, 1, &snapshot(1..11)), 1..301), 10);
+        assert_eq!(kept(&mut opened(path, 2, &all), 1..301), 0);
+        assert_eq!(kept(&mut opened(path, 1, &all), 1..301), 0);
+    }
+
+    #[test]
+    fn torn_and_overwritten_files_cost_only_what_is_torn() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let all = snapshot(1..11);
+        let mut summaries = opened(path, 1, &all);
+        for uid in 1..11 {
+            summaries.put(Uid::new(uid).unwrap(), &summary(uid));
+        }
+        drop(summaries);
+        let whole = std::fs::read(path.join(NAME)).unwrap();
+        for cut in (0..whole.len()).step_by(7) {
+            std::fs::write(path.join(NAME), &whole[..cut]).unwrap();
+            let mut summaries = opened(path, 1, &all);
+            let before = kept(&mut summaries, 1..11);
+            assert!(before <= cut * 10 / whole.len());
+            summaries.put(Uid::new(10).unwrap(), &summary(10));
+            drop(summaries);
+            let again = kept(&mut opened(path, 1, &all), 1..11);
+            // Zeros that were cut off are filled in again.
+            let expected = before + usize::from(before < 10);
+            assert!((expected..=expected + 1).contains(&again), "{cut}: {again}");
+            let mut zeroed = whole.clone();
+            zeroed[cut] ^= 0x55;
+            std::fs::write(path.join(NAME), zeroed).unwrap();
+            kept(&mut opened(path, 1, &all), 1..11);
+        }
+    }
+
+    #[test]
+    fn a_file_mostly_of_expunged_messages_is_written_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let all = snapshot(1..8001);
+        let mut summaries = opened(path, 1, &all);
+        for uid in 1..8001 {
+            summaries.put(Uid::new(uid).unwrap(), &summary(uid));
+        }
+        drop(summaries);
+        let long = std::fs::metadata(path.join(NAME)).unwrap().len();
+        let few = snapshot(7001..8001);
+        assert_eq!(kept(&mut opened(path, 1, &few), 7001..8001), 1000);
+        let short = std::fs::metadata(path.join(NAME)).unwrap().len();
+        assert!(short * 7 < long, "{short} of {long}");
+        assert_eq!(kept(&mut opened(path, 1, &few), 7001..8001), 1000);
+    }
+
+    #[test]
+    fn a_failing_disk_costs_only_the_cache() {
+        let disk = Simulated::new();
+        let path = disk.root();
+        let all = snapshot(1..11);
+        let mut summaries = opened(&path, 1, &all);
+        disk.arm(Some(Fault::Fail {
+            operation: 0,
+            errno: EIO,
+            lasting: true,
+        }));
+        for uid in 1..11 {
+            summaries.put(Uid::new(uid).unwrap(), &summary(uid));
+        }
+        summaries.rest();
+        assert_eq!(kept(&mut summaries, 1..11), 0);
+        assert_eq!(kept(&mut opened(&path, 1, &all), 1..11), 0);
+    }
+}
