@@ -218,6 +218,18 @@ def test_limits_are_told_over_tls_too(_, scratch):
         wait_until(lambda: b"* OK" in talk(serving.connect(serving.ports[1], context()), b"", b"\r\n"), "a free place")
 
 
+def test_a_listener_can_have_a_limit_of_its_own(_, scratch):
+    ports = [free_port() for _ in range(2)]
+    listeners = [("imap", "none", ports[0], ", connections: 1"), ("imap", "none", ports[1], "")]
+    with Serving(scratch, listeners=listeners) as serving:
+        kept = serving.connect(ports[0])
+        talk(kept, b"", b"* OK")
+        assert b"* BYE Too many" in talk(serving.connect(ports[0]), b"", b"\r\n")
+        talk(serving.connect(ports[1]), b"", b"* OK")
+        kept.close()
+        wait_until(lambda: b"* OK" in talk(serving.connect(ports[0]), b"", b"\r\n"), "a free place")
+
+
 def test_descriptors_run_out_and_come_back(_, scratch):
     few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
     with Serving(scratch, preexec_fn=few) as serving:

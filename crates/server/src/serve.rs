@@ -5,7 +5,7 @@ use crate::accounts::retention;
 use crate::accounts::throttle::{Source, Throttle};
 use crate::config::{Config, Listener, TlsMode};
 use crate::connection;
-use crate::limits::Connections;
+use crate::limits::{Connections, Counter};
 use crate::proxy::{self, Network};
 use crate::tls::{self, Certificates};
 use crate::watch::FileWatch;
@@ -309,6 +309,7 @@ async fn accept(
         .iter()
         .filter_map(|text| Network::parse(text))
         .collect();
+    let here = Arc::new(Counter::default());
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -321,7 +322,7 @@ async fn accept(
                     Arc::clone(&server),
                     stream,
                     peer,
-                    listener.clone(),
+                    (listener.clone(), Arc::clone(&here)),
                     through_proxy,
                     stopping.clone(),
                 ));
@@ -339,7 +340,7 @@ async fn admit(
     server: Arc<Server>,
     mut stream: TcpStream,
     mut peer: SocketAddr,
-    listener: Listener,
+    (listener, here): (Listener, Arc<Counter<()>>),
     through_proxy: bool,
     stopping: watch::Receiver<bool>,
 ) {
@@ -356,10 +357,9 @@ async fn admit(
     let limits = server.config().limits.clone();
     let sources = Arc::clone(&server.connections.sources);
     let full = sources.total() >= limits.connections;
-    let place = sources
-        .take(Source::of(peer.ip()), limits.connections_per_address)
-        .filter(|_| !full);
-    let Some(_place) = place else {
+    let of_listener = here.take((), listener.connections.unwrap_or(usize::MAX));
+    let of_source = sources.take(Source::of(peer.ip()), limits.connections_per_address);
+    let (false, Some(_of_listener), Some(_of_source)) = (full, of_listener, of_source) else {
         tracing::warn!(peer = %peer.ip(), "refused: too many connections");
         // A handshake is more than a crowd is worth.
         if !full || listener.tls != TlsMode::Implicit {

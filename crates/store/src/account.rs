@@ -302,7 +302,13 @@ impl Account {
             .iter()
             .map(|moved| (&moved.name, &moved.renamed))
             .collect();
-        SpecialUses::read(&self.root)?.change(&self.root, |name| {
+        // A use that only the old name told goes along (RFC 6154 section 2).
+        let uses = SpecialUses::read(&self.root)?;
+        let told_by_name = SpecialUses::read(&self.root)?
+            .of_existing(|name| directories.contains_key(name))
+            .into_iter()
+            .filter(|(name, _)| renamed.contains_key(name));
+        uses.with(told_by_name).change(&self.root, |name| {
             Some((*renamed.get(name).unwrap_or(&name)).clone())
         })
     }

@@ -197,6 +197,22 @@ fn renames_with_inferiors() {
 }
 
 #[test]
+fn a_renamed_mailbox_keeps_the_use_its_name_told() {
+    let (_directory, account) = account();
+    account.make_default_mailboxes().unwrap();
+    account.rename(&name("Sent"), &name("Gesendet")).unwrap();
+    account.create(&name("Sent"), None).unwrap();
+    let uses: Vec<_> = account
+        .list()
+        .unwrap()
+        .into_iter()
+        .filter(|entry| entry.special_use == Some(SpecialUse::Sent))
+        .map(|entry| account.show_name(&entry.name))
+        .collect();
+    assert_eq!(uses, ["Gesendet"]);
+}
+
+#[test]
 fn renaming_inbox_moves_its_messages() {
     let (_directory, account) = account();
     let inbox = account.mailbox(&MailboxName::inbox()).unwrap();

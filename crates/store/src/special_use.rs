@@ -96,6 +96,12 @@ impl SpecialUses {
         Self(renamed).write(root)
     }
 
+    /// With further uses, not written yet.
+    pub(crate) fn with(mut self, uses: impl Iterator<Item = (MailboxName, SpecialUse)>) -> Self {
+        self.0.extend(uses);
+        self
+    }
+
     /// Sets a mailbox's use and writes the file.
     pub(crate) fn set(
         mut self,

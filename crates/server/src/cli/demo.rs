@@ -318,6 +318,7 @@ fn listeners(arguments: &Arguments) -> Vec<Listener> {
             tls,
             address: SocketAddr::new(ip, port),
             proxy_from: Vec::new(),
+            connections: None,
         })
     };
     let mut listeners = at(Ipv4Addr::LOCALHOST.into()).to_vec();

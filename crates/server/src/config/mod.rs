@@ -52,6 +52,9 @@ pub struct Listener {
     /// Networks whose connections begin with a PROXY header (v1 or v2).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proxy_from: Vec<String>,
+    /// How many connections it takes at a time; as many as all together may be if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<usize>,
 }
 
 /// What is spoken at a listener.
@@ -230,6 +233,7 @@ impl Default for Config {
                 tls,
                 address: (address, port).into(),
                 proxy_from: Vec::new(),
+                connections: None,
             })
         };
         Self {

@@ -303,6 +303,42 @@ mod tests {
         assert_eq!(decode_header(b"=?utf-8?x?abc?="), "=?utf-8?x?abc?=");
     }
 
+    fn by_mailparse(value: &[u8]) -> String {
+        let header = [b"X: ", value].concat();
+        mailparse::parse_header(&header).unwrap().0.get_value()
+    }
+
+    #[test]
+    fn mailparse_reads_the_same() {
+        for value in [
+            "plain",
+            "=?ISO-8859-1?Q?a?= =?ISO-8859-1?Q?b?= c",
+            "=?utf-8?q?=C3=A4_x?= and =?iso-8859-15?B?pA==?=",
+            "x =?utf-8?b?5LiW?=\r\n =?UTF-8?B?55WM?= y",
+            "=?gb2312?B?ztLKxw==?= =?big5?B?p9o=?= =?shift_jis?B?g2WDWINn?=",
+            "=?koi8-r?Q?=F0=D2=C9=D7=C5=D4?= =?windows-1251?Q?=CF=F0=E8?=",
+            "folded\r\n text",
+            "=?utf-8?x?abc?=",
+            "a =? b ?= c",
+        ] {
+            let unfolded = crate::message::header::unfold(value.as_bytes());
+            assert_eq!(
+                decode_header(&unfolded),
+                by_mailparse(value.as_bytes()),
+                "{value}"
+            );
+        }
+    }
+
+    /// Why mailparse is not the one that decodes: a character that a mailer cut in
+    /// two (many do) is lost to it.
+    #[test]
+    fn characters_cut_in_two_are_read_here() {
+        let value = b"=?utf-8?b?5Lg=?= =?utf-8?b?lg==?=";
+        assert_eq!(decode_header(value), "\u{4e16}");
+        assert!(by_mailparse(value).contains('\u{fffd}'));
+    }
+
     #[test]
     fn hostile_values_stay_linear() {
         assert_eq!(decode_header(&b"=?".repeat(200_000)).len(), VALUE_OCTETS);
