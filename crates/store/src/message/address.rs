@@ -38,8 +38,17 @@ pub(crate) fn parse(value: &[u8], limit: usize) -> Vec<Address> {
                 list.finish(&mut item, tokens.comment.take());
                 list.close_group();
             }
-            Token::Special(b'<') if !item.in_angle => item.in_angle = true,
-            Token::Special(b'>') if item.in_angle => item.in_angle = false,
+            // Some mailers write `;` between addresses.
+            Token::Special(b';') if !item.in_angle => {
+                list.finish(&mut item, tokens.comment.take());
+            }
+            Token::Special(b'<') if !item.in_angle => {
+                if item.seen_angle || item.host.is_some() {
+                    list.finish(&mut item, tokens.comment.take());
+                }
+                item.in_angle = true;
+            }
+            Token::Special(b'>') => item.in_angle = false,
             Token::Special(b':') if item.in_angle => item.end_route(),
             Token::Special(b'@') => item.at(),
             Token::Special(other) => item.word(vec![other], true),
@@ -82,6 +91,12 @@ impl List {
     }
 }
 
+/// Whether a word goes on where another ends (`a . b`, RFC 5322 section 4.4; the
+/// next domain of a route).
+fn is_dotted(before: &[u8], word: &[u8]) -> bool {
+    matches!(before.last(), None | Some(b'.' | b'@')) || word.starts_with(b".")
+}
+
 /// One address while it is read.
 #[derive(Default)]
 struct Item {
@@ -96,11 +111,21 @@ struct Item {
 
 impl Item {
     fn word(&mut self, word: Vec<u8>, glued: bool) {
-        if self.in_angle {
-            self.seen_angle = true;
-            self.host.as_mut().unwrap_or(&mut self.local).extend(word);
-        } else if let (Some(host), false) = (&mut self.host, self.seen_angle) {
-            host.extend(word);
+        self.seen_angle |= self.in_angle;
+        if self.in_angle && self.host.is_none() {
+            if !glued && !is_dotted(&self.local, &word) {
+                self.local.push(b' ');
+            }
+            self.local.extend(word);
+        } else if let Some(host) = self
+            .host
+            .as_mut()
+            .filter(|_| self.in_angle || !self.seen_angle)
+        {
+            // What follows a domain is none of it.
+            if glued || is_dotted(host, &word) {
+                host.extend(word);
+            }
         } else if let (Some(last), true) = (self.words.last_mut(), glued) {
             last.extend(word);
         } else if !self.seen_angle {
@@ -117,8 +142,17 @@ impl Item {
                 None => self.host = Some(Vec::new()),
             }
         } else if !self.seen_angle && self.host.is_none() {
-            self.local = self.words.concat();
-            self.words.clear();
+            // Words before the local part are a name that lacks its angle brackets.
+            while let Some(word) = self.words.pop() {
+                let joins = self
+                    .words
+                    .last()
+                    .is_some_and(|before| is_dotted(before, &word));
+                self.local.splice(..0, word);
+                if !joins {
+                    break;
+                }
+            }
             self.host = Some(Vec::new());
         }
     }
@@ -218,18 +252,19 @@ impl Tokens<'_> {
             .collect()
     }
 
-    /// A domain literal, `]` included; colons in it end nothing.
+    /// A domain literal, `]` included; colons in it end nothing, folds go.
     fn literal(&mut self) -> Vec<u8> {
         let end = self
             .rest
             .iter()
-            .position(|octet| matches!(octet, b']' | b',' | b'\r' | b'\n'));
+            .position(|octet| matches!(octet, b']' | b','));
         let end = end.map_or(self.rest.len(), |end| {
             end + usize::from(self.rest[end] == b']')
         });
         let (word, rest) = self.rest.split_at(end.max(1));
         self.rest = rest;
         word.iter()
+            .filter(|octet| !matches!(octet, b'\r' | b'\n'))
             .map(|octet| if *octet == 0 { b'?' } else { *octet })
             .collect()
     }
@@ -342,6 +377,19 @@ mod tests {
             ["NIL|NIL|undisclosed-recipients|NIL", "NIL|NIL|NIL|NIL"]
         );
         assert_eq!(shown("bare"), ["NIL|NIL|bare|"]);
+        let two = ["NIL|NIL|a|x", "NIL|NIL|b|y"];
+        assert_eq!(shown("a@x; b@y"), two);
+        assert_eq!(shown("<a@x> <b@y>"), two);
+        assert_eq!(shown("a@x <b@y>"), two);
+        assert_eq!(shown("a@x> junk, b@y junk"), two);
+        assert_eq!(shown("Ben Bo b@y"), ["Ben Bo|NIL|b|y"]);
+        assert_eq!(shown("<a b@y>"), ["NIL|NIL|a b|y"]);
+        assert_eq!(shown("a . b @ c . d"), ["NIL|NIL|a.b|c.d"]);
+        assert_eq!(shown("< a . b @ c . d >"), ["NIL|NIL|a.b|c.d"]);
+        assert_eq!(
+            shown("a.\"b c\"@d, \"e\".f@g"),
+            ["NIL|NIL|a.b c|d", "NIL|NIL|e.f|g"]
+        );
         assert_eq!(shown(",,,"), Vec::<String>::new());
         assert_eq!(parse(&b"a@b,".repeat(300), 100).len(), 100);
         assert_eq!(shown("\"a\\\r\n b\\\0\" <x@[1\r\n]>"), ["a b|NIL|x|[1]"]);

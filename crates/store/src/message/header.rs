@@ -95,7 +95,8 @@ pub fn header_values(header: &[u8], name: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The fields of a header block whose names are (or are not) among `names`, as
-/// they stand, with the closing empty line (RFC 3501 section 6.4.5).
+/// they stand, with the closing empty line if the header has one (RFC 3501
+/// section 6.4.5: a message without body and empty line has none).
 pub fn select_fields(header: &[u8], names: &[&[u8]], listed: bool) -> Vec<u8> {
     let names: HashSet<Vec<u8>> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
     let mut selected = Vec::new();
@@ -108,7 +109,10 @@ pub fn select_fields(header: &[u8], names: &[&[u8]], listed: bool) -> Vec<u8> {
             selected.extend_from_slice(b"\r\n");
         }
     }
-    selected.extend_from_slice(b"\r\n");
+    let is_cut = header.len() >= HEADER_OCTETS;
+    if is_cut || header == b"\r\n" || memchr::memmem::find(header, b"\n\r\n").is_some() {
+        selected.extend_from_slice(b"\r\n");
+    }
     selected
 }
 
@@ -138,6 +142,8 @@ mod tests {
             select_fields(HEADER, &[b"subject"], false),
             b"To : x\r\n\r\n"
         );
-        assert_eq!(select_fields(b"", &[b"x"], true), b"\r\n");
+        assert_eq!(select_fields(b"\r\n", &[b"x"], true), b"\r\n");
+        assert_eq!(select_fields(b"", &[b"x"], true), b"");
+        assert_eq!(select_fields(b"X: 1\r\n", &[b"x"], true), b"X: 1\r\n");
     }
 }

@@ -107,7 +107,7 @@ impl Scanner<'_> {
                 self.entities[parent].children.push(entity);
             }
             self.unfinished.push(entity);
-            if kind != Kind::Message || self.boundary_at(body_start).is_some() {
+            if kind != Kind::Message {
                 return body_start;
             }
             (start, place, parent) = (body_start, Place::Top, Some(entity));
@@ -277,12 +277,13 @@ impl Entity {
             // BODYSTRUCTURE has no form for a multipart without parts or a message
             // that is not one (RFC 3501 section 7.4.2).
             let plain = media_type.eq_ignore_ascii_case(b"multipart");
-            (media_type, media_subtype) = if plain {
-                (b"text".to_vec(), b"plain".to_vec())
+            if plain {
+                (media_type, media_subtype) = (b"text".to_vec(), b"plain".to_vec());
+                parameters = vec![(b"charset".to_vec(), b"us-ascii".to_vec())];
             } else {
-                (b"application".to_vec(), b"octet-stream".to_vec())
-            };
-            parameters.clear();
+                // Its name stays, for saving it.
+                (media_type, media_subtype) = (b"application".to_vec(), b"octet-stream".to_vec());
+            }
         }
         Part {
             media_type,
@@ -445,11 +446,25 @@ mod tests {
             "multipart/mixed(text/plain:10:1)"
         );
         assert_eq!(scanned("Subject: header only\n"), "text/plain:0:0");
+        assert_eq!(
+            scanned(
+                "Content-Type: multipart/mixed; boundary=e\n\n--e\nContent-Type: message/rfc822\n\n--e--\n"
+            ),
+            "multipart/mixed(message/rfc822:0:0[text/plain:0:0])"
+        );
         assert_eq!(scanned(""), "text/plain:0:0");
         assert_eq!(
             scanned("Content-Type: multipart/mixed; boundary=b\n\n--b\nX: y\n--b--\n"),
             "multipart/mixed(text/plain:0:0)"
         );
+    }
+
+    #[test]
+    fn what_is_no_message_keeps_its_name() {
+        let text = b"Content-Type: message/rfc822; name=x.eml\nContent-Transfer-Encoding: base64\n\neA==\n";
+        let part = scan(text).root;
+        assert_eq!(outline(&part), "application/octet-stream:6:1");
+        assert_eq!(part.parameters, [(b"name".to_vec(), b"x.eml".to_vec())]);
     }
 
     #[test]
