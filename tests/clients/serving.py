@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import ssl
@@ -34,7 +35,7 @@ def der(pair):
 class Serving:
     """A server with a configuration of its own; its log is a file."""
 
-    def __init__(self, scratch, certificates=(), limits="", listeners=None, log="text", **options):
+    def __init__(self, scratch, certificates=(), limits="", listeners=None, log="text", more="", **options):
         self.scratch = scratch
         self.ports = [free_port() for _ in range(4)]
         imap, imaps, pop3, _ = self.ports
@@ -43,27 +44,27 @@ class Serving:
         self.config = scratch / "pillarbox.yaml"
         self.users = scratch / "users.yaml"
         self.log = scratch / "log"
-        self.write(certificates, limits, listeners, log)
+        self.write(certificates, limits, listeners, log, more)
         if not self.users.exists():
             self.add("anna", "secret")
         command = [demo.PROGRAM, "serve", "--config", self.config]
         with open(self.log, "ab") as log_file:
             self.process = subprocess.Popen(options.pop("before", []) + command, stderr=log_file, **options)
 
-    def write(self, certificates, limits="", listeners=(), log="text"):
+    def write(self, certificates, limits, listeners, log, more):
         shown = ["listeners:"]
-        for protocol, tls, port, more in listeners:
-            shown.append(f"  - {{ protocol: {protocol}, tls: {tls}, address: \"127.0.0.1:{port}\"{more} }}")
+        for protocol, tls, port, besides in listeners:
+            shown.append(f"  - {{ protocol: {protocol}, tls: {tls}, address: \"127.0.0.1:{port}\"{besides} }}")
         shown.append("tls:\n  certificates:")
         pairs = [f"    - {{ certificate: {public}, key: {private} }}" for public, private in certificates]
         shown += pairs or ["      []"]
         shown.append(f"mail_root: {self.scratch}/mail/%u\nusers_file: {self.users}")
-        shown.append(f"limits: {{ failed_login_delay_seconds: 0{limits} }}\nlog: {{ format: {log} }}")
+        shown.append(f"limits: {{ failed_login_delay_seconds: 0{limits} }}\nlog: {{ format: {log} }}\n{more}")
         self.config.write_text("\n".join(shown) + "\n")
         self.listeners = listeners
 
     def add(self, name, password):
-        subprocess.run([demo.PROGRAM, "user", "add", name, "--users", self.users, "--password-stdin"],
+        subprocess.run([demo.PROGRAM, "user", "add", name, "--config", self.config, "--password-stdin"],
                        input=password.encode(), check=True)
 
     def __enter__(self):
@@ -144,6 +145,8 @@ def test_certificates_and_users_are_read_again(_, scratch):
         serving.config.write_text(good + "no_such_key: 1\n")
         serving.process.send_signal(signal.SIGHUP)
         serving.wait_for_log("no_such_key")
+        serving.wait_for_log("the old configuration stays")
+        assert serving.log.read_text().rstrip().splitlines()[-1].endswith("the old configuration stays")
         talk(stays, b"c NOOP\r\n", b"c OK")
         talk(serving.connect(serving.ports[0]), b"a LOGIN anna secret\r\n", b"a OK")
 
@@ -216,6 +219,38 @@ def test_limits_are_told_over_tls_too(_, scratch):
         assert b"-ERR [SYS/TEMP] Too many" in talk(serving.connect(serving.ports[2]), b"", b"\r\n")
         kept.pop().close()
         wait_until(lambda: b"* OK" in talk(serving.connect(serving.ports[1], context()), b"", b"\r\n"), "a free place")
+
+
+def test_all_mistakes_are_told_at_once(_, scratch):
+    config = scratch / "pillarbox.yaml"
+    config.write_text("listeners:\n  - { protocol: imap, tls: none, address: nonsense }\nno_such_key: 1\n"
+                      f"mail_root: {scratch}/mail\nusers_file: {scratch}/nowhere/users.yaml\nrun_as_user: no-such-user\n")
+    done = subprocess.run([demo.PROGRAM, "config", "check", "--config", config], capture_output=True, text=True)
+    assert done.returncode == 1
+    for mistake in (":2: ", "no_such_key", "%u", "nowhere/users.yaml", "no-such-user"):
+        assert mistake in done.stderr, (mistake, done.stderr)
+
+
+def test_root_is_given_up_and_keys_stay_in_force(_, scratch):
+    if os.getuid() != 0:
+        return
+    scratch.chmod(0o755)
+    pair = certificate(scratch, "mail.example")
+    pair[1].chmod(0o600)
+    users = scratch / "users.yaml"
+    (scratch / "mail").mkdir()
+    shutil.chown(scratch / "mail", "nobody")
+    with Serving(scratch, [pair], more="run_as_user: nobody") as serving:
+        assert served(serving, "mail.example") == der(pair)
+        owner = {line.split(":")[0]: line.split()[1] for line in
+                 open(f"/proc/{serving.process.pid}/status").read().splitlines() if line.startswith(("Uid", "Gid"))}
+        assert owner["Uid"] != "0" and owner["Gid"] != "0", owner
+        assert users.stat().st_uid == int(owner["Uid"])
+        serving.process.send_signal(signal.SIGHUP)
+        # Only root may read the key: said so, and the old one serves on.
+        serving.wait_for_log("the old certificates stay")
+        assert served(serving, "mail.example") == der(pair)
+        talk(serving.connect(serving.ports[0]), b"a LOGIN anna secret\r\n", b"a OK")
 
 
 def test_a_listener_can_have_a_limit_of_its_own(_, scratch):

@@ -360,8 +360,9 @@ impl Connection {
                 },
                 Action::StartTls => self.start_tls().await?,
                 Action::CheckPassword { user, password } => {
+                    let began = Instant::now();
                     let verdict = self.server.accounts.verify(&user, password).await;
-                    self.conclude(&user, verdict).await;
+                    self.conclude(&user, verdict, began).await;
                 }
                 Action::FindScramKeys { user } => {
                     let keys = self.server.accounts.scram_keys(&user);
@@ -369,8 +370,8 @@ impl Connection {
                 }
                 Action::ScramFinished { user, proven } => {
                     let known = self.server.accounts.known_name(&user).filter(|_| proven);
-                    self.conclude(&user, known.ok_or(Denial::BadCredentials))
-                        .await;
+                    let verdict = known.ok_or(Denial::BadCredentials);
+                    self.conclude(&user, verdict, Instant::now()).await;
                 }
                 Action::Yield => tokio::task::yield_now().await,
                 Action::Wait { until } => {
@@ -451,8 +452,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends a login: opens the account, or delays and denies.
-    async fn conclude(&mut self, name: &str, verdict: Result<String, Denial>) {
+    /// Ends a login: opens the account, or delays and denies. The delay counts from
+    /// when the login began, so that it does not tell what verifying cost.
+    async fn conclude(&mut self, name: &str, verdict: Result<String, Denial>, began: Instant) {
         let server = Arc::clone(&self.server);
         let denial = match verdict {
             Ok(user) => match self.enter(&user) {
@@ -471,10 +473,13 @@ impl Connection {
             .collect();
         tracing::warn!(session = self.id, peer = %self.peer.ip(), user = shown, tls = self.stream.is_tls(), "login failed: {denial:?}");
         if denial == Denial::BadCredentials {
-            let wait = server
-                .throttle
-                .failed(Source::of(self.peer.ip()), Instant::now());
-            tokio::time::sleep(wait).await;
+            let limits = &server.config().limits;
+            let wait = server.throttle.failed(
+                Source::of(self.peer.ip()),
+                began,
+                Duration::from_secs(limits.failed_login_delay_seconds),
+            );
+            tokio::time::sleep_until((began + wait).into()).await;
         }
         self.kind.resume(Happening::Denied(denial));
     }

@@ -68,6 +68,7 @@ impl Server {
     /// Reads users and certificates again, and the configuration where it came
     /// from a file. Sessions go on; what does not parse leaves the old in force.
     fn reload(&self, file: Option<&PathBuf>) {
+        let mut mistakes: Vec<String> = Vec::new();
         if let Some(file) = file {
             match Config::load(file) {
                 Ok(config) => {
@@ -76,19 +77,32 @@ impl Server {
                     }
                     *self.config.write() = Arc::new(config);
                 }
-                Err(errors) => errors.iter().for_each(|error| tracing::error!("{error}")),
+                Err(errors) => {
+                    mistakes.extend(errors.iter().map(ToString::to_string));
+                    mistakes.push("the old configuration stays".to_owned());
+                }
             }
         }
         let config = self.config();
         if let Err(error) = self.accounts.reload(&config) {
-            tracing::error!("the old users stay: {error:#}");
+            mistakes.push(format!("the old users stay: {error:#}"));
         }
-        if let Some(certificates) = &self.certificates
-            && let Err(error) = certificates.reload(&config.tls)
-        {
-            tracing::error!("the old certificates stay: {error:#}");
+        match &self.certificates {
+            Some(certificates) if !config.tls.certificates.is_empty() => {
+                if let Err(error) = certificates.reload(&config.tls) {
+                    mistakes.push(format!("the old certificates stay: {error:#}"));
+                }
+            }
+            Some(_) => tracing::warn!("TLS goes on with the old certificates until the next start"),
+            None if config.tls.certificates.is_empty() => {}
+            None => tracing::warn!("the first certificate takes effect at the next start"),
         }
-        tracing::info!("reloaded");
+        if mistakes.is_empty() {
+            tracing::info!("reloaded");
+        }
+        mistakes
+            .iter()
+            .for_each(|mistake| tracing::error!("not reloaded: {mistake}"));
     }
 }
 
@@ -111,9 +125,7 @@ pub async fn serve(
     drop_privileges(&config)?;
     let server = Arc::new(Server {
         accounts: Arc::new(Accounts::open(&config)?),
-        throttle: Throttle::new(Duration::from_secs(
-            config.limits.failed_login_delay_seconds,
-        )),
+        throttle: Throttle::default(),
         config: RwLock::new(Arc::new(config)),
         certificates,
         tls,

@@ -143,13 +143,14 @@ impl Accounts {
     }
 
     /// A user's SCRAM-SHA-256 keys; for a user without, invented ones that are
-    /// the same each time (RFC 5802 section 9: a stranger must not learn who exists).
+    /// the same each time, after a restart too (RFC 5802 section 9: a stranger must not learn who exists).
     pub fn scram_keys(&self, name: &str) -> ScramKeys {
         if let Some(keys) = self.find(name).and_then(|user| user.scram_keys()) {
             return keys;
         }
+        let key = self.users.read().secret().unwrap_or(self.key);
         let invent = |what: &[u8]| -> [u8; 32] {
-            let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
+            let mut mac = Hmac::<Sha256>::new_from_slice(&key)
                 .unwrap_or_else(|_| unreachable!("HMAC takes any key"));
             mac.update(what);
             mac.update(name.as_bytes());

@@ -40,6 +40,15 @@ pub fn verify(password: &[u8], stored: &str) -> bool {
     }
 }
 
+/// Whether a hash has so much salt that nobody finds it by trying passwords.
+pub fn is_salted(stored: &str) -> bool {
+    let (scheme, hash) = stored.split_once('}').unwrap_or(("", stored));
+    let is_crypt = ["$argon2", "$2", "$5$", "$6$"]
+        .iter()
+        .any(|prefix| hash.starts_with(prefix));
+    is_crypt && !["{PLAIN", "{CLEARTEXT"].contains(&scheme.to_ascii_uppercase().as_str())
+}
+
 /// Whether a hash says that its user is locked: no password matches it.
 pub fn is_locked(stored: &str) -> bool {
     stored.is_empty() || stored.starts_with(['!', '*'])
@@ -118,6 +127,13 @@ mod tests {
         assert!(verify(b"secret", &hashed));
         assert!(verify(b"secret", &format!("{{ARGON2ID}}{hashed}")));
         assert!(!verify(b"Secret", &hashed));
+    }
+
+    #[test]
+    fn plain_passwords_are_not_salted() {
+        assert!(is_salted("$6$salt$hash") && is_salted("{ARGON2ID}$argon2id$v=19$x"));
+        assert!(!is_salted("{PLAIN}$6$salt$hash") && !is_salted("{plain}x"));
+        assert!(!is_salted("!") && !is_salted("{SSHA}abcd"));
     }
 
     #[test]

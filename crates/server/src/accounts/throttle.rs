@@ -28,22 +28,15 @@ impl Source {
 }
 
 /// Failures by source, IMAP and POP3 together.
+#[derive(Default)]
 pub struct Throttle {
-    first: Duration,
     failures: Mutex<HashMap<Source, (u32, Instant)>>,
 }
 
 impl Throttle {
-    /// A throttle whose first wait is this long; zero is none at all.
-    pub fn new(first: Duration) -> Self {
-        Self {
-            first,
-            failures: Mutex::default(),
-        }
-    }
-
-    /// Counts a failure and says how long its reply waits.
-    pub fn failed(&self, source: Source, now: Instant) -> Duration {
+    /// Counts a failure and says how long its reply waits, the first one for `first`;
+    /// zero is no wait at all.
+    pub fn failed(&self, source: Source, now: Instant, first: Duration) -> Duration {
         let mut failures = self.failures.lock();
         if failures.len() >= ADDRESSES {
             failures.retain(|_, (_, since)| now.saturating_duration_since(*since) < 15 * DECAY);
@@ -60,7 +53,7 @@ impl Throttle {
         *since = now;
         // A household behind one address mistypes now and then: the wait grows from
         // the fifth failure on.
-        (self.first * (1 + *count / 5)).min(LONGEST)
+        (first * (1 + *count / 5)).min(LONGEST)
     }
 }
 
@@ -70,24 +63,22 @@ mod tests {
 
     #[test]
     fn waits_grow_and_decay() {
-        let throttle = Throttle::new(Duration::from_secs(2));
+        let throttle = Throttle::default();
+        let first = Duration::from_secs(2);
         let source = Source::of("192.0.2.1".parse().expect("address"));
         let now = Instant::now();
         let waits: Vec<u64> = (0..60)
-            .map(|_| throttle.failed(source, now).as_secs())
+            .map(|_| throttle.failed(source, now, first).as_secs())
             .collect();
         assert_eq!((waits[0], waits[3], waits[59]), (2, 2, 15));
         assert!(waits.is_sorted());
         assert_eq!(
             throttle
-                .failed(source, now + Duration::from_secs(7200))
+                .failed(source, now + Duration::from_secs(7200), first)
                 .as_secs(),
             2
         );
-        assert_eq!(
-            Throttle::new(Duration::ZERO).failed(source, now),
-            Duration::ZERO
-        );
+        assert_eq!(throttle.failed(source, now, Duration::ZERO), Duration::ZERO);
     }
 
     #[test]

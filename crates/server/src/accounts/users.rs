@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use wire::sasl::{Scram, ScramKeyPair, ScramKeys};
 
@@ -337,6 +338,17 @@ impl Users {
         }
     }
 
+    /// What strangers do not know and restarts do not change: a digest of the salted
+    /// hash of the user who is first by name. None where no user has one.
+    pub fn secret(&self) -> Option<[u8; 32]> {
+        let salted = self
+            .users
+            .iter()
+            .filter(|user| password::is_salted(&user.password));
+        let first = salted.min_by_key(|user| &user.name)?;
+        Some(Sha256::digest(format!("invented keys, {}", first.password)).into())
+    }
+
     /// The hashes of the user who has most: what is verified for a user there is not,
     /// so that the time does not tell.
     pub fn longest_hashes(&self) -> Vec<String> {
@@ -375,6 +387,15 @@ mod tests {
             std::fs::metadata(&path).expect("file").permissions().mode() & 0o777,
             0o600
         );
+    }
+
+    #[test]
+    fn the_secret_behind_invented_keys_survives_restarts() {
+        let users = Users {
+            users: vec![User::new("anna", b"secret").expect("user")],
+        };
+        assert_eq!(users.secret(), users.clone().secret());
+        assert!(users.secret().is_some() && Users::default().secret().is_none());
     }
 
     #[test]

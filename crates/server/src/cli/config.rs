@@ -2,7 +2,7 @@
 
 use super::{ConfigArgument, Exit};
 use crate::accounts::users::Users;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::tls::Certificates;
 use clap::Subcommand;
 use std::io::Write;
@@ -29,13 +29,17 @@ enum Command {
 }
 
 pub fn run(arguments: &Arguments) -> Exit {
-    let config = arguments.config.load()?;
     match arguments.command {
         Command::Check => {
-            let mistakes = mistakes_beside(&config);
+            let examined = Config::examine(&arguments.config.config)
+                .map_err(|errors| anyhow::anyhow!("{}", lines(&errors)))?;
+            let mut mistakes: Vec<String> =
+                examined.errors.iter().map(ToString::to_string).collect();
+            mistakes.extend(mistakes_beside(&examined.config, &examined.doubtful));
             if !mistakes.is_empty() {
                 anyhow::bail!("{}", mistakes.join("\n"));
             }
+            let config = examined.config;
             let users = Users::load(&config.users_file)?.users.len();
             writeln!(
                 std::io::stdout(),
@@ -45,25 +49,41 @@ pub fn run(arguments: &Arguments) -> Exit {
             )?;
         }
         Command::Show => {
-            let text = serde_yaml::to_string(&config)?;
+            let text = serde_yaml::to_string(&arguments.config.load()?)?;
             std::io::stdout().write_all(text.as_bytes())?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is wrong in what the configuration names, all at once.
-fn mistakes_beside(config: &Config) -> Vec<String> {
+fn lines(errors: &[ConfigError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// What is wrong in what the configuration names, all at once; nothing of the keys in
+/// doubt.
+fn mistakes_beside(config: &Config, doubtful: &[String]) -> Vec<String> {
+    let is_sure = |key: &str| doubtful.iter().all(|doubtful| doubtful != key);
     let mut mistakes = Vec::new();
-    if let Err(error) = Users::load(&config.users_file) {
+    if is_sure("users_file")
+        && let Err(error) = Users::load(&config.users_file)
+    {
         mistakes.push(format!("{error:#}"));
     }
-    if !config.tls.certificates.is_empty()
+    let files = config.tls.certificates.iter();
+    let readable = files
+        .flat_map(|files| [&files.certificate, &files.key])
+        .all(|path| std::fs::File::open(path).is_ok());
+    if is_sure("tls")
+        && readable
+        && !config.tls.certificates.is_empty()
         && let Err(error) = Certificates::load(&config.tls)
     {
         mistakes.push(format!("{error:#}"));
     }
-    if let Some(name) = &config.run_as_user
+    if is_sure("run_as_user")
+        && let Some(name) = &config.run_as_user
         && !matches!(nix::unistd::User::from_name(name), Ok(Some(_)))
     {
         mistakes.push(format!(
@@ -84,7 +104,7 @@ mod tests {
             run_as_user: Some("nobody-of-that-name".into()),
             ..Config::default()
         };
-        let mistakes = mistakes_beside(&config);
+        let mistakes = mistakes_beside(&config, &[]);
         assert_eq!(mistakes.len(), 2, "{mistakes:?}");
         assert!(mistakes[0].contains("user add"), "{mistakes:?}");
     }

@@ -2,7 +2,7 @@
 
 mod reading;
 
-pub use reading::ConfigError;
+pub use reading::{ConfigError, Examined};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

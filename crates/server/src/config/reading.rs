@@ -38,6 +38,16 @@ struct Shape {
     doubtful: Vec<String>,
 }
 
+/// A configuration, and what is wrong with it.
+pub struct Examined {
+    /// What could be read; the rest has its defaults.
+    pub config: Config,
+    /// All mistakes, in the order of the lines.
+    pub errors: Vec<ConfigError>,
+    /// The top-level keys that hold a mistake of shape.
+    pub doubtful: Vec<String>,
+}
+
 impl Config {
     /// Reads a configuration.
     ///
@@ -45,6 +55,18 @@ impl Config {
     /// All mistakes that were found, in the order of the lines. Of a file that is no
     /// YAML, the first.
     pub fn load(file: &Path) -> Result<Self, Vec<ConfigError>> {
+        let examined = Self::examine(file)?;
+        match examined.errors.is_empty() {
+            true => Ok(examined.config),
+            false => Err(examined.errors),
+        }
+    }
+
+    /// Reads a configuration as far as it can be read.
+    ///
+    /// # Errors
+    /// Why nothing could be read.
+    pub fn examine(file: &Path) -> Result<Examined, Vec<ConfigError>> {
         let error = |(line, text)| ConfigError {
             file: file.to_owned(),
             line,
@@ -74,9 +96,14 @@ impl Config {
             }));
         }
         errors.sort_by_key(|(line, _)| *line);
+        let errors: Vec<ConfigError> = errors.into_iter().map(error).collect();
         match shape.config {
-            Some(config) if errors.is_empty() => Ok(config),
-            _ => Err(errors.into_iter().map(error).collect()),
+            Some(config) => Ok(Examined {
+                config,
+                errors,
+                doubtful: shape.doubtful,
+            }),
+            None => Err(errors),
         }
     }
 
