@@ -35,6 +35,7 @@ use std::time::Duration;
 /// Of so many messages that come at once summaries are made at once.
 const SUMMARISED: u32 = 64;
 /// How long the watch waits for a mailbox before it turns to others.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "inotify only"))]
 const BUSY: Duration = Duration::from_millis(1);
 /// How often a file that keeps changing its name is looked for.
 const ATTEMPTS: usize = 10;
@@ -170,6 +171,7 @@ impl Mailbox {
     }
     /// There are events in the queue. False if the mailbox is busy: it is to be told
     /// again.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "inotify only"))]
     pub(crate) fn notice(&self) -> bool {
         if self.is_gone() {
             return true;

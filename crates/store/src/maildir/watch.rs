@@ -1,10 +1,19 @@
 //! Watching mailboxes for changes by other programs, name by name: one inotify
-//! instance and one thread for the process; where there is no inotify, a look each
-//! second.
+//! instance and one thread for the process. Systems without inotify tell that
+//! something changed, and the directories are read; where nothing tells, they are
+//! looked at each second.
 //!
 //! The kernel queues an event before the system call that caused it returns. So who
 //! looks at a directory's time first and gathers events then has every change that
 //! the time tells of, but for one whose call has not returned yet; its event follows.
+
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "only inotify tells names")
+)]
+
+#[cfg(any(not(target_os = "linux"), test))]
+mod elsewhere;
 
 use crate::Mailbox;
 use parking_lot::Mutex;
@@ -140,17 +149,27 @@ fn poll_forever() {
 /// Watches a mailbox's `new` and `cur` until [`remove`]. Tells whether every event
 /// from now on will be in its queue; if not it is looked at each second.
 pub(crate) fn add(queue: &Arc<Queue>, halves: &[PathBuf; 2]) -> bool {
-    if kernel::add(queue, halves) {
-        return true;
+    #[cfg(target_os = "linux")]
+    {
+        if kernel::add(queue, halves) {
+            return true;
+        }
+        kernel::remove(queue.id);
     }
-    kernel::remove(queue.id);
+    #[cfg(not(target_os = "linux"))]
+    if elsewhere::add(queue, halves) {
+        return false;
+    }
     poll(queue);
     false
 }
 
 /// Ends the watching of a mailbox.
 pub(crate) fn remove(queue: &Queue) {
+    #[cfg(target_os = "linux")]
     kernel::remove(queue.id);
+    #[cfg(not(target_os = "linux"))]
+    elsewhere::remove(queue.id);
     if let Some(polled) = POLLED.get() {
         polled.lock().queues.remove(&queue.id);
     }
@@ -158,6 +177,7 @@ pub(crate) fn remove(queue: &Queue) {
 
 /// Puts the events there are into the queues.
 pub(crate) fn gather() {
+    #[cfg(target_os = "linux")]
     kernel::gather();
 }
 
@@ -394,15 +414,4 @@ mod kernel {
             }
         }
     }
-}
-
-#[cfg(not(target_os = "linux"))]
-mod kernel {
-    use super::{Arc, PathBuf, Queue};
-
-    pub(super) fn add(_queue: &Arc<Queue>, _halves: &[PathBuf; 2]) -> bool {
-        false
-    }
-    pub(super) fn remove(_id: u64) {}
-    pub(super) fn gather() {}
 }
