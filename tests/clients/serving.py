@@ -221,6 +221,25 @@ def test_limits_are_told_over_tls_too(_, scratch):
         wait_until(lambda: b"* OK" in talk(serving.connect(serving.ports[1], context()), b"", b"\r\n"), "a free place")
 
 
+def test_the_last_words_reach_a_client_that_goes_on_talking(_, scratch):
+    with Serving(scratch) as serving:
+        for _ in range(20):
+            stream = serving.connect(serving.ports[0])
+            stream.recv(1000)
+            try:
+                stream.sendall(b"nonsense nonsense\r\n" * 20_000)
+            except OSError:
+                pass
+            time.sleep(0.05)
+            heard = b""
+            try:
+                while piece := stream.recv(100_000):
+                    heard += piece
+            except ConnectionResetError:
+                pass
+            assert b"* BYE" in heard, heard[-200:]
+
+
 def test_all_mistakes_are_told_at_once(_, scratch):
     config = scratch / "pillarbox.yaml"
     config.write_text("listeners:\n  - { protocol: imap, tls: none, address: nonsense }\nno_such_key: 1\n"

@@ -23,7 +23,7 @@ const TRY_LATER: u8 = 75;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: pillarbox deliver anna < message.eml\nExit codes: 0 delivered and durable, 64 usage, 67 no such user, 75 try again later\nExample, in Postfix' master.cf:\n  pillarbox unix - n n - - pipe\n    user=vmail argv=/usr/bin/pillarbox deliver ${recipient}"
+    after_help = "Example: pillarbox deliver anna < message.eml\nExit codes: 0 delivered and durable, 64 usage, 67 no such user, 75 try again later\nExample, in Postfix' master.cf:\n  pillarbox unix - n n - - pipe\n    user=vmail argv=/usr/local/bin/pillarbox deliver ${recipient}"
 )]
 pub struct Arguments {
     /// The user
