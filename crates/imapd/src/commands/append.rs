@@ -36,6 +36,9 @@ impl Appending {
         if message.octets == 0 {
             return Err(Outcome::no("[CANNOT] An empty message aborts APPEND"));
         }
+        if let Some(before) = self.messages.last_mut() {
+            before.seal()?;
+        }
         let mut incoming = self.mailbox.begin_append()?;
         incoming.describe(message.flags, message.keywords.clone(), message.date);
         self.messages.push(incoming);
@@ -66,5 +69,41 @@ impl Appending {
         Ok(Outcome::Ok(format!(
             "[APPENDUID {validity} {set}] APPEND completed"
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::{Flags, Layout};
+
+    #[test]
+    fn messages_that_wait_hold_no_file() {
+        let directory = tempfile::tempdir().expect("directory");
+        let layout = Layout {
+            delimiter: '/',
+            prefix: String::new(),
+        };
+        let account = Account::open(&directory.path().join("Maildir"), layout).expect("account");
+        let Ok(mut appending) = Appending::begin(&account, "INBOX") else {
+            panic!("refused");
+        };
+        let message = AppendMessage {
+            flags: Flags::default(),
+            keywords: Vec::new(),
+            date: None,
+            octets: 5,
+        };
+        for _ in 0..2 {
+            assert!(appending.announce(&message).is_ok());
+            appending.write(b"\r\nab\r");
+        }
+        let long = vec![b'x'; 100_000];
+        assert!(appending.messages[0].write(&long).is_err());
+        assert!(appending.messages[1].write(&long).is_ok());
+        assert!(appending.finish().is_ok());
+        let inbox = destination(&account, "INBOX").unwrap_or_else(|_| panic!("INBOX"));
+        let sizes: Vec<u64> = inbox.snapshot().rows().map(|row| row.size_octets).collect();
+        assert_eq!(sizes, [5, 100_005]);
     }
 }

@@ -171,3 +171,10 @@ fn nesting_is_bounded() {
     assert!(reply(format!("a SEARCH {}ALL", "NOT ".repeat(9000)).as_bytes()).starts_with("BAD"));
     assert!(reply(format!("a SEARCH {}ALL", "OR ".repeat(9000)).as_bytes()).starts_with("BAD"));
 }
+
+#[test]
+fn keys_that_read_whole_messages_are_few() {
+    let texts = |count: usize| format!("a SEARCH {}ALL", "NOT TEXT x BODY y ".repeat(count / 2));
+    read(&texts(100));
+    assert!(reply(texts(102).as_bytes()).starts_with("BAD"));
+}

@@ -11,6 +11,8 @@ use store::Flags;
 const NESTING: u32 = 100;
 /// How many keys a command may have.
 const KEYS: u32 = 5000;
+/// How many of them may be TEXT and BODY: each reads the whole message.
+const TEXTS: u32 = 100;
 
 /// Why SEARCH's arguments cannot be read.
 pub(super) enum SearchFault {
@@ -75,6 +77,7 @@ fn key(cursor: &mut Cursor<'_>) -> Found<SearchKey> {
         cursor,
         charset,
         keys: 0,
+        texts: 0,
     };
     let key = reader.keys(0)?;
     reader.cursor.end()?;
@@ -136,6 +139,7 @@ struct KeyReader<'a, 'b> {
     cursor: &'a mut Cursor<'b>,
     charset: Charset,
     keys: u32,
+    texts: u32,
 }
 
 impl KeyReader<'_, '_> {
@@ -228,8 +232,8 @@ impl KeyReader<'_, '_> {
                     .map_err(|_| Fault::from("Invalid header field name"))?;
                 self.header(&name)?
             }
-            "BODY" => SearchKey::Body(self.text()?),
-            "TEXT" => SearchKey::Text(self.text()?),
+            "BODY" => SearchKey::Body(self.whole_text()?),
+            "TEXT" => SearchKey::Text(self.whole_text()?),
             "UID" => {
                 self.cursor.space()?;
                 SearchKey::Uid(self.cursor.sequence_set()?)
@@ -254,6 +258,15 @@ impl KeyReader<'_, '_> {
         self.cursor.space()?;
         let octets = self.cursor.astring()?;
         self.charset.decode(&octets)
+    }
+
+    /// What TEXT or BODY looks for.
+    fn whole_text(&mut self) -> Found<String> {
+        self.texts += 1;
+        if self.texts > TEXTS {
+            return Err(SearchFault::Syntax("Too many TEXT and BODY keys".into()));
+        }
+        self.text()
     }
 
     fn header(&mut self, name: &str) -> Found<SearchKey> {

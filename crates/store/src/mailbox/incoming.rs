@@ -3,18 +3,21 @@
 use super::state::failed;
 use crate::disk::{self, File};
 use crate::maildir::filename;
-use crate::{Flags, InternalDate, Keyword, Result};
+use crate::{Error, Flags, InternalDate, Keyword, Result};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Octets kept back before they are written.
 const BUFFER_OCTETS: usize = 64 << 10;
+/// Why nothing more can be written.
+const WHOLE: &str = "the message is whole already";
 
 /// A message on its way in: a file in `tmp/`, removed when dropped unused. A crash
 /// leaves that file, which a later opening removes when it is 36 hours old.
 #[derive(Debug)]
 pub struct Incoming {
-    file: File,
+    /// Closed once the message is whole.
+    file: Option<File>,
     pub(super) path: PathBuf,
     buffer: Vec<u8>,
     /// Whether a CR waits for what follows it.
@@ -35,7 +38,7 @@ impl Incoming {
         let path = directory.join("tmp").join(filename::fresh());
         let file = disk::create_new(&path).map_err(|error| failed("create", &path, error))?;
         Ok(Self {
-            file,
+            file: Some(file),
             path,
             buffer: Vec::new(),
             pending_cr: false,
@@ -50,6 +53,9 @@ impl Incoming {
     }
     /// Adds octets (any line ends; stored as given with CRLF turned into LF).
     pub fn write(&mut self, octets: &[u8]) -> Result<()> {
+        if self.file.is_none() {
+            return Err(Error::CannotDo(WHOLE));
+        }
         let mut rest = octets;
         if self.pending_cr && !rest.is_empty() {
             self.pending_cr = false;
@@ -82,8 +88,10 @@ impl Incoming {
         Ok(())
     }
     fn flush(&mut self) -> Result<()> {
-        self.file
-            .write_all(&self.buffer)
+        let Some(file) = &mut self.file else {
+            return Err(Error::CannotDo(WHOLE));
+        };
+        file.write_all(&self.buffer)
             .map_err(|error| failed("write", &self.path, error))?;
         self.buffer.clear();
         Ok(())
@@ -98,26 +106,37 @@ impl Incoming {
         self.keywords = keywords;
         self.date = date;
     }
-    /// Writes what is left and makes the file durable; gives its internal date.
+    /// Writes what is left, makes the file durable and closes it: a message that waits
+    /// for others of the same APPEND holds neither descriptor nor buffer. Nothing can be
+    /// written after it.
+    pub fn seal(&mut self) -> Result<()> {
+        self.finish().map(drop)
+    }
+    /// Seals the message; gives its internal date.
     pub(super) fn finish(&mut self) -> Result<InternalDate> {
+        if let (None, Some(date)) = (&self.file, self.date) {
+            return Ok(date);
+        }
         if std::mem::take(&mut self.pending_cr) {
             self.store(b"\r")?;
         }
         self.flush()?;
         self.buffer = Vec::new();
+        let Some(file) = self.file.take() else {
+            return Err(Error::CannotDo(WHOLE));
+        };
         if let Some(date) = self.date {
-            self.file
-                .set_modified(date.0)
+            file.set_modified(date.0)
                 .map_err(|error| failed("date", &self.path, error))?;
         }
-        self.file
-            .sync()
+        file.sync()
             .map_err(|error| failed("sync", &self.path, error))?;
-        let metadata = self
-            .file
+        let metadata = file
             .metadata()
             .map_err(|error| failed("look at", &self.path, error))?;
-        Ok(InternalDate(metadata.stamp.seconds))
+        let date = InternalDate(metadata.stamp.seconds);
+        self.date = Some(date);
+        Ok(date)
     }
 }
 

@@ -1,9 +1,8 @@
 //! Decoding: encoded words (RFC 2047), transfer encodings (RFC 2045), charsets.
 
+use super::header::HEADER_OCTETS;
 use encoding_rs::{CoderResult, Decoder, Encoding, WINDOWS_1252};
 
-/// How much of one header value is decoded.
-const VALUE_OCTETS: usize = 16 * 1024;
 /// How long an encoded word may be; RFC 2047 allows 75, mailers write more.
 const WORD_OCTETS: usize = 2_000;
 
@@ -122,11 +121,11 @@ impl Transfer {
     }
 }
 
-/// Decodes encoded words and 8-bit text to Unicode; of a longer value the first
-/// 16 KiB. Blanks between two encoded words go (RFC 2047 section 6.2), and two
+/// Decodes encoded words and 8-bit text to Unicode; of a value longer than headers are
+/// read the first 1 MiB. Blanks between two encoded words go (RFC 2047 section 6.2), and two
 /// neighbours of one charset are decoded together, since mailers cut characters.
 pub fn decode_header(value: &[u8]) -> String {
-    let mut rest = &value[..value.len().min(VALUE_OCTETS)];
+    let mut rest = &value[..value.len().min(HEADER_OCTETS)];
     let mut text = String::new();
     let mut pending: Option<(Vec<u8>, Vec<u8>)> = None;
     while !rest.is_empty() {
@@ -340,8 +339,18 @@ mod tests {
     }
 
     #[test]
+    fn long_values_are_read_to_their_end() {
+        let value = [&b"a@example.org, ".repeat(5000)[..], b"=?utf-8?q?=C3=A4?="].concat();
+        assert!(decode_header(&value).ends_with("org, \u{e4}"));
+    }
+
+    #[test]
     fn hostile_values_stay_linear() {
-        assert_eq!(decode_header(&b"=?".repeat(200_000)).len(), VALUE_OCTETS);
+        assert_eq!(decode_header(&b"=?".repeat(600_000)).len(), HEADER_OCTETS);
+        assert_eq!(
+            decode_header(&b"=?a?q?x".repeat(150_000)).len(),
+            HEADER_OCTETS
+        );
     }
 
     /// Decodes whole and in pieces of every small size; all must agree.
