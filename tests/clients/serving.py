@@ -65,7 +65,7 @@ class Serving:
 
     def add(self, name, password):
         subprocess.run([demo.PROGRAM, "user", "add", name, "--config", self.config, "--password-stdin"],
-                       input=password.encode(), check=True)
+                       input=password.encode(), check=True, stdout=subprocess.DEVNULL)
 
     def __enter__(self):
         return self

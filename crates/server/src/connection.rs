@@ -306,7 +306,11 @@ pub async fn carry(
         tally: Tally::default(),
         user: None,
     };
-    let ended = connection.run().await;
+    let ended = match connection.run().await {
+        // TLS without its closing alert: many clients do so.
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok("the client closed"),
+        ended => ended,
+    };
     let (received, sent) = (connection.tally.received, connection.tally.sent);
     match ended {
         Ok(why) => {

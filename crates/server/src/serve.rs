@@ -12,10 +12,12 @@ use crate::watch::FileWatch;
 use anyhow::{Context, bail};
 use parking_lot::RwLock;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -27,6 +29,9 @@ const SETTLED: Duration = Duration::from_millis(300);
 /// How often certificates and users are looked at for changes that no event told of,
 /// as on network file systems.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// When a file was written, its octets and its inode.
+type Stamp = (SystemTime, u64, u64);
 
 /// What all connections share.
 pub struct Server {
@@ -63,6 +68,39 @@ impl Server {
         files.extend(configuration);
         let absolute = files.into_iter().map(std::path::absolute);
         absolute.filter_map(Result::ok).collect()
+    }
+
+    /// What tells whether a file changed: all that reloading reads.
+    fn stamps(&self, configuration: Option<&PathBuf>) -> Vec<(PathBuf, Option<Stamp>)> {
+        let stamp = |path: &PathBuf| {
+            let metadata = std::fs::metadata(path).ok()?;
+            Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+        };
+        self.files(configuration)
+            .into_iter()
+            .map(|path| (path.clone(), stamp(&path)))
+            .collect()
+    }
+
+    /// Reloads if a file is not as it was when read; gives how they are now.
+    fn reload_changed(
+        &self,
+        configuration: Option<&PathBuf>,
+        read: Vec<(PathBuf, Option<Stamp>)>,
+    ) -> Vec<(PathBuf, Option<Stamp>)> {
+        let now = self.stamps(configuration);
+        if now == read {
+            return read;
+        }
+        self.reload(configuration);
+        // Other files may be named now.
+        let mut after = self.stamps(configuration);
+        for (path, stamp) in &mut after {
+            if let Some((_, seen)) = now.iter().find(|(other, _)| other == path) {
+                *stamp = *seen;
+            }
+        }
+        after
     }
 
     /// Reads users and certificates again, and the configuration where it came
@@ -153,12 +191,7 @@ pub async fn serve(
     let mut look = tokio::time::interval(LOOK);
     let changed = Arc::new(Notify::new());
     let mut watch = watch_files(&server, file.as_ref(), &changed);
-    let users_time = |server: &Server| {
-        std::fs::metadata(&server.config().users_file)
-            .and_then(|metadata| metadata.modified())
-            .ok()
-    };
-    let mut users_read = users_time(&server);
+    let mut read = server.stamps(file.as_ref());
     let mut retention = tokio::time::interval(retention::INTERVAL);
     // The first look at an account is when its user logs in.
     retention.tick().await;
@@ -168,8 +201,7 @@ pub async fn serve(
             () = changed.notified() => {
                 // Whoever writes one file may be about to write the next.
                 tokio::time::sleep(SETTLED).await;
-                server.reload(file.as_ref());
-                users_read = users_time(&server);
+                read = server.reload_changed(file.as_ref(), read);
                 if watch.as_ref().is_none_or(|watch| !watch.covers(&server.files(file.as_ref()))) {
                     watch = watch_files(&server, file.as_ref(), &changed);
                 }
@@ -181,12 +213,7 @@ pub async fn serve(
                 tokio::task::spawn_blocking(move || server.accounts.keep_retention(&server.config()));
             }
             _ = look.tick() => {
-                let changed = server.certificates.as_ref().is_some_and(|certificates| certificates.changed(&server.config().tls));
-                let users_now = users_time(&server);
-                if changed || users_now != users_read {
-                    users_read = users_now;
-                    server.reload(None);
-                }
+                read = server.reload_changed(file.as_ref(), read);
             }
         }
     }
@@ -246,16 +273,14 @@ fn bind_all(config: &Config) -> anyhow::Result<Vec<(Listener, TcpListener)>> {
             );
             continue;
         }
-        let socket = socket.with_context(|| {
-            let hint = if listener.address.port() < 1024 {
-                "; ports below 1024 want root or CAP_NET_BIND_SERVICE"
-            } else {
-                ""
+        let socket = socket.map_err(|error| {
+            let hint = match error.kind() {
+                ErrorKind::AddrInUse => "another server runs there; stop it or take another port",
+                ErrorKind::AddrNotAvailable => "this machine has no such address",
+                ErrorKind::PermissionDenied => "ports below 1024 want root or CAP_NET_BIND_SERVICE",
+                _ => "see what the system says",
             };
-            format!(
-                "cannot listen on {}: another server may be running{hint}",
-                listener.address
-            )
+            anyhow::anyhow!("cannot listen on {}: {hint} ({error})", listener.address)
         })?;
         bound.push((listener.clone(), socket));
     }

@@ -11,13 +11,11 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// The certificates in use.
 #[derive(Debug)]
 pub struct Certificates {
     keys: RwLock<Arc<Vec<Arc<CertifiedKey>>>>,
-    read_at: RwLock<Vec<Option<SystemTime>>>,
 }
 
 impl Certificates {
@@ -28,7 +26,6 @@ impl Certificates {
     pub fn load(tls: &Tls) -> anyhow::Result<Self> {
         Ok(Self {
             keys: RwLock::new(Arc::new(read_all(tls)?)),
-            read_at: RwLock::new(times(tls)),
         })
     }
 
@@ -37,15 +34,9 @@ impl Certificates {
     /// # Errors
     /// As [`Certificates::load`].
     pub fn reload(&self, tls: &Tls) -> anyhow::Result<()> {
-        *self.read_at.write() = times(tls);
         let keys = Arc::new(read_all(tls)?);
         *self.keys.write() = keys;
         Ok(())
-    }
-
-    /// Whether a file changed since it was read.
-    pub fn changed(&self, tls: &Tls) -> bool {
-        *self.read_at.read() != times(tls)
     }
 }
 
@@ -73,20 +64,6 @@ impl ResolvesServerCert for Certificates {
         }
         keys.first().cloned()
     }
-}
-
-fn times(tls: &Tls) -> Vec<Option<SystemTime>> {
-    let files = tls
-        .certificates
-        .iter()
-        .flat_map(|files| [&files.certificate, &files.key]);
-    files
-        .map(|path| {
-            std::fs::metadata(path)
-                .and_then(|metadata| metadata.modified())
-                .ok()
-        })
-        .collect()
 }
 
 fn read_all(tls: &Tls) -> anyhow::Result<Vec<Arc<CertifiedKey>>> {
@@ -180,7 +157,6 @@ mod tests {
         };
         let good = tls("a.pem", "a.key");
         let certificates = Certificates::load(&good).expect("loaded");
-        assert!(!certificates.changed(&good));
         assert!(certificates.reload(&tls("a.pem", "b.key")).is_err());
         assert!(server_config(Arc::new(certificates)).is_ok());
         assert!(Certificates::load(&tls("a.key", "a.key")).is_err());

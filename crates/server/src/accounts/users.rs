@@ -229,6 +229,15 @@ impl Users {
                 serde_yaml::from_str(&text).with_context(|| path.display().to_string())?
             }
         } else {
+            if let Some(place) = text.lines().position(|line| {
+                !line.trim().is_empty() && !line.starts_with('#') && !line.contains(':')
+            }) {
+                bail!(
+                    "{}:{}: no user:password:... line; mend it, or begin it with #",
+                    path.display(),
+                    place + 1
+                );
+            }
             Self::parse_passwd_file(&text)
         };
         for (place, user) in users.users.iter().enumerate() {
@@ -259,10 +268,13 @@ impl Users {
             }
             if let Some(hash) = user.hashes().iter().find(|hash| !password::is_known(hash)) {
                 let shown: String = hash.chars().take(12).collect();
+                let remedy = match is_yaml {
+                    true => format!("set it with `pillarbox user passwd {}`", user.name),
+                    false => "set it anew with `doveadm pw -s SHA512-CRYPT`".to_owned(),
+                };
                 bail!(
-                    "{}: the password of {} begins with {shown:?}, which is no known scheme; set it with `pillarbox user passwd {}`",
+                    "{}: the password of {} begins with {shown:?}, which is no known scheme; {remedy}",
                     path.display(),
-                    user.name,
                     user.name
                 );
             }
@@ -354,6 +366,24 @@ impl Users {
     pub fn longest_hashes(&self) -> Vec<String> {
         let most = self.users.iter().max_by_key(|user| user.devices.len());
         most.map(User::hashes).unwrap_or_default()
+    }
+
+    /// Finds whom mail to an address is for: the user of that name, the one before a
+    /// `+` (RFC 5233), or the one who is called like the part before `@`; in any case
+    /// of letters where there is no exact match.
+    pub fn find_recipient(&self, address: &str) -> Option<&User> {
+        let (local, domain) = match address.rsplit_once('@') {
+            Some((local, domain)) => (local, Some(domain)),
+            None => (address, None),
+        };
+        let base = local.split('+').next().unwrap_or(local);
+        let mut names = vec![address.to_owned()];
+        names.extend(domain.map(|domain| format!("{base}@{domain}")));
+        names.extend([local.to_owned(), base.to_owned()]);
+        names.iter().find_map(|name| {
+            let same = |user: &&User| user.name.eq_ignore_ascii_case(name);
+            self.find(name).or_else(|| self.users.iter().find(same))
+        })
     }
 
     /// Finds a user.
@@ -462,6 +492,41 @@ mod tests {
                 .expect_err("unknown scheme")
                 .to_string()
                 .contains("NTLM")
+        );
+    }
+
+    #[test]
+    fn recipients_are_found_by_address_tag_and_local_part() {
+        let user = |name: &str| User {
+            name: name.into(),
+            password: "!".into(),
+            scram: None,
+            mail: None,
+            devices: Vec::new(),
+        };
+        let users = Users {
+            users: vec![
+                user("anna"),
+                user("ben@example.org"),
+                user("Carl"),
+                user("a+b"),
+            ],
+        };
+        let found = |address: &str| users.find_recipient(address).map(|user| user.name.as_str());
+        for (address, name) in [
+            ("anna", "anna"),
+            ("anna@example.org", "anna"),
+            ("ANNA+lists@example.org", "anna"),
+            ("ben@example.org", "ben@example.org"),
+            ("ben+x@EXAMPLE.org", "ben@example.org"),
+            ("carl", "Carl"),
+            ("a+b@example.org", "a+b"),
+        ] {
+            assert_eq!(found(address), Some(name), "{address}");
+        }
+        assert_eq!(
+            (found("ben"), found("dora@example.org"), found("")),
+            (None, None, None)
         );
     }
 

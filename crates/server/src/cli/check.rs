@@ -42,7 +42,7 @@ struct Tally {
 }
 
 pub fn run(arguments: &Arguments) -> Exit {
-    let config = arguments.config.load()?;
+    let config = arguments.config.load_for_mail()?;
     let users = Users::load(&config.users_file)?;
     let mut roots = Vec::new();
     if arguments.users.is_empty() {
@@ -60,9 +60,21 @@ pub fn run(arguments: &Arguments) -> Exit {
             .mail
             .clone()
             .unwrap_or_else(|| config.maildir(&user.name));
-        if !root.exists() {
-            progress.tell(&format!("{}: no mail yet", user.name))?;
-            continue;
+        match root.metadata() {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                progress.tell(&format!("{}: no mail yet", user.name))?;
+                continue;
+            }
+            Err(error) => {
+                tally.faults += 1;
+                progress.tell(&format!(
+                    "{}: {} cannot be looked at ({error}); run this as the user the server runs as",
+                    user.name,
+                    root.display()
+                ))?;
+                continue;
+            }
         }
         let checked = check(
             &config,

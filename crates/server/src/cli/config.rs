@@ -2,7 +2,7 @@
 
 use super::{ConfigArgument, Exit};
 use crate::accounts::users::Users;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::tls::Certificates;
 use clap::Subcommand;
 use std::io::Write;
@@ -31,8 +31,8 @@ enum Command {
 pub fn run(arguments: &Arguments) -> Exit {
     match arguments.command {
         Command::Check => {
-            let examined = Config::examine(&arguments.config.config)
-                .map_err(|errors| anyhow::anyhow!("{}", lines(&errors)))?;
+            let examined =
+                Config::examine(&arguments.config.config).map_err(|errors| super::told(&errors))?;
             let mut mistakes: Vec<String> =
                 examined.errors.iter().map(ToString::to_string).collect();
             mistakes.extend(mistakes_beside(&examined.config, &examined.doubtful));
@@ -54,11 +54,6 @@ pub fn run(arguments: &Arguments) -> Exit {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn lines(errors: &[ConfigError]) -> String {
-    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    lines.join("\n")
 }
 
 /// What is wrong in what the configuration names, all at once; nothing of the keys in

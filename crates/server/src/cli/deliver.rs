@@ -1,6 +1,6 @@
 //! `pillarbox deliver`: a message on standard input into a user's INBOX, for
-//! MTAs. Exit codes are those of sysexits: 0 delivered, 64 usage, 67 no such
-//! user, 75 try again later. A mistake in the configuration is 75 as well: an
+//! MTAs. Exit codes are those of sysexits: 0 delivered, 64 usage, 65 an empty
+//! message, 67 no such user, 75 try again later. A mistake in the configuration is 75 as well: an
 //! administrator's slip must bounce nobody's mail.
 
 use super::ConfigArgument;
@@ -16,6 +16,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The command line is wrong (EX_USAGE).
 pub const USAGE: u8 = 64;
+/// There is nothing to deliver (EX_DATAERR).
+const NO_MESSAGE: u8 = 65;
 /// There is no such user (EX_NOUSER).
 const NO_USER: u8 = 67;
 /// It may work later (EX_TEMPFAIL).
@@ -23,10 +25,10 @@ const TRY_LATER: u8 = 75;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: pillarbox deliver anna < message.eml\nExit codes: 0 delivered and durable, 64 usage, 67 no such user, 75 try again later\nExample, in Postfix' master.cf:\n  pillarbox unix - n n - - pipe\n    user=vmail argv=/usr/local/bin/pillarbox deliver ${recipient}"
+    after_help = "Example: pillarbox deliver anna < message.eml\nExit codes: 0 delivered and durable, 64 usage, 65 nothing to deliver, 67 no such user, 75 try again later\nExample, in Postfix' master.cf:\n  pillarbox unix - n n - - pipe\n    user=pillarbox argv=/usr/local/bin/pillarbox deliver ${recipient}"
 )]
 pub struct Arguments {
-    /// The user
+    /// The user, or an address of theirs: anna, anna@example.org and anna+lists are anna
     user: String,
     #[command(flatten)]
     config: ConfigArgument,
@@ -37,7 +39,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         let _ = writeln!(std::io::stderr(), "pillarbox deliver: {error:#}");
         ExitCode::from(code)
     };
-    let config = match arguments.config.load() {
+    let config = match arguments.config.load_for_mail() {
         Ok(config) => config,
         Err(error) => return failed(TRY_LATER, &error),
     };
@@ -45,7 +47,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Ok(users) => users,
         Err(error) => return failed(TRY_LATER, &error),
     };
-    let Some(user) = users.find(&arguments.user) else {
+    let Some(user) = users.find_recipient(&arguments.user) else {
         return failed(
             NO_USER,
             &anyhow::anyhow!("there is no user {}", arguments.user),
@@ -58,15 +60,20 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let delivered = super::refuse_foreign_owner(&config, &maildir)
         .and_then(|()| deliver(&maildir, &mut std::io::stdin().lock()));
     match delivered {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(0) => failed(
+            NO_MESSAGE,
+            &anyhow::anyhow!("standard input is empty: no message"),
+        ),
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => failed(TRY_LATER, &error),
     }
 }
 
 /// Delivers: written to `tmp/`, synced, renamed into `new/`, the directory
 /// synced. A crash leaves either nothing visible or the whole message; the MTA,
-/// which got no answer, tries again.
-fn deliver(maildir: &Path, message: &mut dyn Read) -> anyhow::Result<()> {
+/// which got no answer, tries again. Gives the octets written; an empty message is
+/// none.
+fn deliver(maildir: &Path, message: &mut dyn Read) -> anyhow::Result<u64> {
     for folder in ["cur", "new", "tmp"] {
         let path = maildir.join(folder);
         files::create_private_directories(&path)
@@ -84,12 +91,17 @@ fn deliver(maildir: &Path, message: &mut dyn Read) -> anyhow::Result<()> {
     );
     let temporary = maildir.join("tmp").join(&base);
     let written = write(&temporary, message).and_then(|(octets, as_sent)| {
+        if octets == 0 {
+            std::fs::remove_file(&temporary).context("cannot remove an empty file")?;
+            return Ok(0);
+        }
         let name = format!("{base},S={octets},W={as_sent}");
         std::fs::rename(&temporary, maildir.join("new").join(name))
             .context("cannot rename into new/")?;
         File::open(maildir.join("new"))
             .and_then(|directory| directory.sync_all())
-            .context("cannot sync new/")
+            .context("cannot sync new/")?;
+        Ok(octets)
     });
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
@@ -146,6 +158,8 @@ mod tests {
     fn a_delivery_is_whole_and_tells_its_sizes() {
         let directory = tempfile::tempdir().expect("directory");
         deliver(directory.path(), &mut &b"Subject: x\r\n\r\nbody\rend\n"[..]).expect("delivered");
+        let empty = deliver(directory.path(), &mut &b""[..]).expect("looked at");
+        assert_eq!(empty, 0);
         let entry = std::fs::read_dir(directory.path().join("new"))
             .expect("new")
             .next()

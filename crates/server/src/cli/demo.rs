@@ -240,7 +240,8 @@ fn prepare(
             }
         }
         let text = format!(
-            "# Written by `pillarbox demo`: a starting point for a real installation.\n{}",
+            "# Written by `pillarbox demo`: a starting point for a real installation. For that\n\
+             # take the section `limits` away: the demo has none.\n{}",
             serde_yaml::to_string(&written)?
         );
         files::replace_private(&file, text.as_bytes())?;

@@ -38,7 +38,7 @@ enum Command {
 
 /// Opens a user's mailboxes.
 fn account(config: &ConfigArgument, name: &str) -> anyhow::Result<Arc<store::Account>> {
-    let config = config.load()?;
+    let config = config.load_for_mail()?;
     let users = Users::load(&config.users_file)?;
     let user = users
         .find(name)

@@ -8,7 +8,7 @@ mod inspection;
 mod mailbox;
 mod user;
 
-use crate::config::{Config, Log, LogFormat};
+use crate::config::{Config, ConfigError, Log, LogFormat};
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
@@ -70,11 +70,25 @@ struct ConfigArgument {
 
 impl ConfigArgument {
     fn load(&self) -> anyhow::Result<Config> {
-        Config::load(&self.config).map_err(|errors| {
-            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            anyhow::anyhow!("{}", lines.join("\n"))
-        })
+        Config::load(&self.config).map_err(|errors| told(&errors))
     }
+
+    /// For commands that work on mail: who may not read the certificates' keys can
+    /// do so as well, and so can everybody while they are being renewed.
+    fn load_for_mail(&self) -> anyhow::Result<Config> {
+        let mut examined = Config::examine(&self.config).map_err(|errors| told(&errors))?;
+        examined.errors.retain(|error| !error.concerns("tls"));
+        match examined.errors.is_empty() {
+            true => Ok(examined.config),
+            false => Err(told(&examined.errors)),
+        }
+    }
+}
+
+/// All mistakes of a configuration, a line each.
+fn told(errors: &[ConfigError]) -> anyhow::Error {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("{}", lines.join("\n"))
 }
 
 /// What a command ends with.
@@ -198,11 +212,15 @@ fn refuse_foreign_owner(config: &Config, maildir: &Path) -> anyhow::Result<()> {
                 .map_or_else(|| owner.to_string(), |user| user.name),
         ),
         _ if maildir.exists() => None,
+        _ if config.run_as_user.is_none() => bail!(
+            "{} is not there yet, and what root makes the server could not change; run this as the user the server runs as",
+            maildir.display()
+        ),
         _ => config.run_as_user.clone(),
     };
     if let Some(owner) = owner.filter(|owner| owner != "root") {
         bail!(
-            "{} belongs to {owner}, and what root writes there the server could not change; run this as {owner}, with `runuser -u {owner} -- pillarbox ...`",
+            "{} belongs to {owner} (or will), and what root writes there the server could not change; run this as {owner}, with `runuser -u {owner} -- pillarbox ...`",
             maildir.display()
         );
     }

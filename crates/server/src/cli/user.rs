@@ -98,7 +98,7 @@ pub fn run(arguments: Arguments) -> Exit {
     let (path, owner) = match arguments.users {
         Some(path) => (path, None),
         None => {
-            let config = arguments.config.load()?;
+            let config = arguments.config.load_for_mail()?;
             (config.users_file, config.run_as_user)
         }
     };
@@ -171,14 +171,18 @@ pub fn run(arguments: Arguments) -> Exit {
             }
         }
     }
-    if is_new && let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)
-            .with_context(|| format!("cannot make {}", parent.display()))?;
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        && !parent.is_dir()
+    {
+        bail!("there is no directory {}; make it first", parent.display());
     }
     users.save(&path)?;
     if let Some(owner) = owner.filter(|_| is_new) {
         give_to(&path, &owner)?;
     }
+    println!("{}: written", path.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,6 +19,14 @@ pub struct ConfigError {
     pub text: String,
 }
 
+impl ConfigError {
+    /// Whether it is a mistake in what stands under a top-level key.
+    pub fn concerns(&self, section: &str) -> bool {
+        let key = self.text.split(':').next().unwrap_or_default();
+        key.split('.').next() == Some(section)
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
@@ -189,6 +197,18 @@ impl Config {
                 "no listener; name at least one protocol, tls and address".to_owned(),
             ));
         }
+        let secure: Vec<String> = self
+            .listeners
+            .iter()
+            .filter(|listener| listener.tls != TlsMode::None)
+            .map(|listener| listener.address.to_string())
+            .collect();
+        if !secure.is_empty() && self.tls.certificates.is_empty() {
+            mistakes.push((
+                "tls",
+                format!("there is no certificate, and {} want TLS; add tls.certificates, or set their tls to none", secure.join(", ")),
+            ));
+        }
         for (place, listener) in self.listeners.iter().enumerate() {
             let address = listener.address;
             let is_twice = self
@@ -200,12 +220,6 @@ impl Config {
                 mistakes.push((
                     "listeners",
                     format!("{address} is listed twice; remove one"),
-                ));
-            }
-            if listener.tls != TlsMode::None && self.tls.certificates.is_empty() {
-                mistakes.push((
-                    "tls",
-                    format!("{address} wants TLS but there is no certificate; add tls.certificates, or set its tls to none"),
                 ));
             }
             for network in &listener.proxy_from {
@@ -250,7 +264,11 @@ fn read_shape(text: &str) -> Shape {
             Err(error) => error,
         };
         let line = error.location().map_or(0, |location| location.line());
-        let told = format!("{error}; `pillarbox config show` prints every key");
+        let words = error.to_string().replace(
+            "invalid socket address syntax",
+            "no address and port, as 127.0.0.1:993 or [::1]:993 is",
+        );
+        let told = format!("{words}; config/pillarbox.yaml shows every key");
         let Some(place) = line.checked_sub(1).filter(|place| *place < lines.len()) else {
             shape.errors.push((0, told));
             return shape;
