@@ -247,6 +247,25 @@ fn append_select_fetch() {
 }
 
 #[test]
+fn keywords_are_bounded_and_the_client_is_told() {
+    let store = |tag: &str, numbers: std::ops::Range<u32>| {
+        let names: Vec<String> = numbers.map(|number| format!("k{number}")).collect();
+        format!("{tag} STORE 1 FLAGS.SILENT ({})\r\n", names.join(" "))
+    };
+    let input = append("a", "INBOX")
+        + "b SELECT INBOX\r\n"
+        + &store("c", 0..1000)
+        + &store("d", 1000..1023)
+        + &store("e", 1023..1024)
+        + &store("f", 1024..1025)
+        + "g SELECT INBOX\r\n";
+    let answer = played(&input, 0);
+    assert!(answer.contains("k1022 \\*)]"), "{answer}");
+    assert_eq!(answer.matches(" k1023)] Flags").count(), 2, "{answer}");
+    assert!(answer.contains("f NO ["), "{answer}");
+}
+
+#[test]
 fn store_search_expunge_move() {
     let input = append("a", "INBOX")
         + &append("b", "INBOX")

@@ -312,12 +312,13 @@ impl View {
     fn tell_keywords(&mut self, current: &Snapshot, out: &mut Writer) {
         if *self.keywords != *current.keywords() {
             self.keywords = current.keywords().into();
-            self.write_flag_names(out);
+            self.write_flag_names(current, out);
         }
     }
 
-    /// FLAGS and PERMANENTFLAGS.
-    pub fn write_flag_names(&self, out: &mut Writer) {
+    /// FLAGS and PERMANENTFLAGS, with `\*` while there can be further keywords
+    /// (RFC 3501 section 7.1).
+    pub fn write_flag_names(&self, current: &Snapshot, out: &mut Writer) {
         let keywords = || self.keywords.iter().map(|keyword| &**keyword);
         out.text("* FLAGS ")
             .flags(SYSTEM_FLAGS, Recent::No, keywords())
@@ -328,7 +329,12 @@ impl View {
                 let mut flags = Writer::new();
                 flags.flags(SYSTEM_FLAGS, Recent::No, keywords());
                 let flags = String::from_utf8_lossy(flags.octets()).into_owned();
-                out.text(flags.trim_end_matches(')')).text(" \\*)");
+                out.text(flags.trim_end_matches(')'));
+                out.text(if current.takes_keywords() {
+                    " \\*)"
+                } else {
+                    ")"
+                });
             }
             Access::ReadOnly => {
                 out.text("()");

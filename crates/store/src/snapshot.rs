@@ -94,6 +94,10 @@ impl Snapshot {
     pub fn keywords(&self) -> &[Keyword] {
         &self.keywords
     }
+    /// Whether the mailbox can have further keywords.
+    pub fn takes_keywords(&self) -> bool {
+        self.keywords.len() < crate::maildir::keywords::LIMIT
+    }
     /// How many messages there are.
     pub fn len(&self) -> usize {
         self.count

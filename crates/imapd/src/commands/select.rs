@@ -44,7 +44,7 @@ pub fn select(
 
 fn write_state(view: &View, out: &mut Writer) {
     let told = view.told();
-    view.write_flag_names(out);
+    view.write_flag_names(told, out);
     let count = told.len() as u64;
     out.text("* ").number(count).text(" EXISTS").crlf();
     let recent = view.recent_count() as u64;

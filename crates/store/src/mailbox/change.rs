@@ -167,7 +167,13 @@ impl State {
         keywords: &[Keyword],
         unchanged_since: Option<ModSeq>,
     ) -> Result<FlagOutcome> {
+        let is_stale = |row: &MessageRow| unchanged_since.is_some_and(|since| row.modseq > since);
+        let changes = uids
+            .iter()
+            .any(|uid| self.find(*uid).is_some_and(|(row, _)| !is_stale(row)));
         let indices = match action {
+            // What changes no message makes no keyword.
+            _ if !changes => Vec::new(),
             FlagAction::Remove => {
                 let mut known: Vec<u16> = keywords
                     .iter()
@@ -186,7 +192,7 @@ impl State {
         let mut modseq = None;
         for &uid in uids {
             match self.find(uid) {
-                Some((row, _)) if unchanged_since.is_some_and(|since| row.modseq > since) => {
+                Some((row, _)) if is_stale(row) => {
                     outcome.modified.push(uid);
                     continue;
                 }

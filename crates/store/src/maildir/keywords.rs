@@ -11,7 +11,7 @@ use std::sync::Arc;
 const NAME: &str = "dovecot-keywords";
 const FURTHER_NAME: &str = "pillarbox-keywords";
 /// How many keywords a mailbox may have.
-const LIMIT: usize = 1024;
+pub(crate) const LIMIT: usize = 1024;
 
 /// A mailbox's keywords.
 #[derive(Debug, Default)]
