@@ -19,6 +19,7 @@ pub(crate) mod summaries;
 
 pub use account::{Account, Layout, ListEntry, MailboxStatus, SpecialUse};
 pub use error::{Error, Result};
+pub use index::inspect_index;
 pub use mailbox::{Copied, FlagAction, FlagOutcome, Incoming, Mailbox, OpenedMessage, Vanished};
 pub use model::{Flags, InternalDate, Keyword, MailboxName, ModSeq, Uid, UidValidity};
 pub use snapshot::{MessageRow, Snapshot};

@@ -203,6 +203,12 @@ fn mend(fault: &Fault) -> anyhow::Result<Option<String>> {
             sync_parent(path)?;
             Ok(Some("made".to_owned()))
         }
+        Remedy::RemoveCache(path) => {
+            std::fs::remove_file(path)?;
+            Ok(Some(
+                "removed, to be made again when it is opened".to_owned(),
+            ))
+        }
         Remedy::RemoveLink(path) => {
             // One name of two: the message stays.
             std::fs::remove_file(path)?;

@@ -29,6 +29,7 @@
 
 mod checksum;
 mod history;
+mod inspect;
 mod record;
 mod replay;
 #[cfg(test)]
@@ -36,6 +37,7 @@ mod tests;
 
 pub(crate) use checksum::crc32;
 pub(crate) use history::History;
+pub use inspect::inspect_index;
 pub(crate) use record::{Entry, Settled};
 pub(crate) use replay::Contents;
 

@@ -15,6 +15,7 @@ mod state;
 mod tests;
 
 pub use incoming::Incoming;
+pub(crate) use scan::measured_octets;
 
 use crate::disk;
 use crate::maildir::uidlist::default_unique_id;

@@ -341,6 +341,17 @@ struct Size {
     unended_octets: u8,
 }
 
+/// The octets of a message's file as a mailbox takes them: those its name says, else
+/// those counted.
+pub(crate) fn measured_octets(path: &Path) -> std::io::Result<u64> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let known = filename::size_field(filename::unique_name(&name), 'W');
+    let measured = measure(path, known)?;
+    measured
+        .map(|(size, _)| size.octets)
+        .ok_or_else(|| ErrorKind::NotFound.into())
+}
+
 /// A file's size and its internal date; `None` if it is no regular file. A size that
 /// is known speaks of a message whose last line ends.
 fn measure(path: &Path, known_size: Option<u64>) -> std::io::Result<Option<(Size, InternalDate)>> {

@@ -132,3 +132,37 @@ fn directories_are_named_and_odd_ones_told() {
     assert_eq!(names, ["INBOX", "Entw\u{fc}rfe/2026", "Sent", "bad&name"]);
     assert_eq!(faults.len(), 2, "{faults:?}");
 }
+
+#[test]
+fn an_index_that_contradicts_the_files_is_told() {
+    let directory = maildir();
+    let root = directory.path();
+    put(root, "new/1.M1P1.h", "Subject: x\n\nbody\n");
+    put(root, "new/2.M1P1.h", "Subject: y\n\nbody\n");
+    let open = || {
+        let layout = store::Layout {
+            delimiter: '/',
+            prefix: String::new(),
+        };
+        let account = store::Account::open(root, layout).expect("account");
+        let name = account.parse_name("INBOX").expect("name");
+        account.mailbox(&name).expect("mailbox").snapshot().len()
+    };
+    assert_eq!(open(), 2);
+    assert_eq!(faults(root), []);
+    // Written in place, so that no directory tells of it.
+    put(root, "new/1.M1P1.h", "Subject: x\n\nanother body\n");
+    let found = faults(root);
+    let fault = found
+        .iter()
+        .find(|fault| fault.text.contains("UID 1 has 20 octets, its file 28"))
+        .expect("a fault of the index");
+    let index = root.join("pillarbox.index");
+    assert_eq!(fault.remedy, Remedy::RemoveCache(index.clone()));
+    std::fs::write(&index, "junk").expect("written");
+    let unreadable = |fault: &Fault| fault.text.contains("cannot be read");
+    assert!(faults(root).iter().any(unreadable));
+    std::fs::remove_file(&index).expect("removed");
+    assert!(!faults(root).iter().any(unreadable));
+    assert_eq!(open(), 2);
+}

@@ -29,6 +29,8 @@ pub(super) enum Remedy {
     OwnName(PathBuf),
     /// Remove this second name of the same file.
     RemoveLink(PathBuf),
+    /// Remove this file, which is made again when the mailbox is opened.
+    RemoveCache(PathBuf),
     /// Open the mailbox: the store then mends its list.
     Open,
 }
@@ -198,6 +200,12 @@ pub(super) fn inspect(directory: &Path, tick: &mut dyn FnMut(usize)) -> io::Resu
         list(&directory.join(half), &mut files, &mut findings)?;
     }
     let list = Uidlist::look(directory, &mut findings);
+    let index = directory.join("pillarbox.index");
+    match store::inspect_index(directory) {
+        Ok(Some(text)) => findings.add(Remedy::RemoveCache(index), text),
+        Ok(None) => {}
+        Err(error) => findings.add(Remedy::RemoveCache(index), error.to_string()),
+    }
     let mut letters: BTreeMap<char, usize> = BTreeMap::new();
     for (number, (unique, copies)) in files.iter().enumerate() {
         tick(number);

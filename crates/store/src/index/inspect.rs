@@ -1,0 +1,80 @@
+//! Looking at an index without opening its mailbox, for `pillarbox check`.
+
+use super::{MAX_OCTETS, NAME, replay};
+use crate::control_file::failed;
+use crate::disk;
+use crate::mailbox::measured_octets;
+use crate::maildir::uidlist::Uidlist;
+use crate::{Result, Uid};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+/// So many differences are told.
+const TOLD: usize = 3;
+
+/// What the index beside a mailbox says that the UID list or the files contradict, in
+/// words; `None` if there is no index or nothing speaks against it. That it lacks
+/// what came last is no contradiction. The index may be removed: what it says is found
+/// out again when the mailbox is opened.
+///
+/// # Errors
+/// When index, list or files cannot be read.
+pub fn inspect_index(directory: &Path) -> Result<Option<String>> {
+    let path = directory.join(NAME);
+    let (file, metadata) = match disk::open_regular(&path) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("open", &path, error)),
+    };
+    if metadata.stamp.size_octets > MAX_OCTETS {
+        return Ok(Some("the index is too large".to_owned()));
+    }
+    let mut octets = Vec::new();
+    file.take(MAX_OCTETS)
+        .read_to_end(&mut octets)
+        .map_err(|error| failed("read", &path, error))?;
+    let replay = match replay::replay(&octets, &|_, name| Arc::from(name)) {
+        Ok(replay) => replay,
+        Err(reason) => return Ok(Some(format!("the index cannot be read: {reason}"))),
+    };
+    let Some(list) = Uidlist::read(directory)? else {
+        return Ok(None);
+    };
+    let contents = replay.contents;
+    if list.uid_validity.get() != contents.uid_validity || list.guid != contents.guid {
+        return Ok(Some("the index is another mailbox's".to_owned()));
+    }
+    let mut differences = Vec::new();
+    for entry in contents.rows {
+        let (uid, name): (Uid, _) = (entry.row.uid, &entry.row.unique_name);
+        if let Some(record) = list.records.get(&uid.get())
+            && record.name != *name
+        {
+            differences.push(format!("UID {uid} is {name}, in the list {}", record.name));
+            continue;
+        }
+        let half = directory.join(if entry.in_new { "new" } else { "cur" });
+        let path = half.join(format!("{name}{}", entry.suffix));
+        match measured_octets(&path) {
+            Ok(octets) if octets != entry.row.size_octets => differences.push(format!(
+                "UID {uid} has {} octets, its file {octets}",
+                entry.row.size_octets
+            )),
+            Ok(_) => {}
+            // Renamed or removed since.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("read", &path, error)),
+        }
+    }
+    Ok(match differences.len() {
+        0 => None,
+        count => {
+            differences.truncate(TOLD);
+            let told = differences.join("; ");
+            Some(format!(
+                "the index has {count} messages otherwise than they are: {told}"
+            ))
+        }
+    })
+}
