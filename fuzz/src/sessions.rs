@@ -111,6 +111,7 @@ pub fn pop3_session(input: &[u8]) {
         security: Security::Tls,
         starttls: pop3d::StartTls::Absent,
         scram: wire::sasl::Scram::Offered,
+        login_delay_seconds: 0,
         login_seconds: 60,
         idle_seconds: 600,
         session_id: "fuzz".into(),

@@ -507,6 +507,7 @@ impl ImapSession {
         let text = match denial {
             Denial::BadCredentials => "[AUTHENTICATIONFAILED] Authentication failed",
             Denial::TooManyConnections => "[LIMIT] Too many connections",
+            Denial::TooSoon(_) => "[UNAVAILABLE] Too soon after the last login",
             Denial::Unavailable => "[UNAVAILABLE] Authentication is not possible now",
         };
         self.finish(&tag, Told::Nothing, &Outcome::no(text));

@@ -177,6 +177,10 @@ impl Authorization {
             Denial::TooManyConnections => {
                 Reply::err_with(Code::InUse, "too many connections of this user")
             }
+            Denial::TooSoon(seconds) => Reply::err_with(
+                Code::LoginDelay,
+                format!("wait {seconds} seconds between logins"),
+            ),
             Denial::Unavailable => {
                 Reply::err_with(Code::SysTemp, "logging in is not possible now, try later")
             }

@@ -20,6 +20,8 @@ pub enum Code {
     Auth,
     /// The maildrop or the user's share of connections is in use.
     InUse,
+    /// The last login was too short a time ago.
+    LoginDelay,
     /// The server has a problem that may pass.
     SysTemp,
     /// The server has a problem that stays.
@@ -61,6 +63,7 @@ impl Code {
         match self {
             Self::Auth => "AUTH",
             Self::InUse => "IN-USE",
+            Self::LoginDelay => "LOGIN-DELAY",
             Self::SysTemp => "SYS/TEMP",
             Self::SysPerm => "SYS/PERM",
         }

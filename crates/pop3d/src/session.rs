@@ -30,6 +30,8 @@ pub struct Options {
     pub starttls: StartTls,
     /// Whether SCRAM-SHA-256 is announced.
     pub scram: wire::sasl::Scram,
+    /// Seconds between two logins of a user; 0 is no such rule.
+    pub login_delay_seconds: u64,
     /// Seconds a client has to log in.
     pub login_seconds: u64,
     /// Seconds without a command after which the connection ends; RFC 1939
@@ -276,6 +278,13 @@ impl Pop3Session {
             Some(days) => format!("EXPIRE {days}\r\n"),
             None => "EXPIRE NEVER\r\n".to_owned(),
         });
+        if self.options.login_delay_seconds > 0 {
+            // RFC 2449 section 6.5.
+            text.push_str(&format!(
+                "LOGIN-DELAY {}\r\n",
+                self.options.login_delay_seconds
+            ));
+        }
         if matches!(self.state, State::Authorization(_))
             && self.options.security != Security::Tls
             && self.options.starttls == StartTls::Offered

@@ -27,6 +27,7 @@ impl Client {
             security,
             starttls: StartTls::Offered,
             scram: wire::sasl::Scram::Offered,
+            login_delay_seconds: 0,
             login_seconds: 60,
             idle_seconds: 600,
             session_id: String::new(),

@@ -286,6 +286,7 @@ pub async fn carry(
                         pop3d::StartTls::Absent
                     },
                     scram: server.accounts.scram(),
+                    login_delay_seconds: config.pop3.login_delay_seconds,
                     login_seconds: limits.login_seconds,
                     idle_seconds: limits.pop3_idle_seconds,
                     session_id: id.clone(),
@@ -497,6 +498,10 @@ impl Connection {
             .take(user.to_owned(), config.limits.connections_per_user);
         self.user = Some(place.ok_or(Denial::TooManyConnections)?);
         let accounts = &self.server.accounts;
+        if matches!(self.kind, Kind::Pop3(_)) {
+            let delay = config.pop3.login_delay_seconds;
+            accounts.visit(user, Duration::from_secs(delay), Instant::now())?;
+        }
         let account = tokio::task::block_in_place(|| {
             let account = accounts.account(user, &config)?;
             accounts.expunge_aged(user, &account, &config);
@@ -569,6 +574,7 @@ mod tests {
             security: Security::Tls,
             starttls: pop3d::StartTls::Absent,
             scram: wire::sasl::Scram::Offered,
+            login_delay_seconds: 0,
             login_seconds: 60,
             idle_seconds: 600,
             session_id: "s".into(),

@@ -93,6 +93,8 @@ pub enum Denial {
     BadCredentials,
     /// Too many connections of this user.
     TooManyConnections,
+    /// The user logged in less than so many seconds ago (RFC 2449 section 8.1.1).
+    TooSoon(u64),
     /// The server cannot check now (queue full, mail root unreadable).
     Unavailable,
 }

@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 use sha2::Sha256;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use users::{User, Users};
 use wire::sasl::{Scram, ScramKeyPair, ScramKeys};
@@ -31,6 +32,8 @@ pub struct Accounts {
     /// in memory twice.
     open: DashMap<PathBuf, Arc<store::Account>>,
     retention: retention::Retention,
+    /// When each user logged in over POP3, where there is a delay between logins.
+    visits: DashMap<String, Instant>,
     cache: Cache,
     /// Verifications at a time: each takes about 19 MB.
     workers: Semaphore,
@@ -52,6 +55,7 @@ impl Accounts {
             users: RwLock::new(Arc::new(Users::load(&config.users_file)?)),
             open: DashMap::new(),
             retention: retention::Retention::default(),
+            visits: DashMap::new(),
             cache: Cache::new(key),
             workers: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             waiting: Semaphore::new(WAITING),
@@ -194,6 +198,26 @@ impl Accounts {
         if !rules.is_empty() {
             self.retention.keep(name, account, rules);
         }
+    }
+
+    /// Notes a POP3 login.
+    ///
+    /// # Errors
+    /// `TooSoon` if the last one was less than `delay` ago; it is not noted then.
+    pub fn visit(&self, name: &str, delay: Duration, now: Instant) -> Result<(), Denial> {
+        if delay.is_zero() {
+            return Ok(());
+        }
+        match self.visits.entry(name.to_owned()) {
+            dashmap::Entry::Occupied(mut last) => {
+                if now.saturating_duration_since(*last.get()) < delay {
+                    return Err(Denial::TooSoon(delay.as_secs()));
+                }
+                last.insert(now);
+            }
+            dashmap::Entry::Vacant(first) => drop(first.insert(now)),
+        }
+        Ok(())
     }
 
     /// Opens a user's mailboxes, or gives the ones that are open. It touches the

@@ -117,6 +117,8 @@ pub struct Pop3 {
     pub mark_seen: bool,
     /// Whether one session at a time has the maildrop (RFC 1939 section 4).
     pub exclusive: bool,
+    /// Seconds between two logins of a user (RFC 2449 section 6.5); 0 is no such rule.
+    pub login_delay_seconds: u64,
 }
 
 /// What becomes of deleted messages at QUIT.
