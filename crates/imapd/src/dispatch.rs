@@ -153,7 +153,10 @@ impl ImapSession {
             Command::Rename { from, to } => mailboxes::rename(&*self.account()?, &from, &to),
             Command::Subscribe(mailbox) => mailboxes::subscribe(&*self.account()?, &mailbox),
             Command::Unsubscribe(mailbox) => mailboxes::unsubscribe(&*self.account()?, &mailbox),
-            Command::List(arguments) => list::list(&*self.account()?, &arguments, &mut self.out),
+            Command::List(arguments) => {
+                let limit = self.options.append_limit_octets;
+                list::list((&*self.account()?, limit), &arguments, &mut self.out)
+            }
             Command::Lsub { reference, pattern } => {
                 list::lsub(&*self.account()?, &reference, &pattern, &mut self.out)
             }
@@ -161,7 +164,8 @@ impl ImapSession {
                 if items.contains(&crate::grammar::command::StatusItem::HighestModSeq) {
                     self.enabled.enable_condstore();
                 }
-                mailboxes::status(&*self.account()?, &mailbox, &items, &mut self.out)
+                let limit = self.options.append_limit_octets;
+                mailboxes::status((&*self.account()?, limit), &mailbox, &items, &mut self.out)
             }
             Command::Append { mailbox, .. } => {
                 append::Appending::begin(&*self.account()?, &mailbox)?;

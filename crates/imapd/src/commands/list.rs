@@ -95,7 +95,7 @@ struct Shown {
 }
 
 /// LIST.
-pub fn list(account: &Account, list: &List, out: &mut Writer) -> Ran {
+pub fn list((account, append_limit_octets): (&Account, u64), list: &List, out: &mut Writer) -> Ran {
     let delimiter = account.layout().delimiter;
     let asked = |option| list.select.contains(&option);
     let plain = list.select.is_empty() && list.returns.is_none();
@@ -185,7 +185,7 @@ pub fn list(account: &Account, list: &List, out: &mut Writer) -> Ran {
             && entry.selectable
             && let Ok(status) = account.status(&entry.name)
         {
-            out.status(&name, &status, items);
+            out.status(&name, (&status, append_limit_octets), items);
         }
     }
     Ok(Outcome::ok("LIST completed"))

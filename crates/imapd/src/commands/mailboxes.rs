@@ -39,11 +39,20 @@ pub fn unsubscribe(account: &Account, name: &str) -> Ran {
     Ok(Outcome::ok("UNSUBSCRIBE completed"))
 }
 
-/// STATUS (RFC 3501 section 6.3.10, RFC 7162, RFC 8438).
-pub fn status(account: &Account, name: &str, items: &[StatusItem], out: &mut Writer) -> Ran {
+/// STATUS (RFC 3501 section 6.3.10, RFC 7162, RFC 7889, RFC 8438).
+pub fn status(
+    (account, append_limit_octets): (&Account, u64),
+    name: &str,
+    items: &[StatusItem],
+    out: &mut Writer,
+) -> Ran {
     let name = account.parse_name(name)?;
     let status = account.status(&name)?;
-    out.status(&account.show_name(&name), &status, items);
+    out.status(
+        &account.show_name(&name),
+        (&status, append_limit_octets),
+        items,
+    );
     Ok(Outcome::ok("STATUS completed"))
 }
 

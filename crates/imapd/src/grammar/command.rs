@@ -245,6 +245,8 @@ pub enum StatusItem {
     Deleted,
     /// MAILBOXID (RFC 8474).
     MailboxId,
+    /// `APPENDLIMIT` (RFC 7889).
+    AppendLimit,
 }
 
 /// One message of an APPEND. Its octets are not in the command: the session

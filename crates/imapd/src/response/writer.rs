@@ -249,11 +249,12 @@ impl Writer {
     }
 
     /// An untagged STATUS response (RFC 3501 section 7.2.4, RFC 8438, RFC 8474),
-    /// line end included. `name` is shown as it is to appear.
+    /// line end included. `name` is shown as it is to appear; every mailbox has the
+    /// same limit for messages (RFC 7889).
     pub fn status(
         &mut self,
         name: &str,
-        status: &MailboxStatus,
+        (status, append_limit_octets): (&MailboxStatus, u64),
         items: &[StatusItem],
     ) -> &mut Self {
         self.text("* STATUS ").mailbox(name).text(" (");
@@ -274,6 +275,7 @@ impl Writer {
                 }
                 StatusItem::Size => self.text("SIZE ").number(status.size_octets),
                 StatusItem::Deleted => self.text("DELETED ").number(status.deleted.into()),
+                StatusItem::AppendLimit => self.text("APPENDLIMIT ").number(append_limit_octets),
                 StatusItem::MailboxId => self
                     .text("MAILBOXID (")
                     .text(&show_identifier(&status.mailbox_id))
