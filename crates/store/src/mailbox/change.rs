@@ -382,7 +382,8 @@ impl State {
             }
         }
         self.settle(before);
-        // What came to `cur` from `new` must not come back there.
+        // What came to `cur` from `new` must not come back there, where the file system
+        // has no journal either.
         touched[0] |= touched[1] && self.unsynced[0];
         if let Err(error) = self.sync_halves(touched) {
             failure.get_or_insert(error);
