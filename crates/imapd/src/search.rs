@@ -8,7 +8,8 @@ use std::io::Read;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use store::message::{
-    Piece, Summary, WithHeaders, decode_header, fold, header_values, parse_date, text_contains,
+    LISTED_FIELDS, Piece, Summary, WithHeaders, decode_header, fold, header_values, parse_date,
+    text_contains,
 };
 use store::{Error, Flags, Mailbox, MessageRow, OpenedMessage, Result, Snapshot, Uid};
 
@@ -122,7 +123,7 @@ impl Test {
             Self::Either(tests) => tests.0.cost().max(tests.1.cost()),
             Self::Not(test) => test.cost(),
             Self::SentDays(_) => 1,
-            Self::Header(header) if header.is_in_envelope() => 1,
+            Self::Header(header) if header.is_listed() => 1,
             Self::Header(_) => 2,
             Self::Text(..) => 3,
             _ => 0,
@@ -143,9 +144,9 @@ impl Test {
 }
 
 impl HeaderTest {
-    /// Whether the envelope holds the field's whole text.
-    fn is_in_envelope(&self) -> bool {
-        matches!(self.name.as_str(), "subject" | "message-id" | "in-reply-to")
+    /// Whether summaries keep the field.
+    fn is_listed(&self) -> bool {
+        LISTED_FIELDS.contains(&self.name.as_bytes())
     }
 
     fn matches(&self, raw: &[u8]) -> bool {
@@ -308,21 +309,15 @@ impl Candidate<'_> {
         }))
     }
 
+    /// Any field of that name counts (RFC 3501 section 6.4.4); those that the summary
+    /// keeps need no file.
     fn header_matches(&mut self, test: &HeaderTest) -> Result<bool> {
-        if test.is_in_envelope() {
-            let summary = self.summary()?;
-            let envelope = &summary.envelope;
-            let value = match test.name.as_str() {
-                "subject" => &envelope.subject,
-                "message-id" => &envelope.message_id,
-                _ => &envelope.in_reply_to,
-            };
-            return Ok(value.as_deref().is_some_and(|value| test.matches(value)));
-        }
-        let header = self.header()?;
-        Ok(header_values(&header, test.name.as_bytes())
-            .iter()
-            .any(|value| test.matches(value)))
+        let summary = self.summary()?;
+        let values = match &summary.listed_header {
+            Some(listed) if test.is_listed() => header_values(listed, test.name.as_bytes()),
+            _ => header_values(&self.header()?, test.name.as_bytes()),
+        };
+        Ok(values.iter().any(|value| test.matches(value)))
     }
 
     /// What looking at it cost, about in octets read.
@@ -414,7 +409,7 @@ mod tests {
                 1,
             ),
             (
-                "Subject: two\r\nX-Mark:\r\n\r\nsecond\r\n",
+                "Subject: two\r\nX-Mark:\r\nSubject: again\r\n\r\nsecond\r\n",
                 Flags::DELETED,
                 5,
             ),
@@ -427,7 +422,7 @@ mod tests {
             incoming.describe(flags, vec![Arc::from(format!("day{day}"))], Some(date));
             mailbox.append(vec![incoming]).expect("appended");
         }
-        let cases: [(&str, &[usize]); 26] = [
+        let cases: [(&str, &[usize]); 27] = [
             ("ALL", &[1, 2, 3]),
             ("SEEN", &[1]),
             ("UNSEEN UNDELETED", &[3]),
@@ -448,8 +443,9 @@ mod tests {
             ("SENTON 2-Jan-1970", &[1]),
             ("YOUNGER 86400", &[3]),
             ("OLDER 432000", &[1, 2]),
-            ("SMALLER 30", &[3]),
+            ("SMALLER 25", &[3]),
             ("SUBJECT {7+}\r\nGR\u{dc}\u{df}E", &[1]),
+            ("SUBJECT again", &[2]),
             ("FROM ANN@example", &[1]),
             ("HEADER X-Mark \"\"", &[2]),
             ("BODY WIDE", &[1]),
