@@ -102,7 +102,8 @@ pub fn message(input: &[u8]) {
 pub fn headers(input: &[u8]) {
     let _ = store::message::header_values(input, b"subject");
     let listed = store::message::select_fields(input, &[b"to"], true);
-    assert!(listed.ends_with(b"\r\n"));
+    // Whole lines; without fields and without an empty line there is nothing.
+    assert!(listed.is_empty() || listed.ends_with(b"\n"));
     let text = store::message::decode_header(input);
     let _ = store::message::fold(&text);
     let _ = store::message::parse_date(input);
