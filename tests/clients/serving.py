@@ -126,6 +126,42 @@ def test_names_choose_certificates(_, scratch):
         assert served(serving, "other.example") == der(first)
 
 
+def test_a_certificate_is_made_where_none_is_given(_, scratch):
+    """Clients that trust it once meet it again; the first configured one takes its place."""
+    imaps, pop3 = free_port(), free_port()
+    listeners = [("imap", "implicit", imaps, ""), ("pop3", "starttls", pop3, "")]
+    state = scratch / "state"
+    state.mkdir()
+    environment = dict(os.environ, STATE_DIRECTORY=str(state))
+    shown = []
+    for _ in range(2):
+        with Serving(scratch, listeners=listeners, env=environment) as serving:
+            with serving.connect(imaps, context()) as stream:
+                shown.append(stream.getpeercert(binary_form=True))
+                talk(stream, b"a LOGIN anna secret\r\n", b"a OK")
+            with serving.connect(pop3) as stream:
+                talk(stream, b"STLS\r\n", b"+OK Begin TLS negotiation\r\n")
+                with context().wrap_socket(stream) as secured:
+                    assert secured.getpeercert(binary_form=True) == shown[0]
+            made = state / "self-signed.pem", state / "self-signed.key"
+            assert shown[-1] == der(made) == shown[0]
+            assert all(path.stat().st_mode & 0o777 == 0o600 for path in made)
+            trusting = ssl.create_default_context(cafile=made[0])
+            serving.connect(imaps, trusting, "localhost").close()
+            serving.wait_for_log("self-signed")
+            pair = certificate(scratch, "mail.example")
+            if len(shown) == 2:
+                serving.write([pair], "", listeners, "text", "")
+                wait_until(lambda: served_at(serving, imaps) == der(pair), "the configured certificate")
+    checked = demo.run(demo.PROGRAM, "config", "check", "--config", serving.config)
+    assert "self-signed" not in checked, checked
+
+
+def served_at(serving, port):
+    with serving.connect(port, context()) as stream:
+        return stream.getpeercert(binary_form=True)
+
+
 def test_certificates_and_users_are_read_again(_, scratch):
     with tls_serving(scratch) as (serving, pair):
         stays = serving.connect(serving.ports[1], context())
@@ -270,6 +306,21 @@ def test_root_is_given_up_and_keys_stay_in_force(_, scratch):
         serving.wait_for_log("the old certificates stay")
         assert served(serving, "mail.example") == der(pair)
         talk(serving.connect(serving.ports[0]), b"a LOGIN anna secret\r\n", b"a OK")
+
+
+def test_a_certificate_that_root_makes_is_the_users(_, scratch):
+    if os.getuid() != 0:
+        return
+    scratch.chmod(0o755)
+    shutil.chown(scratch, "nobody")
+    imaps = free_port()
+    with Serving(scratch, listeners=[("imap", "implicit", imaps, "")], more="run_as_user: nobody") as serving:
+        shown = served_at(serving, imaps)
+        made = scratch / "self-signed.pem", scratch / "self-signed.key"
+        assert all(path.owner() == "nobody" for path in made)
+        serving.process.send_signal(signal.SIGHUP)
+        serving.wait_for_log("reloaded")
+        assert served_at(serving, imaps) == shown == der(made)
 
 
 def test_a_listener_can_have_a_limit_of_its_own(_, scratch):

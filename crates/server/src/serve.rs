@@ -7,6 +7,7 @@ use crate::config::{Config, Listener, TlsMode};
 use crate::connection;
 use crate::limits::{Connections, Counter};
 use crate::proxy::{self, Network};
+use crate::self_signed;
 use crate::tls::{self, Certificates};
 use crate::watch::FileWatch;
 use anyhow::{Context, bail};
@@ -108,15 +109,24 @@ impl Server {
     fn reload(&self, file: Option<&PathBuf>) {
         let mut mistakes: Vec<String> = Vec::new();
         if let Some(file) = file {
-            match Config::load(file) {
+            let loaded = Config::load(file).map_err(|errors| {
+                let told = errors.iter().map(ToString::to_string);
+                told.collect::<Vec<_>>()
+            });
+            let completed = loaded.and_then(|mut config| {
+                let made = self_signed::complete(&mut config);
+                made.map(|()| config)
+                    .map_err(|error| vec![format!("{error:#}")])
+            });
+            match completed {
                 Ok(config) => {
                     if config.listeners != self.config().listeners {
                         tracing::warn!("changed listeners take effect at the next start");
                     }
                     *self.config.write() = Arc::new(config);
                 }
-                Err(errors) => {
-                    mistakes.extend(errors.iter().map(ToString::to_string));
+                Err(told) => {
+                    mistakes.extend(told);
                     mistakes.push("the old configuration stays".to_owned());
                 }
             }
@@ -150,10 +160,11 @@ impl Server {
 /// # Errors
 /// When something the configuration names cannot be used; the text says what.
 pub async fn serve(
-    config: Config,
+    mut config: Config,
     file: Option<PathBuf>,
     ready: impl FnOnce(&[SocketAddr]),
 ) -> anyhow::Result<()> {
+    self_signed::complete(&mut config)?;
     let certificates = match config.tls.certificates.is_empty() {
         true => None,
         false => Some(Arc::new(Certificates::load(&config.tls)?)),

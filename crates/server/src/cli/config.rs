@@ -3,6 +3,7 @@
 use super::{ConfigArgument, Exit};
 use crate::accounts::users::Users;
 use crate::config::Config;
+use crate::self_signed;
 use crate::tls::Certificates;
 use clap::Subcommand;
 use std::io::Write;
@@ -40,6 +41,13 @@ pub fn run(arguments: &Arguments) -> Exit {
                 anyhow::bail!("{}", mistakes.join("\n"));
             }
             let config = examined.config;
+            if self_signed::is_wanted(&config) {
+                writeln!(
+                    std::io::stdout(),
+                    "no certificate is configured: clients get {}, which `serve` signs itself",
+                    self_signed::files(&config).certificate.display()
+                )?;
+            }
             let users = Users::load(&config.users_file)?.users.len();
             writeln!(
                 std::io::stdout(),

@@ -1,6 +1,6 @@
 //! Reading `pillarbox.yaml`: all mistakes at once, each with its line and what to do.
 
-use super::{Config, TlsMode};
+use super::Config;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -94,9 +94,7 @@ impl Config {
             let is_doubtful = |key: &str| shape.doubtful.iter().any(|doubtful| doubtful == key);
             let mistakes = config.mistakes().into_iter().filter(|(key, _)| {
                 let section = key.split('.').next().unwrap_or(key);
-                // That TLS has no certificate follows from what the listeners are.
-                let source = if *key == "tls" { "listeners" } else { section };
-                !is_doubtful(section) && !is_doubtful(source)
+                !is_doubtful(section)
             });
             errors.extend(mistakes.map(|(key, mistake)| {
                 let last = key.rsplit('.').next().unwrap_or(key);
@@ -195,18 +193,6 @@ impl Config {
             mistakes.push((
                 "listeners",
                 "no listener; name at least one protocol, tls and address".to_owned(),
-            ));
-        }
-        let secure: Vec<String> = self
-            .listeners
-            .iter()
-            .filter(|listener| listener.tls != TlsMode::None)
-            .map(|listener| listener.address.to_string())
-            .collect();
-        if !secure.is_empty() && self.tls.certificates.is_empty() {
-            mistakes.push((
-                "tls",
-                format!("there is no certificate, and {} want TLS; add tls.certificates, or set their tls to none", secure.join(", ")),
             ));
         }
         for (place, listener) in self.listeners.iter().enumerate() {
@@ -457,12 +443,13 @@ mail_root: relative
             "\u{0}",
             "x: [\n",
             "? a\n: b\n",
-            "limits:\n",
             "listeners:\n- 1\n- 2\n",
             "&a [*a]",
-            "---\n---\n",
         ] {
             assert!(load(text).is_err(), "{text:?}");
+        }
+        for text in ["", "limits:\n", "---\n", "# nothing\n"] {
+            assert_eq!(load(text), Ok(Config::default()), "{text:?}");
         }
     }
 }
