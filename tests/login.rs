@@ -6,22 +6,17 @@ mod common;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use common::Server;
+use common::tls::{self, Tls};
 use hmac::{Hmac, KeyInit, Mac};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A conversation by lines, over TCP or TLS.
 struct Talk<S> {
     stream: S,
 }
-
-type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 impl Talk<TcpStream> {
     fn open(port: u16) -> Self {
@@ -34,20 +29,9 @@ impl Talk<TcpStream> {
 
     /// Does the handshake, trusting the server's own certificate only.
     fn begin_tls(self, server: &Server) -> Talk<Tls> {
-        let certificate = CertificateDer::from_pem_file(server.directory().join("cert.pem"))
-            .expect("certificate");
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate).expect("trusted");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("name");
-        let connection = ClientConnection::new(Arc::new(config), name).expect("client");
+        let certificate = server.directory().join("cert.pem");
         Talk {
-            stream: StreamOwned::new(connection, self.stream),
+            stream: tls::begin(self.stream, &certificate),
         }
     }
 }

@@ -5,8 +5,9 @@
 
 mod common;
 
+use common::Server;
 use common::imap::Imap;
-use common::{Server, maildir};
+use common::mailbox::maildir;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

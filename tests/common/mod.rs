@@ -3,45 +3,37 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod imap;
+pub mod mailbox;
+pub mod tls;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// A running server with the user `anna`, password `secret`.
 pub struct Server {
     child: Child,
     /// Port of IMAP without TLS.
     pub imap: u16,
+    /// Port of IMAP with TLS.
+    pub imaps: u16,
     /// Port of POP3 without TLS.
     pub pop3: u16,
+    /// Port of POP3 with TLS.
+    pub pop3s: u16,
     directory: PathBuf,
     keep: Option<tempfile::TempDir>,
 }
 
-/// The Maildir of the user in a server's directory.
-pub fn maildir(directory: &std::path::Path) -> PathBuf {
-    directory.join("mail/anna/Maildir")
-}
-
-fn free_port() -> u16 {
+/// A port nobody listens on, a moment ago.
+pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0))
         .expect("bind")
         .local_addr()
         .expect("address")
         .port()
-}
-
-/// The n-th known message, with LF line ends as an MTA stores it.
-pub fn message(number: u32) -> String {
-    format!(
-        "From: Ben <ben@example.org>\nTo: anna@example.org\nSubject: Message {number}\n\
-         Date: Mon, 2 Nov 2026 10:00:0{} +0000\nMessage-ID: <{number}@example.org>\n\n\
-         This is message {number}.\n.A line with a dot.\n",
-        number % 10
-    )
 }
 
 impl Server {
@@ -54,24 +46,7 @@ impl Server {
     /// lines in its configuration.
     pub fn start_with(messages: u32, aged: u32, config: &[&str]) -> Self {
         let keep = tempfile::tempdir().expect("temporary directory");
-        let maildir = keep.path().join("mail/anna/Maildir");
-        for folder in ["cur", "new", "tmp"] {
-            fs::create_dir_all(maildir.join(folder)).expect("maildir");
-        }
-        for number in 1..=messages {
-            let aged = number <= aged;
-            let seconds = if aged { 946_684 } else { 1_793_613 };
-            let path = maildir.join(format!("new/{seconds}{number:03}.M1P1.example"));
-            fs::write(&path, message(number)).expect("message");
-            if aged {
-                let time = SystemTime::UNIX_EPOCH + Duration::from_secs(946_684_800);
-                let file = fs::File::options()
-                    .append(true)
-                    .open(&path)
-                    .expect("message");
-                file.set_modified(time).expect("dated");
-            }
-        }
+        mailbox::fill(keep.path(), messages, aged);
         let directory = keep.path().to_owned();
         if !config.is_empty() {
             let config = format!(
@@ -91,8 +66,8 @@ impl Server {
     /// Starts a server in a directory that stays.
     pub fn start_in(directory: PathBuf) -> Self {
         for _ in 0..5 {
-            let ports =
-                [free_port(), free_port(), free_port(), free_port()].map(|port| port.to_string());
+            let [imap, imaps, pop3, pop3s] = [(); 4].map(|()| free_port());
+            let ports = [imap, imaps, pop3, pop3s].map(|port| port.to_string());
             let mut child = Command::new(env!("CARGO_BIN_EXE_pillarbox"))
                 .arg("demo")
                 .arg(&directory)
@@ -105,20 +80,18 @@ impl Server {
                 .env("PILLARBOX_LOG", "warn")
                 .spawn()
                 .expect("the server starts");
-            let (imap, pop3) = (
-                ports[0].parse().expect("port"),
-                ports[2].parse().expect("port"),
-            );
             let started = Instant::now();
             while started.elapsed() < Duration::from_secs(20) {
-                let open = [imap, pop3]
+                let open = [imap, imaps, pop3, pop3s]
                     .iter()
                     .all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok());
                 if open {
                     return Self {
                         child,
                         imap,
+                        imaps,
                         pop3,
+                        pop3s,
                         directory,
                         keep: None,
                     };
