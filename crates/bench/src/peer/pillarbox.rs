@@ -1,0 +1,70 @@
+//! The server of this workspace, as `serve` runs it.
+
+use super::{MAIL_USER, Peer, Running, Site, free_port, owner};
+use anyhow::{Context, ensure};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// The built program.
+pub struct Pillarbox {
+    program: PathBuf,
+}
+
+impl Pillarbox {
+    /// Builds it, optimised.
+    ///
+    /// # Errors
+    /// When it does not build.
+    pub fn build() -> anyhow::Result<Self> {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--release", "--quiet", "-p", "pillarbox"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .context("cannot run cargo")?;
+        ensure!(built.success(), "pillarbox does not build");
+        let program = std::env::current_exe()?.with_file_name("pillarbox");
+        ensure!(
+            program.exists(),
+            "{} is not there; run this with `cargo run --release -p bench`",
+            program.display()
+        );
+        Ok(Self { program })
+    }
+}
+
+impl Peer for Pillarbox {
+    fn name(&self) -> &'static str {
+        "pillarbox"
+    }
+
+    fn start(&self, site: &Site) -> anyhow::Result<Running> {
+        let (imap, pop3, imaps) = (free_port()?, free_port()?, free_port()?);
+        let become_user = match owner()? {
+            Some(_) => format!("run_as_user: {MAIL_USER}\n"),
+            None => String::new(),
+        };
+        let file = site.path().join("pillarbox.yaml");
+        fs::write(
+            &file,
+            format!(
+                "listeners:\n  - {{ protocol: imap, tls: none, address: \"127.0.0.1:{imap}\" }}\n  \
+                 - {{ protocol: pop3, tls: none, address: \"127.0.0.1:{pop3}\" }}\n  \
+                 - {{ protocol: imap, tls: implicit, address: \"127.0.0.1:{imaps}\" }}\n\
+                 mail_root: {0}/mail/%u/Maildir\nusers_file: {0}/users\n\
+                 limits: {{ connections: 100000, connections_per_address: 100000, connections_per_user: 100000 }}\n{become_user}",
+                site.path().display()
+            ),
+        )?;
+        let child = Command::new(&self.program)
+            .arg("serve")
+            .arg("--config")
+            .arg(&file)
+            .env("PILLARBOX_LOG", "error")
+            .env_remove("STATE_DIRECTORY")
+            .stdout(Stdio::null())
+            .spawn()
+            .context("cannot start pillarbox")?;
+        Running::new(child, imap, pop3, Some(imaps))
+    }
+}

@@ -1,0 +1,86 @@
+//! What a process and its children cost.
+
+use std::fs;
+use std::time::Duration;
+
+/// The processes of a tree, the root first.
+fn tree(root: u32) -> Vec<u32> {
+    let mut pairs: Vec<(u32, u32)> = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(process) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        if let Some(parent) = fields(process).and_then(|fields| fields.get(1)?.parse().ok()) {
+            pairs.push((process, parent));
+        }
+    }
+    let mut found = vec![root];
+    let mut place = 0;
+    while let Some(parent) = found.get(place).copied() {
+        found.extend(
+            pairs
+                .iter()
+                .filter(|(_, of)| *of == parent)
+                .map(|(process, _)| *process),
+        );
+        place += 1;
+    }
+    found
+}
+
+/// The fields of `/proc/PID/stat` after the name: state, parent and so on.
+fn fields(process: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    Some(rest.split(' ').map(str::to_owned).collect())
+}
+
+/// Processor time of a tree: of those that live to the nanosecond, of children that
+/// ended in ticks.
+pub fn processor_time(root: u32) -> Duration {
+    let ticks = |process: u32| {
+        let fields = fields(process)?;
+        let ended: u64 =
+            fields.get(13)?.parse::<u64>().ok()? + fields.get(14)?.parse::<u64>().ok()?;
+        Some(Duration::from_millis(ended * 10))
+    };
+    let living = |process: u32| {
+        let pid = nix::unistd::Pid::from_raw(process.cast_signed());
+        let time = nix::time::clock_getcpuclockid(pid).ok()?.now().ok()?;
+        Some(Duration::from(time))
+    };
+    tree(root)
+        .into_iter()
+        .map(|process| living(process).unwrap_or_default() + ticks(process).unwrap_or_default())
+        .sum()
+}
+
+/// Memory of a tree in octets: what is shared counts in parts (PSS).
+pub fn memory(root: u32) -> u64 {
+    let of = |process: u32| {
+        let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
+        let line = rollup.lines().find(|line| line.starts_with("Pss:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    tree(root).into_iter().filter_map(of).sum::<u64>() * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_costs_something() {
+        let own = std::process::id();
+        let began = processor_time(own);
+        let mut sum = 0_u64;
+        while processor_time(own) < began + Duration::from_millis(5) {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(memory(own) > 100_000);
+    }
+}

@@ -1,0 +1,139 @@
+//! How cost grows with the mailbox.
+
+use super::{Row, Stage, Target, Workload};
+use crate::client::imap::Imap;
+use crate::corpus::{CHINESE, Corpus, RARE};
+use crate::process;
+use crate::sample::Unit;
+use anyhow::ensure;
+use std::time::Instant;
+
+const RESTART: Row = Row {
+    id: "big-restart",
+    what: "big mailbox: server restart, then SELECT",
+    unit: Unit::ProcessorMilliseconds,
+    target: Target::AtMost(50.0),
+};
+const FLAGS: Row = Row {
+    id: "big-flags",
+    what: "big mailbox: FETCH FLAGS of all",
+    unit: Unit::Milliseconds,
+    target: Target::Ratio(1.5),
+};
+const STORE: Row = Row {
+    id: "big-store",
+    what: "big mailbox: one STORE, to one in 1,000 messages",
+    unit: Unit::Times,
+    target: Target::AtMost(1.5),
+};
+const QRESYNC: Row = Row {
+    id: "big-qresync",
+    what: "big mailbox: SELECT (QRESYNC) after 10 changes",
+    unit: Unit::ProcessorMilliseconds,
+    target: Target::AtMost(2.0),
+};
+const BODY: Row = Row {
+    id: "big-search-body",
+    what: "big mailbox: SEARCH BODY of a rare word",
+    unit: Unit::Milliseconds,
+    target: Target::Ratio(30.0),
+};
+const BODY_CHINESE: Row = Row {
+    id: "big-search-chinese",
+    what: "big mailbox: SEARCH BODY of two Chinese characters",
+    unit: Unit::Milliseconds,
+    target: Target::Ratio(30.0),
+};
+const MEMORY: Row = Row {
+    id: "big-memory",
+    what: "big mailbox: memory it adds, selected in one session (PSS)",
+    unit: Unit::Kibibytes,
+    target: Target::AtMost(15_000.0),
+};
+
+pub const WORKLOAD: Workload = Workload {
+    name: "big",
+    rows: &[RESTART, MEMORY, FLAGS, STORE, QRESYNC, BODY, BODY_CHINESE],
+    play,
+};
+
+fn play(stage: &mut Stage) -> anyhow::Result<()> {
+    let small = single_store(stage, 1_000)?;
+    let big = single_store(stage, stage.scale.big)?;
+    stage.tell(&STORE, big / small);
+    stage.restart()?;
+    let process = stage.running().process();
+    let mut session = Imap::login(stage.imap(), "user1")?;
+    let before = process::memory(process);
+    let mut other = Imap::login(stage.imap(), "anna")?;
+    drop(session);
+    let count = stage.scale.big;
+    stage.measure(&RESTART, |_| {
+        let exists = other.run("SELECT INBOX")?.exists;
+        ensure!(exists == Some(count), "there are {exists:?}");
+        Ok(1.0)
+    })?;
+    stage.tell(
+        &MEMORY,
+        process::memory(process).saturating_sub(before) as f64 / 1_024.0,
+    );
+    session = other;
+    stage.measure(&FLAGS, |_| {
+        ensure!(session.run("FETCH 1:* FLAGS")?.fetched == count, "not all");
+        Ok(1.0)
+    })?;
+    session.run("ENABLE QRESYNC")?;
+    let known = session.run("SELECT INBOX")?;
+    session.run("STORE 200:209 +FLAGS.SILENT (\\Draft)")?;
+    let (Some(validity), Some(mod_sequence)) = (known.uid_validity, known.highest_mod_sequence)
+    else {
+        anyhow::bail!("no UIDVALIDITY or HIGHESTMODSEQ");
+    };
+    let mut returning = Imap::login(stage.imap(), "anna")?;
+    returning.run("ENABLE QRESYNC")?;
+    stage.measure(&QRESYNC, |_| {
+        let answer = returning.run(&format!(
+            "SELECT INBOX (QRESYNC ({validity} {mod_sequence}))"
+        ))?;
+        ensure!(answer.fetched == 10, "{answer:?}");
+        Ok(1.0)
+    })?;
+    // The corpus comes round again and again.
+    let rounds = count / stage.corpus.count();
+    let found = |per_round: usize, rest: usize| rounds * per_round + rest;
+    let rest = count % stage.corpus.count();
+    let whole = stage.corpus.count();
+    let searches = [
+        (
+            &BODY,
+            format!("SEARCH BODY {RARE}"),
+            found(Corpus::rare(whole), Corpus::rare(rest)),
+        ),
+        (
+            &BODY_CHINESE,
+            format!("SEARCH CHARSET UTF-8 BODY \"{CHINESE}\""),
+            found(Corpus::chinese(whole), Corpus::chinese(rest)),
+        ),
+    ];
+    for (row, command, expected) in &searches {
+        stage.measure(row, |_| {
+            let found = session.run(command)?.found;
+            ensure!(found == *expected, "{found} and not {expected}");
+            Ok(1.0)
+        })?;
+    }
+    Ok(())
+}
+
+/// Milliseconds of one STORE in a mailbox of so many.
+fn single_store(stage: &mut Stage, count: usize) -> anyhow::Result<f64> {
+    const TIMES: usize = 200;
+    stage.begin(&["anna"], "cur", count)?;
+    let mut session = Imap::selected(stage.imap(), "anna", "INBOX")?;
+    session.run("STORE 1 +FLAGS.SILENT (\\Answered)")?;
+    let began = Instant::now();
+    for number in 1..=TIMES {
+        session.run(&format!("STORE {number} +FLAGS.SILENT (\\Flagged)"))?;
+    }
+    Ok(began.elapsed().as_secs_f64() * 1_000.0 / TIMES as f64)
+}

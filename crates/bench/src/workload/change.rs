@@ -1,0 +1,119 @@
+//! Changing flags, copying, moving, expunging.
+
+use super::{Row, Stage, Target, Workload};
+use crate::client::imap::Imap;
+use crate::sample::Unit;
+use anyhow::ensure;
+
+const fn time(id: &'static str, what: &'static str, ratio: f64) -> Row {
+    Row {
+        id,
+        what,
+        unit: Unit::Milliseconds,
+        target: Target::Ratio(ratio),
+    }
+}
+
+const fn rate(id: &'static str, what: &'static str, ratio: f64) -> Row {
+    Row {
+        id,
+        what,
+        unit: Unit::PerSecond,
+        target: Target::Ratio(ratio),
+    }
+}
+
+const STORE_ALL: Row = time("store-all", "STORE of all", 1.5);
+const STORE_PIPELINED: Row = rate("store-pipelined", "STORE of one, 1,000 pipelined", 3.0);
+const STORE_ONE: Row = rate("store-one", "STORE of one, one by one", 10.0);
+const COPY: Row = rate("copy", "COPY of all", 1.2);
+const MOVE: Row = rate("move", "MOVE of all", 1.2);
+const EXPUNGE: Row = rate("expunge", "EXPUNGE of all", 1.2);
+const QRESYNC: Row = time(
+    "qresync",
+    "SELECT (QRESYNC) after 10 changes and 5 expunges",
+    3.0,
+);
+
+pub const WORKLOAD: Workload = Workload {
+    name: "change",
+    rows: &[
+        STORE_ALL,
+        STORE_PIPELINED,
+        STORE_ONE,
+        QRESYNC,
+        COPY,
+        MOVE,
+        EXPUNGE,
+    ],
+    play,
+};
+
+fn play(stage: &mut Stage) -> anyhow::Result<()> {
+    let count = stage.scale.messages;
+    stage.begin(&["anna"], "cur", count)?;
+    let mut session = Imap::selected(stage.imap(), "anna", "INBOX")?;
+    stage.measure(&STORE_ALL, |_| {
+        session.run("STORE 1:* +FLAGS.SILENT (\\Seen)")?;
+        Ok(1.0)
+    })?;
+    let pipelined = count.min(1_000);
+    stage.measure(&STORE_PIPELINED, |_| {
+        let store = |number| format!("a STORE {number} +FLAGS.SILENT (\\Answered)\r\n");
+        let octets: String = (1..=pipelined).map(store).collect();
+        session.pipeline(octets.into_bytes(), pipelined)?;
+        Ok(pipelined as f64)
+    })?;
+    let singly = count.min(500);
+    stage.measure(&STORE_ONE, |_| {
+        for number in 1..=singly {
+            session.run(&format!("STORE {number} +FLAGS.SILENT (\\Flagged)"))?;
+        }
+        Ok(singly as f64)
+    })?;
+    qresync(stage, &mut session)?;
+    let left = count - 5;
+    for mailbox in ["Copies", "Moved"] {
+        session.run(&format!("CREATE {mailbox}"))?;
+    }
+    stage.measure(&COPY, |_| {
+        session.run("COPY 1:* Copies")?;
+        Ok(left as f64)
+    })?;
+    session.run("SELECT Copies")?;
+    stage.measure(&MOVE, |_| {
+        let moved = session.run("MOVE 1:* Moved")?.expunged;
+        ensure!(moved == left, "{moved} were moved");
+        Ok(left as f64)
+    })?;
+    let there = session.run("SELECT Moved")?.exists;
+    ensure!(there == Some(left), "{there:?} arrived");
+    session.run("STORE 1:* +FLAGS.SILENT (\\Deleted)")?;
+    stage.measure(&EXPUNGE, |_| {
+        let gone = session.run("EXPUNGE")?.expunged;
+        ensure!(gone == left, "{gone} went");
+        Ok(left as f64)
+    })
+}
+
+/// A client comes back to ten changed flags and five messages less.
+fn qresync(stage: &mut Stage, session: &mut Imap) -> anyhow::Result<()> {
+    session.run("ENABLE QRESYNC")?;
+    let known = session.run("SELECT INBOX (CONDSTORE)")?;
+    session.run("STORE 20:29 +FLAGS.SILENT (\\Draft)")?;
+    session.run("STORE 1:5 +FLAGS.SILENT (\\Deleted)")?;
+    session.run("EXPUNGE")?;
+    let (Some(validity), Some(mod_sequence)) = (known.uid_validity, known.highest_mod_sequence)
+    else {
+        anyhow::bail!("no UIDVALIDITY or HIGHESTMODSEQ");
+    };
+    let mut returning = Imap::login(stage.imap(), "anna")?;
+    returning.run("ENABLE QRESYNC")?;
+    stage.measure(&QRESYNC, |_| {
+        let answer = returning.run(&format!(
+            "SELECT INBOX (QRESYNC ({validity} {mod_sequence}))"
+        ))?;
+        ensure!(answer.fetched == 10 && answer.expunged == 5, "{answer:?}");
+        Ok(1.0)
+    })
+}

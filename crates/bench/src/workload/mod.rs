@@ -1,0 +1,205 @@
+//! Workloads. Each is played against every server in turn, on mail of its own, and
+//! checks what it is answered.
+
+mod append;
+mod big;
+mod change;
+mod idle;
+mod login;
+mod memory;
+mod pop3;
+mod reading;
+mod search;
+
+use crate::corpus::Corpus;
+use crate::peer::{Peer, Running, Site};
+use crate::process;
+use crate::sample::{Sample, Samples, Unit};
+use std::path::Path;
+use std::time::Instant;
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// A short name, unique.
+    pub id: &'static str,
+    /// What was done.
+    pub what: &'static str,
+    pub unit: Unit,
+    /// What is to be reached.
+    pub target: Target,
+}
+
+/// What is to be reached.
+#[derive(Debug, Clone, Copy)]
+pub enum Target {
+    /// So many times as good as Dovecot's default settings.
+    Ratio(f64),
+    /// That, and so many times as good as tuned Dovecot.
+    Ratios(f64, f64),
+    /// No more than this, in the row's unit.
+    AtMost(f64),
+    /// Nothing: it is told for what it is worth.
+    Told,
+}
+
+/// Rows that are measured in one go.
+pub struct Workload {
+    pub name: &'static str,
+    pub rows: &'static [Row],
+    pub play: fn(&mut Stage) -> anyhow::Result<()>,
+}
+
+/// All of them, in the order they are played.
+pub const ALL: [&Workload; 9] = [
+    &login::WORKLOAD,
+    &append::WORKLOAD,
+    &reading::WORKLOAD,
+    &search::WORKLOAD,
+    &change::WORKLOAD,
+    &pop3::WORKLOAD,
+    &idle::WORKLOAD,
+    &memory::WORKLOAD,
+    &big::WORKLOAD,
+];
+
+/// How big everything is.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// Messages in a mailbox.
+    pub messages: usize,
+    /// Messages in a big one.
+    pub big: usize,
+    /// Connections that idle.
+    pub idle: usize,
+}
+
+/// A server and its mail, while a workload plays.
+pub struct Stage<'a> {
+    pub peer: &'a dyn Peer,
+    pub corpus: &'a Corpus,
+    pub scale: Scale,
+    below: &'a Path,
+    // Before the site, so that it ends before its mail goes.
+    server: Option<Running>,
+    /// Where its mail is.
+    pub site: Site,
+    samples: &'a mut Samples,
+}
+
+impl<'a> Stage<'a> {
+    /// A stage with nothing on it.
+    ///
+    /// # Errors
+    /// When the site cannot be made.
+    pub fn new(
+        peer: &'a dyn Peer,
+        corpus: &'a Corpus,
+        scale: Scale,
+        below: &'a Path,
+        samples: &'a mut Samples,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            peer,
+            corpus,
+            scale,
+            below,
+            site: Site::new(below)?,
+            server: None,
+            samples,
+        })
+    }
+
+    /// Ends the server, if there is one, and begins with new mail: `count` messages in
+    /// a folder of every named user's Maildir.
+    fn begin(&mut self, users: &[&str], folder: &str, count: usize) -> anyhow::Result<()> {
+        self.server = None;
+        self.site = Site::new(self.below)?;
+        for user in users {
+            let folder = self.site.maildir(user).join(folder);
+            self.corpus.link_into(&folder, count)?;
+        }
+        self.restart()
+    }
+
+    /// Ends the server and starts it again.
+    fn restart(&mut self) -> anyhow::Result<()> {
+        self.server = None;
+        self.server = Some(self.peer.start(&self.site)?);
+        Ok(())
+    }
+
+    fn running(&self) -> &Running {
+        self.server
+            .as_ref()
+            .unwrap_or_else(|| unreachable!("a workload begins first"))
+    }
+
+    fn imap(&self) -> u16 {
+        self.running().imap
+    }
+
+    fn pop3(&self) -> u16 {
+        self.running().pop3
+    }
+
+    /// Measures how long work takes. It gives how many things it did; rows of rates
+    /// say how many a second.
+    fn measure(
+        &mut self,
+        row: &Row,
+        work: impl FnOnce(&Self) -> anyhow::Result<f64>,
+    ) -> anyhow::Result<()> {
+        let process = self.running().process();
+        let before = process::processor_time(process);
+        let began = Instant::now();
+        let done = work(self)?;
+        let seconds = began.elapsed().as_secs_f64();
+        let processor = process::processor_time(process).saturating_sub(before);
+        let value = match row.unit {
+            Unit::Milliseconds => seconds * 1_000.0 / done,
+            Unit::ProcessorMilliseconds => processor.as_secs_f64() * 1_000.0 / done,
+            Unit::PerSecond => done / seconds,
+            Unit::Megabytes => done / 1e6 / seconds,
+            Unit::Kibibytes | Unit::Times => done,
+        };
+        let memory = process::memory(process);
+        self.keep(
+            row,
+            Sample {
+                value,
+                processor,
+                memory,
+            },
+        );
+        Ok(())
+    }
+
+    /// Notes what a workload found out by itself.
+    fn tell(&mut self, row: &Row, value: f64) {
+        let sample = Sample {
+            value,
+            processor: std::time::Duration::ZERO,
+            memory: 0,
+        };
+        self.keep(row, sample);
+    }
+
+    fn keep(&mut self, row: &Row, sample: Sample) {
+        let by_peer = self.samples.entry(row.id).or_default();
+        by_peer.entry(self.peer.name()).or_default().push(sample);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_have_names_of_their_own() {
+        let mut seen = std::collections::HashSet::new();
+        for row in ALL.iter().flat_map(|workload| workload.rows) {
+            assert!(seen.insert(row.id), "{}", row.id);
+        }
+    }
+}

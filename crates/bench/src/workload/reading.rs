@@ -1,0 +1,118 @@
+//! Opening a mailbox and reading what is in it.
+
+use super::{Row, Stage, Target, Workload};
+use crate::client::imap::Imap;
+use crate::sample::Unit;
+use anyhow::ensure;
+
+const fn time(id: &'static str, what: &'static str, ratio: f64) -> Row {
+    Row {
+        id,
+        what,
+        unit: Unit::Milliseconds,
+        target: Target::Ratio(ratio),
+    }
+}
+
+const SELECT_CUR: Row = time("select-unknown", "SELECT of a Maildir never seen", 1.5);
+const SELECT_NEW: Row = time("select-new", "first SELECT after deliveries to new/", 4.0);
+const SELECT_WARM: Row = time("select-warm", "SELECT again, in a new session", 3.0);
+const FLAGS: Row = time("fetch-flags", "FETCH FLAGS of all", 1.5);
+const LIST_FIRST: Row = time(
+    "list-first",
+    "first list: UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE",
+    3.0,
+);
+const LIST_SECOND: Row = time("list-second", "the same again", 10.0);
+const LIST_SESSION: Row = time("list-session", "the same in a new session", 10.0);
+const HEADERS_FIRST: Row = time("headers-first", "HEADER.FIELDS of all", 3.0);
+const HEADERS_LATER: Row = time("headers-later", "the same again", 2.0);
+const BODIES: Row = Row {
+    id: "bodies",
+    what: "BODY.PEEK[] of all",
+    unit: Unit::Megabytes,
+    target: Target::Ratio(4.0),
+};
+const SINGLE: Row = Row {
+    id: "single",
+    what: "BODY.PEEK[] of one message at a time",
+    unit: Unit::PerSecond,
+    target: Target::Ratio(2.0),
+};
+
+pub const WORKLOAD: Workload = Workload {
+    name: "reading",
+    rows: &[
+        SELECT_CUR,
+        SELECT_NEW,
+        SELECT_WARM,
+        FLAGS,
+        LIST_FIRST,
+        LIST_SECOND,
+        LIST_SESSION,
+        HEADERS_FIRST,
+        HEADERS_LATER,
+        BODIES,
+        SINGLE,
+    ],
+    play,
+};
+
+const LIST: &str = "FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)";
+const HEADERS: &str =
+    "FETCH 1:* BODY.PEEK[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID REFERENCES)]";
+const SINGLES: usize = 1_000;
+
+fn play(stage: &mut Stage) -> anyhow::Result<()> {
+    let count = stage.scale.messages;
+    stage.begin(&["anna"], "cur", count)?;
+    let mut session = Imap::login(stage.imap(), "anna")?;
+    stage.measure(&SELECT_CUR, |_| select(&mut session, count))?;
+    stage.begin(&["anna"], "new", count)?;
+    let mut session = Imap::login(stage.imap(), "anna")?;
+    stage.measure(&SELECT_NEW, |_| select(&mut session, count))?;
+    stage.measure(&FLAGS, |_| fetch(&mut session, "FETCH 1:* FLAGS", count))?;
+    stage.measure(&LIST_FIRST, |_| fetch(&mut session, LIST, count))?;
+    stage.measure(&LIST_SECOND, |_| fetch(&mut session, LIST, count))?;
+    let mut session = Imap::login(stage.imap(), "anna")?;
+    stage.measure(&SELECT_WARM, |_| select(&mut session, count))?;
+    stage.measure(&LIST_SESSION, |_| fetch(&mut session, LIST, count))?;
+    stage.measure(&HEADERS_FIRST, |_| fetch(&mut session, HEADERS, count))?;
+    stage.measure(&HEADERS_LATER, |_| fetch(&mut session, HEADERS, count))?;
+    // What is read first finds the files in no server's memory, and all in the system's.
+    for _ in 0..2 {
+        stage.measure(&BODIES, |stage| {
+            let answer = session.run("FETCH 1:* BODY.PEEK[]")?;
+            ensure!(answer.fetched == count, "{} messages", answer.fetched);
+            ensure!(
+                answer.literal_octets == stage.corpus.octets,
+                "{} octets",
+                answer.literal_octets
+            );
+            Ok(answer.literal_octets as f64)
+        })?;
+    }
+    stage.measure(&SINGLE, |_| {
+        let mut random = fastrand::Rng::with_seed(2);
+        for _ in 0..SINGLES {
+            let answer = session.run(&format!(
+                "UID FETCH {} BODY.PEEK[]",
+                random.usize(1..=count)
+            ))?;
+            ensure!(answer.fetched == 1, "no message");
+        }
+        Ok(SINGLES as f64)
+    })
+}
+
+fn select(session: &mut Imap, count: usize) -> anyhow::Result<f64> {
+    let exists = session.run("SELECT INBOX")?.exists;
+    ensure!(exists == Some(count), "there are {exists:?}");
+    Ok(1.0)
+}
+
+fn fetch(session: &mut Imap, command: &str, count: usize) -> anyhow::Result<f64> {
+    let fetched = session.run(command)?.fetched;
+    ensure!(fetched == count, "{fetched} messages");
+    Ok(1.0)
+}

@@ -1,0 +1,79 @@
+//! Looking for words.
+
+use super::{Row, Stage, Target, Workload};
+use crate::client::imap::Imap;
+use crate::corpus::{ABSENT, CHINESE, Corpus, RARE, SENDER, SUBJECT};
+use crate::sample::Unit;
+use anyhow::ensure;
+
+const fn row(id: &'static str, what: &'static str, ratio: f64) -> Row {
+    Row {
+        id,
+        what,
+        unit: Unit::Milliseconds,
+        target: Target::Ratio(ratio),
+    }
+}
+
+const UNSEEN: Row = row("search-unseen", "SEARCH UNSEEN", 1.0);
+const BY_SUBJECT: Row = row("search-subject", "SEARCH SUBJECT, warm", 2.0);
+const BY_SENDER: Row = row("search-from", "SEARCH FROM, warm", 2.0);
+const BODY: Row = row("search-body", "SEARCH BODY of a rare word", 30.0);
+const BODY_CHINESE: Row = row(
+    "search-chinese",
+    "SEARCH BODY of two Chinese characters",
+    30.0,
+);
+const TEXT_ABSENT: Row = row("search-absent", "SEARCH TEXT of what is nowhere", 30.0);
+
+pub const WORKLOAD: Workload = Workload {
+    name: "search",
+    rows: &[
+        UNSEEN,
+        BY_SUBJECT,
+        BY_SENDER,
+        BODY,
+        BODY_CHINESE,
+        TEXT_ABSENT,
+    ],
+    play,
+};
+
+fn play(stage: &mut Stage) -> anyhow::Result<()> {
+    let count = stage.scale.messages;
+    stage.begin(&["anna"], "new", count)?;
+    let mut session = Imap::selected(stage.imap(), "anna", "INBOX")?;
+    session.run("FETCH 1:* (FLAGS ENVELOPE)")?;
+    // Once without being measured: what is kept from the first time counts as warm.
+    let chinese = format!("SEARCH CHARSET UTF-8 BODY \"{CHINESE}\"");
+    let searches = [
+        (&UNSEEN, "SEARCH UNSEEN".to_owned(), count),
+        (
+            &BY_SUBJECT,
+            format!("SEARCH SUBJECT {SUBJECT}"),
+            Corpus::subjects(count),
+        ),
+        (
+            &BY_SENDER,
+            format!("SEARCH FROM {SENDER}"),
+            Corpus::senders(count),
+        ),
+        (&BODY, format!("SEARCH BODY {RARE}"), Corpus::rare(count)),
+        (&BODY_CHINESE, chinese, Corpus::chinese(count)),
+        (&TEXT_ABSENT, format!("SEARCH TEXT {ABSENT}"), 0),
+    ];
+    for (row, command, expected) in &searches {
+        search(&mut session, command, *expected)?;
+        stage.measure(row, |_| search(&mut session, command, *expected))?;
+    }
+    Ok(())
+}
+
+fn search(session: &mut Imap, command: &str, expected: usize) -> anyhow::Result<f64> {
+    let found = session.run(command)?.found;
+    ensure!(
+        found == expected,
+        "{command} finds {found} and not {expected}"
+    );
+    Ok(1.0)
+}
