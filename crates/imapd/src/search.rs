@@ -70,6 +70,7 @@ impl Evaluation {
                 index: self.next,
                 row,
                 summary: None,
+                listed_header: None,
                 opened: None,
                 header: None,
             };
@@ -256,6 +257,7 @@ struct Candidate<'a> {
     index: usize,
     row: &'a MessageRow,
     summary: Option<Arc<Summary>>,
+    listed_header: Option<Option<Arc<Vec<u8>>>>,
     opened: Option<OpenedMessage>,
     header: Option<Arc<Vec<u8>>>,
 }
@@ -312,23 +314,37 @@ impl Candidate<'_> {
     /// Any field of that name counts (RFC 3501 section 6.4.4); those that the summary
     /// keeps need no file.
     fn header_matches(&mut self, test: &HeaderTest) -> Result<bool> {
-        let summary = self.summary()?;
-        let values = match &summary.listed_header {
-            Some(listed) if test.is_listed() => header_values(listed, test.name.as_bytes()),
-            _ => header_values(&self.header()?, test.name.as_bytes()),
+        let listed = match test.is_listed() {
+            true => self.listed_header()?,
+            false => None,
+        };
+        let values = match listed {
+            Some(listed) => header_values(&listed, test.name.as_bytes()),
+            None => header_values(&self.header()?, test.name.as_bytes()),
         };
         Ok(values.iter().any(|value| test.matches(value)))
     }
 
     /// What looking at it cost, about in octets read.
     fn cost(&self) -> u64 {
-        let opened = match (&self.summary, &self.opened) {
-            (None, None) => 0,
-            (Some(_), None) => OPENING_COST,
-            (_, Some(_)) => OPENING_COST.saturating_add(self.row.size_octets),
+        let is_looked_up = self.summary.is_some() || self.listed_header.is_some();
+        let opened = match &self.opened {
+            None if is_looked_up => OPENING_COST,
+            None => 0,
+            Some(_) => OPENING_COST.saturating_add(self.row.size_octets),
         };
         let header = self.header.as_ref().map_or(0, |header| header.len() as u64);
         opened.saturating_add(header)
+    }
+
+    fn listed_header(&mut self) -> Result<Option<Arc<Vec<u8>>>> {
+        if let Some(listed) = &self.listed_header {
+            return Ok(listed.clone());
+        }
+        let listed = self.scope.mailbox.listed_header(self.row.uid)?;
+        let listed = listed.map(Arc::new);
+        self.listed_header = Some(listed.clone());
+        Ok(listed)
     }
 
     fn summary(&mut self) -> Result<Arc<Summary>> {

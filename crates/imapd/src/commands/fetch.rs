@@ -1,6 +1,7 @@
 //! FETCH (RFC 3501 section 6.4.5): message after message, in bounded memory.
 
 use super::fields::{self, Fields, Wanted};
+use super::listing::Listing;
 use super::select::write_vanished_earlier;
 use super::{Outcome, Ran};
 use crate::capability::Enabled;
@@ -35,6 +36,8 @@ pub struct Fetching {
     chunk: VecDeque<usize>,
     /// Messages of the chunk that became `\Seen` by this command.
     now_seen: HashSet<Uid>,
+    /// Where the next response is written, so that one that fails leaves nothing.
+    scratch: Writer,
     /// The tagged reply if nothing goes wrong.
     reply: String,
     /// The first thing that went wrong.
@@ -50,6 +53,7 @@ impl Fetching {
             seen: Seen::Leave,
             chunk: VecDeque::new(),
             now_seen: HashSet::new(),
+            scratch: Writer::new(),
             reply,
             failure: None,
         }
@@ -108,6 +112,7 @@ impl Fetching {
             {
                 continue;
             }
+            let scratch = std::mem::take(&mut self.scratch);
             let message = Response {
                 fetching: self,
                 view,
@@ -115,13 +120,15 @@ impl Fetching {
                 row: &row,
                 snapshot: &snapshot,
                 summary: None,
+                listing: None,
                 opened: None,
                 whole: None,
-                out: Writer::new(),
+                out: scratch,
             };
             match message.write(index) {
-                Ok((written, flags_told)) => {
-                    out.append(written);
+                Ok((mut written, flags_told)) => {
+                    out.append(&mut written);
+                    self.scratch = written;
                     if flags_told {
                         view.note(row.uid, row.modseq);
                     }
@@ -243,6 +250,7 @@ struct Response<'a> {
     row: &'a MessageRow,
     snapshot: &'a Snapshot,
     summary: Option<Arc<Summary>>,
+    listing: Option<Listing>,
     opened: Option<OpenedMessage>,
     whole: Option<Extent>,
     out: Writer,
@@ -285,8 +293,9 @@ impl Response<'_> {
     fn item(&mut self, item: &FetchItem) -> store::Result<()> {
         match item {
             FetchItem::Envelope => {
-                let summary = self.summary()?;
-                self.out.text("ENVELOPE ").envelope(&summary.envelope);
+                let listing = self.listing()?;
+                self.out.text("ENVELOPE ").raw(listing.envelope());
+                self.listing = Some(listing);
             }
             FetchItem::Flags => {
                 self.out.text("FLAGS ");
@@ -322,10 +331,11 @@ impl Response<'_> {
                     .body_structure(&summary.root, Extension::Left);
             }
             FetchItem::BodyStructure => {
-                let summary = self.summary()?;
+                let listing = self.listing()?;
                 self.out
                     .text("BODYSTRUCTURE ")
-                    .body_structure(&summary.root, Extension::Shown);
+                    .raw(listing.body_structure());
+                self.listing = Some(listing);
             }
             FetchItem::Uid => {
                 self.out.text("UID ").number(self.row.uid.get().into());
@@ -355,14 +365,15 @@ impl Response<'_> {
             SectionText::Text => (Piece::Text, None),
             SectionText::Mime => (Piece::Mime, None),
         };
-        let summary = self.summary()?;
         if let Some((names, Wanted::Named)) = fields
             && path.is_empty()
-            && let Some(selected) = fields::listed(&summary, names, section.partial)
+            && fields::are_listed(names)
+            && let Some(header) = self.view.mailbox().listed_header(self.row.uid)?
         {
-            self.inline(selected);
+            self.inline(fields::listed(&header, names, section.partial));
             return Ok(());
         }
+        let summary = self.summary()?;
         let extent = summary.locate(path, piece);
         let Some((names, wanted)) = fields else {
             return self.literal_or_nil(extent, section.partial);
@@ -442,6 +453,14 @@ impl Response<'_> {
         self.out
             .literal_announcement(octets.len() as u64)
             .raw(&octets);
+    }
+
+    /// To be put back after use.
+    fn listing(&mut self) -> store::Result<Listing> {
+        match self.listing.take() {
+            Some(listing) => Ok(listing),
+            None => Listing::of(self.view.mailbox(), self.row.uid),
+        }
     }
 
     fn summary(&mut self) -> store::Result<Arc<Summary>> {

@@ -1,7 +1,7 @@
 //! [`Fields`]: some fields of a header (RFC 3501 section 6.4.5, HEADER.FIELDS).
 
 use std::io::{self, Read};
-use store::message::{Extent, LISTED_FIELDS, Summary, select_fields};
+use store::message::{Extent, LISTED_FIELDS, select_fields};
 use store::{Error, OpenedMessage, Result};
 
 /// How much of a header is looked at.
@@ -56,23 +56,19 @@ impl Fields {
     }
 }
 
-/// The fields named of a message's own header, if all are among those that its summary
-/// keeps.
-pub fn listed(
-    summary: &Summary,
-    names: &[Vec<u8>],
-    partial: Option<(u64, u64)>,
-) -> Option<Vec<u8>> {
-    let header = summary.listed_header.as_deref()?;
-    let is_listed = |name: &&[u8]| {
+/// Whether all these fields are among those that a summary keeps.
+pub fn are_listed(names: &[Vec<u8>]) -> bool {
+    let is_listed = |name: &Vec<u8>| {
         let mut listed = LISTED_FIELDS.iter();
         listed.any(|listed| listed.eq_ignore_ascii_case(name))
     };
+    names.iter().all(is_listed)
+}
+
+/// The fields named of the header that a summary keeps.
+pub fn listed(header: &[u8], names: &[Vec<u8>], partial: Option<(u64, u64)>) -> Vec<u8> {
     let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-    names
-        .iter()
-        .all(is_listed)
-        .then(|| cut(select_fields(header, &names, true), partial))
+    cut(select_fields(header, &names, true), partial)
 }
 
 /// First octet and length, as asked.

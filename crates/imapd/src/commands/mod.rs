@@ -5,6 +5,7 @@ pub mod copy;
 pub mod fetch;
 pub mod fields;
 pub mod list;
+mod listing;
 pub mod mailboxes;
 pub mod search;
 pub mod select;

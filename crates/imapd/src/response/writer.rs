@@ -55,13 +55,15 @@ impl Writer {
         !self.before.is_empty() || self.octets.len() >= LONG_OCTETS
     }
 
-    /// What another wrote.
-    pub fn append(&mut self, other: Self) -> &mut Self {
+    /// What another wrote, which has nothing then and can be written to again.
+    pub fn append(&mut self, other: &mut Self) -> &mut Self {
         if !other.before.is_empty() {
             self.cut();
-            self.before.extend(other.before);
+            self.before.append(&mut other.before);
         }
-        self.raw(&other.octets)
+        self.raw(&other.octets);
+        other.octets.clear();
+        self
     }
 
     fn cut(&mut self) {

@@ -331,6 +331,24 @@ impl Mailbox {
         self.summaries().put(uid, &summary);
         Ok(summary)
     }
+    /// The header fields of a message that its summary lists; `None` where there are too
+    /// many.
+    pub fn listed_header(&self, uid: Uid) -> Result<Option<Vec<u8>>> {
+        if let Some(listed) = self.summaries().listed_header(uid) {
+            return Ok(listed);
+        }
+        Ok(self.summary(uid)?.listed_header.clone())
+    }
+    /// What `make` makes of a message's summary, which is the same for all time: made
+    /// once, and kept beside the summary.
+    pub fn listing(&self, uid: Uid, make: impl FnOnce(&Summary) -> Vec<u8>) -> Result<Vec<u8>> {
+        if let Some(listing) = self.summaries().listing(uid) {
+            return Ok(listing);
+        }
+        let listing = make(&*self.summary(uid)?);
+        self.summaries().put_listing(uid, &listing);
+        Ok(listing)
+    }
     fn summaries(&self) -> MutexGuard<'_, Summaries> {
         if self.summaries.lock().is_unopened() {
             let state = self.state.lock();

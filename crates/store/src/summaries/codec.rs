@@ -8,23 +8,30 @@ const DEPTH: usize = 128;
 /// A summary as octets.
 pub(super) fn encode(summary: &Summary) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
+    optional(&mut out, summary.listed_header.as_deref());
     number(&mut out, summary.size_octets);
     envelope(&mut out, &summary.envelope);
     part(&mut out, &summary.root);
-    optional(&mut out, summary.listed_header.as_deref());
     out
 }
 
 /// The reverse of [`encode`]; `None` for anything it does not make.
 pub(super) fn decode(octets: &[u8]) -> Option<Summary> {
     let mut reader = Reader(octets);
+    let listed_header = reader.optional()?;
     let summary = Summary {
         size_octets: reader.number()?,
         envelope: reader.envelope()?,
         root: reader.part(DEPTH)?,
-        listed_header: reader.optional()?,
+        listed_header,
     };
     reader.0.is_empty().then_some(summary)
+}
+
+/// The listed header of what [`encode`] made; it comes first, so that nothing else is
+/// read.
+pub(super) fn decode_listed_header(octets: &[u8]) -> Option<Option<Vec<u8>>> {
+    Reader(octets).optional()
 }
 
 fn number(out: &mut Vec<u8>, mut number: u64) {

@@ -1,23 +1,42 @@
-//! The file of a mailbox's summaries: records in the order they came, a cache.
+//! A file of records about a mailbox's messages, in the order they came: a cache.
 
-use super::codec;
 use crate::disk::{self, File};
 use crate::index::crc32;
-use crate::message::Summary;
 use crate::{Snapshot, Uid, UidValidity};
-use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-/// The file's name.
-pub(crate) const NAME: &str = "pillarbox.summaries";
-/// The first octets; the digit is the form of what follows.
-const MAGIC: &[u8; 8] = b"pbsums1\n";
+/// What the records of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Summaries.
+    Summaries,
+    /// What a protocol makes of a summary to list a message.
+    Listings,
+}
+
+impl Kind {
+    /// The file's name.
+    pub(crate) fn file_name(self) -> &'static str {
+        match self {
+            Self::Summaries => "pillarbox.summaries",
+            Self::Listings => "pillarbox.listings",
+        }
+    }
+    /// The first octets; the digit is the form of what follows.
+    fn magic(self) -> &'static [u8; 8] {
+        match self {
+            Self::Summaries => b"pbsums2\n",
+            Self::Listings => b"pblist1\n",
+        }
+    }
+}
+
 /// Magic, UIDVALIDITY and GUID.
 const HEADER: usize = 8 + 4 + 16;
-/// UID, length, checksum of the summary, checksum of these three.
+/// UID, length, checksum of the octets, checksum of these three.
 const RECORD_HEADER: usize = 16;
-/// A longer summary is not kept.
+/// A longer record is not kept.
 const RECORD_OCTETS: usize = 64 << 10;
 /// Nothing more is kept in a file of this size.
 const FILE_OCTETS: u64 = 1 << 30;
@@ -28,7 +47,7 @@ const LONG_OCTETS: u64 = 2 << 20;
 /// Less than this wasted is not worth writing a file anew.
 const WASTE_OCTETS: u64 = 1 << 20;
 
-/// Whose summaries a file has.
+/// Whose records a file has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner {
     pub(crate) uid_validity: UidValidity,
@@ -36,22 +55,32 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    fn header(self) -> [u8; HEADER] {
+    fn header(self, kind: Kind) -> [u8; HEADER] {
         let mut header = [0; HEADER];
-        header[..8].copy_from_slice(MAGIC);
+        header[..8].copy_from_slice(kind.magic());
         header[8..12].copy_from_slice(&self.uid_validity.get().to_le_bytes());
         header[12..].copy_from_slice(&self.guid);
         header
     }
 }
 
-/// A file of summaries. Nothing of it is ever synced: what a crash tears has a wrong
+/// Where a record is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    uid: u32,
+    /// Where its header begins.
+    start: u32,
+    /// How long it is without header.
+    octets: u32,
+}
+
+/// A file of records. Nothing of it is ever synced: what a crash tears has a wrong
 /// checksum and is as if it had never been there.
 #[derive(Debug)]
-pub(crate) struct SummaryFile {
+pub(crate) struct RecordFile {
     file: File,
-    /// Where each message's record begins, and its length without header.
-    places: BTreeMap<u32, (u32, u32)>,
+    /// Where the messages' records are, by UID.
+    places: Vec<Place>,
     /// Where the next record goes.
     end: u64,
     /// Records to be written there.
@@ -60,66 +89,70 @@ pub(crate) struct SummaryFile {
     window: (u64, Vec<u8>),
 }
 
-impl SummaryFile {
+impl RecordFile {
     /// Opens the file of this mailbox, or makes it; what is not the mailbox's, broken
     /// or mostly of messages that are gone is made anew.
     ///
     /// # Errors
     /// When it cannot be read or written: then there is no cache.
-    pub(crate) fn open(directory: &Path, owner: Owner, snapshot: &Snapshot) -> io::Result<Self> {
-        let path = directory.join(NAME);
+    pub(crate) fn open(
+        directory: &Path,
+        kind: Kind,
+        owner: Owner,
+        snapshot: &Snapshot,
+    ) -> io::Result<Self> {
+        let path = directory.join(kind.file_name());
         let read = match disk::open_for_update(&path) {
-            Ok(file) => Self::read(file, owner)?,
+            Ok(file) => Self::read(file, kind, owner)?,
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
         match read {
             Some(mut kept) => {
-                let is_gone =
-                    |uid: &u32| Uid::new(*uid).is_none_or(|uid| snapshot.index_of(uid).is_none());
-                kept.places.retain(|uid, _| !is_gone(uid));
-                let records = kept.places.values();
+                let is_there =
+                    |uid: u32| Uid::new(uid).is_some_and(|uid| snapshot.index_of(uid).is_some());
+                kept.places.retain(|place| is_there(place.uid));
+                let records = kept.places.iter();
                 let used: u64 = records
-                    .map(|(_, length)| u64::from(*length) + RECORD_HEADER as u64)
+                    .map(|place| u64::from(place.octets) + RECORD_HEADER as u64)
                     .sum();
                 let wasted = kept.end.saturating_sub(used);
                 if wasted < WASTE_OCTETS || wasted < used {
                     return Ok(kept);
                 }
-                let mut fresh = Self::create(directory, owner)?;
-                let uids: Vec<u32> = kept.places.keys().copied().collect();
-                for uid in uids {
-                    if let Some(octets) = kept.octets(uid) {
-                        fresh.push(uid, &octets)?;
+                let mut fresh = Self::create(directory, kind, owner)?;
+                for place in kept.places.clone() {
+                    if let Some(octets) = kept.read_record(place, <[u8]>::to_vec) {
+                        fresh.push(place.uid, &octets)?;
                     }
                 }
                 fresh.flush()?;
                 Ok(fresh)
             }
-            None => Self::create(directory, owner),
+            None => Self::create(directory, kind, owner),
         }
     }
     /// A crash leaves the old file, the new one, or none; any part of the new one.
-    fn create(directory: &Path, owner: Owner) -> io::Result<Self> {
-        disk::replace_unsynced(directory, NAME, &owner.header())?;
+    fn create(directory: &Path, kind: Kind, owner: Owner) -> io::Result<Self> {
+        disk::replace_unsynced(directory, kind.file_name(), &owner.header(kind))?;
         Ok(Self {
-            file: disk::open_for_update(&directory.join(NAME))?,
-            places: BTreeMap::new(),
+            file: disk::open_for_update(&directory.join(kind.file_name()))?,
+            places: Vec::new(),
             end: HEADER as u64,
             pending: Vec::new(),
             window: (0, Vec::new()),
         })
     }
     /// Finds all records; `None` if the file is not this mailbox's.
-    fn read(file: File, owner: Owner) -> io::Result<Option<Self>> {
+    fn read(file: File, kind: Kind, owner: Owner) -> io::Result<Option<Self>> {
         let mut kept = Self {
             file,
-            places: BTreeMap::new(),
+            places: Vec::new(),
             end: HEADER as u64,
             pending: Vec::new(),
             window: (0, Vec::new()),
         };
-        if kept.view(0, HEADER)? != Some(&owner.header()[..]) {
+        if kept.view(0, HEADER)? != Some(&owner.header(kind)[..]) {
             return Ok(None);
         }
         while kept.end < FILE_OCTETS {
@@ -132,7 +165,7 @@ impl SummaryFile {
             let Ok(place) = u32::try_from(kept.end) else {
                 break;
             };
-            kept.places.insert(uid, (place, length));
+            kept.place(uid, place, length);
             kept.end += RECORD_HEADER as u64 + u64::from(length);
         }
         Ok(Some(kept))
@@ -168,11 +201,25 @@ impl SummaryFile {
         }
         Ok(within(&self.window).map(|range| &self.window.1[range]))
     }
-    /// A message's record, if it is whole.
-    fn octets(&mut self, uid: u32) -> Option<Vec<u8>> {
-        let (place, length) = *self.places.get(&uid)?;
-        let start = u64::from(place);
-        let whole = RECORD_HEADER + usize::try_from(length).ok()?;
+    /// Notes where a record is; a later one of the same message counts.
+    fn place(&mut self, uid: u32, start: u32, octets: u32) {
+        let place = Place { uid, start, octets };
+        // Mostly they come in order.
+        match self.places.last() {
+            Some(last) if last.uid >= uid => match self.find(uid) {
+                Ok(index) => self.places[index] = place,
+                Err(index) => self.places.insert(index, place),
+            },
+            _ => self.places.push(place),
+        }
+    }
+    fn find(&self, uid: u32) -> std::result::Result<usize, usize> {
+        self.places.binary_search_by_key(&uid, |place| place.uid)
+    }
+    /// What `take` makes of a record, if it is whole.
+    fn read_record<T>(&mut self, place: Place, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let start = u64::from(place.start);
+        let whole = RECORD_HEADER + usize::try_from(place.octets).ok()?;
         let record = match start.checked_sub(self.end) {
             Some(pending) => {
                 let first = usize::try_from(pending).ok()?;
@@ -182,24 +229,23 @@ impl SummaryFile {
         };
         let (header, octets) = record.split_at_checked(RECORD_HEADER)?;
         let (found, _, checksum) = read_header(header)?;
-        (found == uid && crc32(0, octets) == checksum).then(|| octets.to_vec())
+        (found == place.uid && crc32(0, octets) == checksum).then(|| take(octets))
     }
-    /// A message's summary, if it is kept.
-    pub(crate) fn get(&mut self, uid: Uid) -> Option<Summary> {
-        let summary = self
-            .octets(uid.get())
-            .and_then(|octets| codec::decode(&octets));
-        if summary.is_none() {
-            self.places.remove(&uid.get());
+    /// What `take` makes of a message's record, if there is one that it takes.
+    pub(crate) fn get<T>(&mut self, uid: Uid, take: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        let index = self.find(uid.get()).ok()?;
+        let taken = self.read_record(self.places[index], take).flatten();
+        if taken.is_none() {
+            self.places.remove(index);
         }
-        summary
+        taken
     }
-    /// Keeps a message's summary, unless there is no room for it.
+    /// Keeps a message's record, unless there is no room for it.
     ///
     /// # Errors
     /// When it cannot be written; the file is not to be used any more.
-    pub(crate) fn put(&mut self, uid: Uid, summary: &Summary) -> io::Result<()> {
-        self.push(uid.get(), &codec::encode(summary))
+    pub(crate) fn put(&mut self, uid: Uid, octets: &[u8]) -> io::Result<()> {
+        self.push(uid.get(), octets)
     }
     fn push(&mut self, uid: u32, octets: &[u8]) -> io::Result<()> {
         let place = self.end + self.pending.len() as u64;
@@ -217,7 +263,7 @@ impl SummaryFile {
         header[12..].copy_from_slice(&checksum.to_le_bytes());
         self.pending.write_all(&header)?;
         self.pending.write_all(octets)?;
-        self.places.insert(uid, (place, length));
+        self.place(uid, place, length);
         if self.pending.len() >= PIECE_OCTETS {
             self.flush()?;
         }
@@ -226,7 +272,7 @@ impl SummaryFile {
     /// Writes what is to be written.
     ///
     /// # Errors
-    /// As [`SummaryFile::put`].
+    /// As [`RecordFile::put`].
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if !self.pending.is_empty() {
             self.file.write_at(&self.pending, self.end)?;
@@ -246,9 +292,9 @@ impl SummaryFile {
     }
 }
 
-/// Whether opening the file costs more than summarising a few messages later.
+/// Whether opening the file of summaries costs more than summarising a few messages later.
 pub(crate) fn is_long(directory: &Path) -> bool {
-    let stamp = disk::stamp(&directory.join(NAME));
+    let stamp = disk::stamp(&directory.join(Kind::Summaries.file_name()));
     matches!(stamp, Ok(Some(stamp)) if stamp.size_octets > LONG_OCTETS)
 }
 

@@ -1,4 +1,5 @@
-//! Summaries of a mailbox's messages, kept so that listing a mailbox opens no message.
+//! Summaries of a mailbox's messages, and what protocols make of them, kept so that
+//! listing a mailbox opens no message.
 
 mod codec;
 mod file;
@@ -7,7 +8,7 @@ pub(crate) use file::{Owner, is_long};
 
 use crate::message::Summary;
 use crate::{Snapshot, Uid};
-use file::SummaryFile;
+use file::{Kind, RecordFile};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,11 +16,13 @@ use std::sync::Arc;
 /// How many are in memory, for commands that come back to a message.
 const IN_MEMORY: usize = 32;
 
-/// The summaries of a mailbox: a few in memory, all that were ever read in a file.
+/// The summaries and listings of a mailbox: a few in memory, all that were ever read in
+/// files.
 #[derive(Debug, Default)]
 pub(crate) struct Summaries {
     latest: VecDeque<(Uid, Arc<Summary>)>,
-    kept: Kept,
+    summaries: Kept,
+    listings: Kept,
 }
 
 #[derive(Debug, Default)]
@@ -29,49 +32,77 @@ enum Kept {
     Unopened,
     /// The file cannot be used, or is another process's.
     Nowhere,
-    In(SummaryFile),
+    In(RecordFile),
+}
+
+impl Kept {
+    fn open(directory: &Path, kind: Kind, owner: Owner, snapshot: &Snapshot) -> Self {
+        match RecordFile::open(directory, kind, owner, snapshot) {
+            Ok(file) => Self::In(file),
+            Err(error) => {
+                tracing::warn!(directory = %directory.display(), %error, ?kind, "not kept");
+                Self::Nowhere
+            }
+        }
+    }
+    fn get<T>(&mut self, uid: Uid, take: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        match self {
+            Self::In(file) => file.get(uid, take),
+            _ => None,
+        }
+    }
+    /// Works on the file, and does without it where that fails.
+    fn update(&mut self, work: impl FnOnce(&mut RecordFile) -> std::io::Result<()>) {
+        if let Self::In(file) = self
+            && let Err(error) = work(file)
+        {
+            tracing::warn!(%error, "summaries are not kept any more");
+            *self = Self::Nowhere;
+        }
+    }
 }
 
 impl Summaries {
-    /// Whether the file is still to be opened.
+    /// Whether the files are still to be opened.
     pub(crate) fn is_unopened(&self) -> bool {
-        matches!(self.kept, Kept::Unopened)
+        matches!(self.summaries, Kept::Unopened)
     }
-    /// Opens the file, or does without.
+    /// Opens the files, or does without.
     pub(crate) fn open(&mut self, directory: &Path, owner: Owner, snapshot: &Snapshot) {
-        self.kept = match SummaryFile::open(directory, owner, snapshot) {
-            Ok(file) => Kept::In(file),
-            Err(error) => {
-                tracing::warn!(directory = %directory.display(), %error, "summaries are not kept");
-                Kept::Nowhere
-            }
-        };
+        self.summaries = Kept::open(directory, Kind::Summaries, owner, snapshot);
+        self.listings = Kept::open(directory, Kind::Listings, owner, snapshot);
     }
-    /// Does without a file.
+    /// Does without files.
     pub(crate) fn do_without(&mut self) {
-        self.kept = Kept::Nowhere;
+        self.summaries = Kept::Nowhere;
+        self.listings = Kept::Nowhere;
     }
     /// A message's summary, if it is known.
     pub(crate) fn get(&mut self, uid: Uid) -> Option<Arc<Summary>> {
         if let Some((_, summary)) = self.latest.iter().find(|(other, _)| *other == uid) {
             return Some(Arc::clone(summary));
         }
-        let Kept::In(file) = &mut self.kept else {
-            return None;
-        };
-        let summary = Arc::new(file.get(uid)?);
+        let summary = Arc::new(self.summaries.get(uid, codec::decode)?);
         self.remember(uid, &summary);
         Some(summary)
+    }
+    /// The listed header of a message's summary, if that is known.
+    pub(crate) fn listed_header(&mut self, uid: Uid) -> Option<Option<Vec<u8>>> {
+        self.summaries.get(uid, codec::decode_listed_header)
     }
     /// Keeps a message's summary.
     pub(crate) fn put(&mut self, uid: Uid, summary: &Arc<Summary>) {
         self.remember(uid, summary);
-        if let Kept::In(file) = &mut self.kept
-            && let Err(error) = file.put(uid, summary)
-        {
-            tracing::warn!(%error, "summaries are not kept any more");
-            self.kept = Kept::Nowhere;
-        }
+        self.summaries
+            .update(|file| file.put(uid, &codec::encode(summary)));
+    }
+    /// A message's listing, if it is kept.
+    pub(crate) fn listing(&mut self, uid: Uid) -> Option<Vec<u8>> {
+        self.listings.get(uid, |octets| Some(octets.to_vec()))
+    }
+    /// Keeps a message's listing.
+    pub(crate) fn put_listing(&mut self, uid: Uid, listing: &[u8]) {
+        self.listings.update(|file| file.put(uid, listing));
     }
     fn remember(&mut self, uid: Uid, summary: &Arc<Summary>) {
         if self.latest.len() >= IN_MEMORY {
@@ -82,12 +113,8 @@ impl Summaries {
     /// Writes what is to be written and gives memory back.
     pub(crate) fn rest(&mut self) {
         self.latest = VecDeque::new();
-        if let Kept::In(file) = &mut self.kept
-            && let Err(error) = file.rest()
-        {
-            tracing::warn!(%error, "summaries are not kept any more");
-            self.kept = Kept::Nowhere;
-        }
+        self.summaries.update(RecordFile::rest);
+        self.listings.update(RecordFile::rest);
     }
 }
 
@@ -99,10 +126,11 @@ impl Drop for Summaries {
 
 #[cfg(test)]
 mod tests {
-    use super::file::NAME;
     use super::*;
     use crate::UidValidity;
     use crate::disk::simulated::{EIO, Fault, Simulated};
+
+    const NAME: &str = "pillarbox.summaries";
 
     fn snapshot(uids: impl Iterator<Item = u32>) -> Snapshot {
         let rows = uids.map(|uid| crate::snapshot::MessageRow {
