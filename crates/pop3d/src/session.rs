@@ -206,6 +206,7 @@ impl Pop3Session {
                         self.say(reply);
                         self.queue.push_back(Action::SendFrom(message));
                     }
+                    Answer::Octets(octets) => self.queue.push_back(Action::Send(octets)),
                 },
                 State::Over => {}
             },
@@ -405,6 +406,9 @@ impl Session<Login> for Pop3Session {
                 continue;
             }
             if self.awaiting != Awaiting::Client {
+                if let State::Transaction(transaction) = &mut self.state {
+                    transaction.rest();
+                }
                 return Action::Wait { until: None };
             }
             if self.service == Service::Stopping {

@@ -23,6 +23,27 @@ pub struct Stuffed<R> {
     finished: bool,
 }
 
+/// Appends a whole message, dots stuffed, and the last line: what [`Stuffed`] gives of
+/// [`Extent::Whole`].
+pub fn stuff(text: &[u8], out: &mut Vec<u8>) {
+    if text.first() == Some(&b'.') {
+        out.push(b'.');
+    }
+    let mut from = 0;
+    for place in memchr::memmem::find_iter(text, b"\n.") {
+        out.extend_from_slice(text.get(from..=place).unwrap_or_default());
+        out.push(b'.');
+        from = place + 1;
+    }
+    out.extend_from_slice(text.get(from..).unwrap_or_default());
+    match text.last() {
+        None | Some(b'\n') => {}
+        Some(b'\r') => out.push(b'\n'),
+        Some(_) => out.extend_from_slice(b"\r\n"),
+    }
+    out.extend_from_slice(b".\r\n");
+}
+
 /// How much of a message is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
@@ -155,7 +176,7 @@ mod tests {
         }
     }
 
-    fn stuff(text: &str, extent: Extent) -> String {
+    fn stuffed(text: &str, extent: Extent) -> String {
         let mut whole = String::new();
         let mut reader = Stuffed::new(text.as_bytes(), extent);
         reader.read_to_string(&mut whole).unwrap();
@@ -163,6 +184,11 @@ mod tests {
         let mut reader = Stuffed::new(Drops(text.as_bytes()), extent);
         reader.read_to_string(&mut slow).unwrap();
         assert_eq!(whole, slow);
+        if extent == Extent::Whole {
+            let mut at_once = Vec::new();
+            stuff(text.as_bytes(), &mut at_once);
+            assert_eq!(at_once, whole.as_bytes());
+        }
         whole
     }
 
@@ -175,7 +201,7 @@ mod tests {
             ("no end", "no end\r\n.\r\n"),
             ("half\r", "half\r\n.\r\n"),
         ] {
-            assert_eq!(stuff(text, Extent::Whole), sent, "{text:?}");
+            assert_eq!(stuffed(text, Extent::Whole), sent, "{text:?}");
         }
     }
 
@@ -192,18 +218,18 @@ mod tests {
             (u64::MAX, "1\r\n\r\n..3\r\nrest\r\n"),
         ] {
             assert_eq!(
-                stuff(text, Extent::BodyLines(lines)),
+                stuffed(text, Extent::BodyLines(lines)),
                 format!("{header}{body}.\r\n")
             );
         }
-        assert_eq!(stuff("A: b\r\n", Extent::BodyLines(0)), "A: b\r\n.\r\n");
+        assert_eq!(stuffed("A: b\r\n", Extent::BodyLines(0)), "A: b\r\n.\r\n");
     }
 
     #[test]
     fn a_long_message_goes_through() {
         let text = ".line\r\n".repeat(20_000);
         assert_eq!(
-            stuff(&text, Extent::Whole),
+            stuffed(&text, Extent::Whole),
             "..line\r\n".repeat(20_000) + ".\r\n"
         );
     }

@@ -5,10 +5,11 @@ use crate::command::{Command, MessageNumber};
 use crate::maildrop::{Column, Listing, Maildrop};
 use crate::policy::{Access, Login, Policy, SeenPolicy};
 use crate::reply::{Code, Reply};
-use crate::stuffing::{Extent, Stuffed};
+use crate::stuffing::{Extent, Stuffed, stuff};
 use crate::update::Update;
 use std::io::Read;
 use std::sync::Arc;
+use store::message::StoredText;
 use store::{Account, Error, FlagAction, Flags, Mailbox, MailboxName, Uid};
 
 /// What a command answers.
@@ -19,7 +20,12 @@ pub enum Answer {
     Listing(Reply, Listing),
     /// One line, then a message.
     Message(Reply, Box<dyn Read + Send>),
+    /// One line and a short message, as they are sent.
+    Octets(Vec<u8>),
 }
+
+/// A message is short that is held in memory while it is sent.
+const SHORT_OCTETS: u64 = 256 << 10;
 
 /// A maildrop opened for a user.
 pub struct Transaction {
@@ -29,6 +35,9 @@ pub struct Transaction {
     policy: Policy,
     /// The message sent last, to be marked `\Seen`.
     retrieved: Option<Uid>,
+    /// The message under way as it is stored, and as it is sent without stuffing.
+    stored: StoredText,
+    sent: Vec<u8>,
     access: Option<ExclusiveAccess>,
 }
 
@@ -59,6 +68,8 @@ impl Transaction {
             maildrop,
             policy,
             retrieved: None,
+            stored: StoredText::default(),
+            sent: Vec::new(),
             access,
         })
     }
@@ -125,20 +136,19 @@ impl Transaction {
             return Answer::Line(no_such_message());
         };
         let (uid, size_octets) = (message.uid, message.size_octets);
-        let opened = self.mailbox.open_message(uid).and_then(|opened| {
-            let whole = opened.whole()?;
-            opened.reader(whole, 0, whole.octets)
-        });
-        match opened {
-            Ok(reader) => {
-                let reply = match extent {
-                    Extent::Whole => {
-                        self.retrieved = Some(uid);
-                        Reply::ok(format!("{size_octets} octets"))
-                    }
-                    Extent::BodyLines(_) => Reply::ok("top of message follows"),
-                };
+        let answer = match extent {
+            Extent::Whole => self.send_whole(uid, size_octets),
+            Extent::BodyLines(_) => self.read_later(uid).map(|reader| {
+                let reply = Reply::ok("top of message follows");
                 Answer::Message(reply, Box::new(Stuffed::new(reader, extent)))
+            }),
+        };
+        match answer {
+            Ok(answer) => {
+                if extent == Extent::Whole {
+                    self.retrieved = Some(uid);
+                }
+                answer
             }
             Err(Error::Expunged) => Answer::Line(Reply::err(format!(
                 "message {number} was removed by another session"
@@ -148,6 +158,39 @@ impl Transaction {
                 format!("message {number} cannot be read now"),
             )),
         }
+    }
+
+    /// RETR: short messages at once, long ones when they are sent.
+    fn send_whole(&mut self, uid: Uid, size_octets: u64) -> store::Result<Answer> {
+        let reply = Reply::ok(format!("{size_octets} octets"));
+        let opened = self.mailbox.open_message(uid)?;
+        if !self.stored.read(&opened, SHORT_OCTETS)? {
+            let whole = opened.whole()?;
+            let reader = opened.reader(whole, 0, whole.octets)?;
+            return Ok(Answer::Message(
+                reply,
+                Box::new(Stuffed::new(reader, Extent::Whole)),
+            ));
+        }
+        self.sent.clear();
+        self.stored.send_to(&mut self.sent);
+        let mut octets = reply.into_octets();
+        // A dot in a hundred lines, and the last line.
+        octets.reserve(self.sent.len() + self.sent.len() / 4_096 + 16);
+        stuff(&self.sent, &mut octets);
+        Ok(Answer::Octets(octets))
+    }
+
+    fn read_later(&self, uid: Uid) -> store::Result<Box<dyn Read + Send>> {
+        let opened = self.mailbox.open_message(uid)?;
+        let whole = opened.whole()?;
+        opened.reader(whole, 0, whole.octets)
+    }
+
+    /// Gives back the memory that is of use while commands come one after another.
+    pub fn rest(&mut self) {
+        self.stored.rest();
+        self.sent = Vec::new();
     }
 
     /// Takes note that all output was sent: a retrieved message is now seen, if

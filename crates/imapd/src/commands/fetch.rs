@@ -6,17 +6,19 @@ use super::select::write_vanished_earlier;
 use super::{Outcome, Ran};
 use crate::capability::Enabled;
 use crate::grammar::command::{Fetch, FetchItem, Numbers, Peek, Section, SectionText, Vanished};
-use crate::response::{Extension, More, Writer, show_internal_date};
+use crate::response::{Extension, More, Writer, replace_nul, show_internal_date};
 use crate::view::{Access, View};
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
-use store::message::{Extent, Piece, Summary};
+use store::message::{Extent, Piece, StoredText, Summary};
 use store::{Error, FlagAction, Flags, MessageRow, OpenedMessage, Snapshot, Uid};
 
 /// Pieces beyond this are sent from the file, not from memory.
 const INLINE_OCTETS: u64 = 16 * 1024;
+/// A whole message of a file beyond this as well.
+const SHORT_OCTETS: u64 = 256 << 10;
 /// How many messages are marked `\Seen` at once.
 const CHUNK_MESSAGES: usize = 32;
 
@@ -38,6 +40,8 @@ pub struct Fetching {
     now_seen: HashSet<Uid>,
     /// Where the next response is written, so that one that fails leaves nothing.
     scratch: Writer,
+    /// The message that is read.
+    stored: StoredText,
     /// The tagged reply if nothing goes wrong.
     reply: String,
     /// The first thing that went wrong.
@@ -54,6 +58,7 @@ impl Fetching {
             chunk: VecDeque::new(),
             now_seen: HashSet::new(),
             scratch: Writer::new(),
+            stored: StoredText::default(),
             reply,
             failure: None,
         }
@@ -113,6 +118,7 @@ impl Fetching {
                 continue;
             }
             let scratch = std::mem::take(&mut self.scratch);
+            let mut stored = std::mem::take(&mut self.stored);
             let message = Response {
                 fetching: self,
                 view,
@@ -123,9 +129,12 @@ impl Fetching {
                 listing: None,
                 opened: None,
                 whole: None,
+                stored: &mut stored,
                 out: scratch,
             };
-            match message.write(index) {
+            let written = message.write(index);
+            self.stored = stored;
+            match written {
                 Ok((mut written, flags_told)) => {
                     out.append(&mut written);
                     self.scratch = written;
@@ -253,6 +262,7 @@ struct Response<'a> {
     listing: Option<Listing>,
     opened: Option<OpenedMessage>,
     whole: Option<Extent>,
+    stored: &'a mut StoredText,
     out: Writer,
 }
 
@@ -307,9 +317,8 @@ impl Response<'_> {
                 self.out.text("INTERNALDATE ").text(&date);
             }
             FetchItem::Rfc822 => {
-                let extent = self.whole()?;
                 self.out.text("RFC822 ");
-                self.literal(extent, None)?;
+                self.message(None)?;
             }
             FetchItem::Rfc822Header => {
                 let extent = self.summary()?.locate(&[], Piece::Header);
@@ -354,10 +363,7 @@ impl Response<'_> {
         write_section_name(section, &mut self.out);
         let path = section.path.as_slice();
         let (piece, fields) = match &section.text {
-            SectionText::Whole if path.is_empty() => {
-                let extent = self.whole()?;
-                return self.literal(extent, section.partial);
-            }
+            SectionText::Whole if path.is_empty() => return self.message(section.partial),
             SectionText::Whole => (Piece::Body, None),
             SectionText::Header => (Piece::Header, None),
             SectionText::HeaderFields(names) => (Piece::Header, Some((names, Wanted::Named))),
@@ -398,6 +404,19 @@ impl Response<'_> {
         }
         self.inline(selected);
         Ok(())
+    }
+
+    /// The whole message: a short one is read once, a long one when it is sent.
+    fn message(&mut self, partial: Option<(u64, u64)>) -> store::Result<()> {
+        let opened = self.opened()?;
+        if partial.is_none() && self.stored.read(&opened, SHORT_OCTETS)? {
+            let stored = &self.stored;
+            let octets = stored.sent_octets();
+            self.out.literal(octets, |out| stored.send_to(out));
+            return Ok(());
+        }
+        let extent = self.whole()?;
+        self.literal(extent, partial)
     }
 
     fn literal_or_nil(
@@ -448,11 +467,10 @@ impl Response<'_> {
     }
 
     /// Writes octets as a literal, always.
-    fn inline(&mut self, mut octets: Vec<u8>) {
-        replace_nul(&mut octets);
+    fn inline(&mut self, octets: Vec<u8>) {
+        let length = octets.len() as u64;
         self.out
-            .literal_announcement(octets.len() as u64)
-            .raw(&octets);
+            .literal(length, |out| out.extend_from_slice(&octets));
     }
 
     /// To be put back after use.
@@ -532,15 +550,6 @@ fn write_section_name(section: &Section, out: &mut Writer) {
         out.text("<").number(first).text(">");
     }
     out.text(" ");
-}
-
-/// A literal cannot hold NUL (RFC 3501 section 9, CHAR8).
-fn replace_nul(octets: &mut [u8]) {
-    for octet in octets {
-        if *octet == 0 {
-            *octet = 0x80;
-        }
-    }
 }
 
 /// Gives exactly the octets that were announced, or an error.

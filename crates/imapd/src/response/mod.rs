@@ -12,6 +12,6 @@ pub use esearch::{ExtendedSearch, write_extended_search, write_search};
 pub use stream::{More, Numbers, Produce, Runs, Segment};
 pub use structure::Extension;
 pub use writer::{
-    ChildInfo, ListResponse, Recent, Writer, show_identifier, show_internal_date, show_set,
-    special_use_attribute,
+    ChildInfo, ListResponse, Recent, Writer, replace_nul, show_identifier, show_internal_date,
+    show_set, special_use_attribute,
 };

@@ -23,6 +23,18 @@ pub struct Writer {
     octets: Vec<u8>,
 }
 
+/// A literal cannot hold NUL (RFC 3501 section 9, CHAR8).
+pub fn replace_nul(octets: &mut [u8]) {
+    if memchr::memchr(0, octets).is_none() {
+        return;
+    }
+    for octet in octets {
+        if *octet == 0 {
+            *octet = 0x80;
+        }
+    }
+}
+
 impl Writer {
     /// An empty one.
     pub fn new() -> Self {
@@ -86,6 +98,15 @@ impl Writer {
         self
     }
 
+    /// A literal of so many octets, which `write` appends.
+    pub fn literal(&mut self, octets: u64, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
+        self.literal_announcement(octets);
+        let begin = self.octets.len();
+        write(&mut self.octets);
+        replace_nul(self.octets.get_mut(begin..).unwrap_or_default());
+        self
+    }
+
     /// What a producer writes: now if it has few items, otherwise when it is sent.
     pub fn produced(&mut self, mut producer: impl Produce + 'static) -> &mut Self {
         if producer.items() > WRITTEN_ITEMS {
@@ -103,9 +124,13 @@ impl Writer {
     /// Text that is syntax or printable ASCII by construction. Control and 8-bit
     /// characters, which are a mistake here, become `?`.
     pub fn text(&mut self, text: &str) -> &mut Self {
+        let is_printable = |octet: u8| (0x20..0x7f).contains(&octet);
+        if text.bytes().all(is_printable) {
+            return self.raw(text.as_bytes());
+        }
         self.octets
             .extend(text.chars().map(|character| match u8::try_from(character) {
-                Ok(octet) if (0x20..0x7f).contains(&octet) => octet,
+                Ok(octet) if is_printable(octet) => octet,
                 _ => b'?',
             }));
         self
@@ -113,7 +138,18 @@ impl Writer {
 
     /// A number.
     pub fn number(&mut self, number: u64) -> &mut Self {
-        self.text(&number.to_string())
+        // No u64 has more digits.
+        let mut digits = [b'0'; 20];
+        let (mut left, mut first) = (number, digits.len() - 1);
+        for (place, digit) in digits.iter_mut().enumerate().rev() {
+            *digit += (left % 10) as u8;
+            first = place;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
+        }
+        self.raw(digits.get(first..).unwrap_or_default())
     }
 
     /// A line's end.

@@ -8,6 +8,7 @@ mod header;
 mod parameter;
 mod scan;
 mod section;
+mod stored;
 mod text;
 
 use crate::{Error, OpenedMessage, Result};
@@ -15,6 +16,7 @@ use crate::{Error, OpenedMessage, Result};
 pub use date::parse_date;
 pub use decode::decode_header;
 pub use header::{header_values, select_fields};
+pub use stored::StoredText;
 pub use text::{WithHeaders, fold, text_contains};
 
 /// How much of a file is scanned for structure.
