@@ -119,6 +119,8 @@ impl<'a> Stage<'a> {
             let folder = self.site.maildir(user).join(folder);
             self.corpus.link_into(&folder, count)?;
         }
+        // An MTA has synced what it delivered.
+        nix::unistd::sync();
         self.restart()
     }
 

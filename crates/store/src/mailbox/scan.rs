@@ -6,18 +6,23 @@ use super::state::{NAMES, Place, Seen, State, failed};
 use crate::disk;
 use crate::maildir::filename::{self, Info};
 use crate::maildir::watch;
+use crate::message::count_line_ends;
 use crate::model::InternalDate;
 use crate::snapshot::MessageRow;
 use crate::{Result, Uid};
 use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// After own changes a look at the directory is due this often, should a foreign
 /// change have hidden behind one of them.
 const RESCAN_AFTER: Duration = Duration::from_secs(60);
+/// So much of a file is read at once.
+const COUNTED_OCTETS: usize = 64 << 10;
+/// Fewer files are not worth another thread.
+const FILES_PER_THREAD: usize = 250;
 
 impl State {
     /// Whether the directories must be read.
@@ -224,17 +229,30 @@ impl State {
         let mut unlisted = Vec::new();
         let mut sizes = HashMap::new();
         let mut unlisted_in = [false; 2];
-        for (unique, in_new, suffix) in fresh {
-            let path = self.half(in_new).join(format!("{unique}{suffix}"));
-            let listed = self
-                .uidlist
-                .uid_of(&unique)
-                .filter(|uid| *uid >= known_next);
-            let known_size = filename::size_field(&unique, 'W').or_else(|| {
-                let record = self.uidlist.records.get(&listed?)?;
-                record.field('W')?.parse().ok()
-            });
-            let (size, internal_date) = match measure(&path, known_size) {
+        let files: Vec<Unmeasured> = fresh
+            .iter()
+            .map(|(unique, in_new, suffix)| {
+                let listed = self.uidlist.uid_of(unique).filter(|uid| *uid >= known_next);
+                let known_size = filename::size_field(unique, 'W').or_else(|| {
+                    let record = self.uidlist.records.get(&listed?)?;
+                    record.field('W')?.parse().ok()
+                });
+                Unmeasured {
+                    path: self.half(*in_new).join(format!("{unique}{suffix}")),
+                    listed,
+                    known_size,
+                }
+            })
+            .collect();
+        let results = measure_all(&files);
+        for (((unique, in_new, suffix), file), result) in fresh.into_iter().zip(files).zip(results)
+        {
+            let Unmeasured {
+                path,
+                listed,
+                known_size,
+            } = file;
+            let (size, internal_date) = match result {
                 Ok(Some(measured)) => measured,
                 Ok(None) => continue,
                 Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -346,15 +364,60 @@ struct Size {
 pub(crate) fn measured_octets(path: &Path) -> std::io::Result<u64> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let known = filename::size_field(filename::unique_name(&name), 'W');
-    let measured = measure(path, known)?;
+    let measured = measure(path, known, &mut Vec::new())?;
     measured
         .map(|(size, _)| size.octets)
         .ok_or_else(|| ErrorKind::NotFound.into())
 }
 
+/// A file that is to be measured.
+struct Unmeasured {
+    path: PathBuf,
+    /// Its UID, where it is listed.
+    listed: Option<u32>,
+    /// Its size, where that is known.
+    known_size: Option<u64>,
+}
+
+/// What measuring a file gives; `None` if it is no regular file.
+type Measured = std::io::Result<Option<(Size, InternalDate)>>;
+
+/// Measures files, many of them on several processors.
+fn measure_all(files: &[Unmeasured]) -> Vec<Measured> {
+    let measure_some = |files: &[Unmeasured]| -> Vec<Measured> {
+        let mut buffer = Vec::new();
+        let mut measure = |file: &Unmeasured| measure(&file.path, file.known_size, &mut buffer);
+        files.iter().map(&mut measure).collect()
+    };
+    let most = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = (files.len() / FILES_PER_THREAD).min(most);
+    if threads < 2 {
+        return measure_some(files);
+    }
+    std::thread::scope(|scope| {
+        let pieces = files.chunks(files.len().div_ceil(threads));
+        let working: Vec<_> = pieces
+            .map(|piece| (piece, scope.spawn(move || measure_some(piece))))
+            .collect();
+        let finished = working
+            .into_iter()
+            // A thread that panicked measured nothing: it is done here.
+            .flat_map(|(piece, thread)| thread.join().unwrap_or_else(|_| measure_some(piece)));
+        finished.collect()
+    })
+}
+
 /// A file's size and its internal date; `None` if it is no regular file. A size that
 /// is known speaks of a message whose last line ends.
-fn measure(path: &Path, known_size: Option<u64>) -> std::io::Result<Option<(Size, InternalDate)>> {
+fn measure(path: &Path, known_size: Option<u64>, buffer: &mut Vec<u8>) -> Measured {
+    let metadata = match known_size {
+        Some(_) => None,
+        None => disk::open_regular(path).ok(),
+    };
+    if let Some((file, metadata)) = metadata {
+        let size = count(file, metadata.stamp.size_octets, buffer)?;
+        return Ok(Some((size, InternalDate(metadata.stamp.seconds))));
+    }
     let metadata = disk::metadata(path)?;
     if metadata.kind != disk::Kind::File {
         return Ok(None);
@@ -364,37 +427,34 @@ fn measure(path: &Path, known_size: Option<u64>) -> std::io::Result<Option<(Size
             octets,
             unended_octets: 0,
         },
-        None => count(disk::open_regular(path)?.0)?,
+        // What it was that could not be opened is told by trying again.
+        None => {
+            let (file, metadata) = disk::open_regular(path)?;
+            count(file, metadata.stamp.size_octets, buffer)?
+        }
     };
     Ok(Some((size, InternalDate(metadata.stamp.seconds))))
 }
 
-/// Reads a file for its size.
-fn count(mut file: disk::File) -> std::io::Result<Size> {
-    let mut buffer = vec![0; 64 << 10];
-    let mut octets = 0;
+/// Reads a file of so many octets for its size as sent.
+fn count(mut file: disk::File, file_octets: u64, buffer: &mut Vec<u8>) -> std::io::Result<Size> {
+    buffer.resize(COUNTED_OCTETS, 0);
+    let (mut read, mut bare) = (0, 0);
     let mut last = None;
-    loop {
-        let length = match file.read(&mut buffer) {
-            Ok(0) => {
-                return Ok(Size {
-                    octets,
-                    unended_octets: unended_octets(last),
-                });
-            }
+    while read < file_octets {
+        let length = match file.read(buffer) {
+            Ok(0) => break,
             Ok(length) => length,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
         let piece = buffer.get(..length).unwrap_or_default();
-        octets += length as u64;
-        for at in memchr::memchr_iter(b'\n', piece) {
-            let before = match at.checked_sub(1) {
-                Some(before) => piece.get(before).copied(),
-                None => last,
-            };
-            octets += u64::from(before != Some(b'\r'));
-        }
+        read += length as u64;
+        bare += count_line_ends(piece, last).1;
         last = piece.last().copied();
     }
+    Ok(Size {
+        octets: read + bare,
+        unended_octets: unended_octets(last),
+    })
 }
