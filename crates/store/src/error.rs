@@ -36,6 +36,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same for another who is concerned.
+    pub(crate) fn share(&self) -> Self {
+        match self {
+            Self::InvalidName(text) => Self::InvalidName(text),
+            Self::NonExistent => Self::NonExistent,
+            Self::AlreadyExists => Self::AlreadyExists,
+            Self::CannotDo(text) => Self::CannotDo(text),
+            Self::Expunged => Self::Expunged,
+            Self::OverQuota => Self::OverQuota,
+            Self::Io { context, source } => Self::Io {
+                context: context.clone(),
+                source: match source.raw_os_error() {
+                    Some(code) => std::io::Error::from_raw_os_error(code),
+                    None => std::io::Error::new(source.kind(), source.to_string()),
+                },
+            },
+        }
+    }
     /// Wraps an I/O error with what was tried; full disks become
     /// [`Error::OverQuota`].
     pub fn io(context: impl Into<String>, source: std::io::Error) -> Self {

@@ -122,6 +122,13 @@ impl Snapshot {
         let index = self.index_at_or_after(uid);
         (self.row(index)?.uid == uid).then_some(index)
     }
+    /// The row of a UID, found at once if it is still at the index `expected`.
+    pub fn row_of(&self, uid: Uid, expected: usize) -> Option<&MessageRow> {
+        match self.row(expected) {
+            Some(row) if row.uid == uid => Some(row),
+            _ => self.row(self.index_of(uid)?),
+        }
+    }
     /// The index of the first row whose UID is `uid` or higher; `len()` if none.
     pub fn index_at_or_after(&self, uid: Uid) -> usize {
         let chunk = self

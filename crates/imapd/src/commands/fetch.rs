@@ -36,6 +36,8 @@ pub struct Fetching {
     changed_since: Option<u64>,
     seen: Seen,
     chunk: VecDeque<usize>,
+    /// The mailbox as it is when the chunk is taken.
+    current: Option<Snapshot>,
     /// Messages of the chunk that became `\Seen` by this command.
     now_seen: HashSet<Uid>,
     /// Where the next response is written, so that one that fails leaves nothing.
@@ -56,6 +58,7 @@ impl Fetching {
             changed_since: None,
             seen: Seen::Leave,
             chunk: VecDeque::new(),
+            current: None,
             now_seen: HashSet::new(),
             scratch: Writer::new(),
             stored: StoredText::default(),
@@ -100,57 +103,67 @@ impl Fetching {
                 }
                 continue;
             };
-            let current = view.mailbox().snapshot();
-            let Some(old) = view.told().row(index).cloned() else {
-                continue;
-            };
-            let row = current
-                .index_of(old.uid)
-                .and_then(|index| current.row(index));
-            let (row, snapshot) = match row {
-                Some(row) => (row.clone(), current.clone()),
-                None => (old, view.told().clone()),
-            };
-            if self
-                .changed_since
-                .is_some_and(|modseq| row.modseq <= modseq)
-            {
-                continue;
-            }
-            let scratch = std::mem::take(&mut self.scratch);
-            let mut stored = std::mem::take(&mut self.stored);
-            let message = Response {
-                fetching: self,
-                view,
-                enabled,
-                row: &row,
-                snapshot: &snapshot,
-                summary: None,
-                listing: None,
-                opened: None,
-                whole: None,
-                stored: &mut stored,
-                out: scratch,
-            };
-            let written = message.write(index);
-            self.stored = stored;
+            let current = self.current.take();
+            let told = view.told().clone();
+            let now = current.as_ref().unwrap_or(&told);
+            let written = told.row(index).and_then(|old| {
+                let there = now.row_of(old.uid, index).map(|row| (row, now));
+                let (row, snapshot) = there.unwrap_or((old, &told));
+                let is_old = |modseq| row.modseq <= modseq;
+                if self.changed_since.is_some_and(is_old) {
+                    return None;
+                }
+                let written = self.respond(view, enabled, index, row, snapshot);
+                Some((written, row.uid, row.modseq))
+            });
+            self.current = current;
             match written {
-                Ok((mut written, flags_told)) => {
+                None => {}
+                Some((Ok((mut written, flags_told)), uid, modseq)) => {
                     out.append(&mut written);
                     self.scratch = written;
                     if flags_told {
-                        view.note(row.uid, row.modseq);
+                        view.note(uid, modseq);
                     }
                     return More::Follows;
                 }
-                Err(Error::Expunged | Error::NonExistent) => {
+                Some((Err(Error::Expunged | Error::NonExistent), ..)) => {
                     self.fail(Outcome::no(
                         "[EXPUNGEISSUED] Some of the messages were expunged",
                     ));
                 }
-                Err(error) => self.fail(error.into()),
+                Some((Err(error), ..)) => self.fail(error.into()),
             }
         }
+    }
+
+    /// One message's response; says too whether the flags were told.
+    fn respond(
+        &mut self,
+        view: &View,
+        enabled: Enabled,
+        index: usize,
+        row: &MessageRow,
+        snapshot: &Snapshot,
+    ) -> store::Result<(Writer, bool)> {
+        let out = std::mem::take(&mut self.scratch);
+        let mut stored = std::mem::take(&mut self.stored);
+        let message = Response {
+            fetching: self,
+            view,
+            enabled,
+            row,
+            snapshot,
+            summary: None,
+            listing: None,
+            opened: None,
+            whole: None,
+            stored: &mut stored,
+            out,
+        };
+        let written = message.write(index);
+        self.stored = stored;
+        written
     }
 
     fn fail(&mut self, outcome: Outcome) {
@@ -194,6 +207,7 @@ impl Fetching {
                 }
             }
         }
+        self.current = Some(view.mailbox().snapshot());
         !self.chunk.is_empty()
     }
 }

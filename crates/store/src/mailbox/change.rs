@@ -69,6 +69,14 @@ impl State {
         self.settle(before);
         result
     }
+    /// Whether these messages can have the keywords they ask for, which are then the
+    /// mailbox's.
+    pub(super) fn can_take(&mut self, messages: &[Incoming]) -> Result<()> {
+        messages.iter().try_for_each(|message| {
+            let indices = self.keywords.intern(&self.directory, &message.keywords);
+            indices.map(drop)
+        })
+    }
     fn append_prepared(
         &mut self,
         messages: &mut [Incoming],

@@ -4,6 +4,7 @@ mod change;
 mod follow;
 #[cfg(test)]
 mod follow_tests;
+mod group;
 mod incoming;
 #[cfg(test)]
 mod index_tests;
@@ -52,6 +53,7 @@ pub struct Mailbox {
     published: Mutex<Snapshot>,
     wakers: Mutex<Wakers>,
     summaries: Mutex<Summaries>,
+    appends: group::Waiting,
 }
 
 #[derive(Debug, Default)]
@@ -223,14 +225,6 @@ impl Mailbox {
         }
         let directory = self.state.lock().directory.clone();
         Incoming::begin(&directory)
-    }
-    /// Appends all or none, durably; gives their UIDs.
-    pub fn append(&self, mut messages: Vec<Incoming>) -> Result<Vec<Uid>> {
-        let uids = self.change(|state| state.append(&mut messages))?;
-        if let (Some(first), Some(last)) = (uids.first(), uids.last()) {
-            self.summarise_new(*first, last.saturating_add(1));
-        }
-        Ok(uids)
     }
     /// Changes flags and keywords of these UIDs, those whose mod-sequence is at
     /// most `unchanged_since` if given.

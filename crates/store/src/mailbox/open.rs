@@ -82,6 +82,7 @@ impl Mailbox {
             state: Mutex::new(state),
             wakers: Mutex::new(Wakers::default()),
             summaries: Mutex::new(Summaries::default()),
+            appends: super::group::Waiting::default(),
         });
         queue.belongs_to(&mailbox);
         Ok(mailbox)
