@@ -9,7 +9,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use store::message::{
     LISTED_FIELDS, Piece, Summary, WithHeaders, decode_header, fold, header_values, parse_date,
-    text_contains,
 };
 use store::{Error, Flags, Mailbox, MessageRow, OpenedMessage, Result, Snapshot, Uid};
 
@@ -71,6 +70,7 @@ impl Evaluation {
                 row,
                 summary: None,
                 listed_header: None,
+                texts_searched: 0,
                 opened: None,
                 header: None,
             };
@@ -258,6 +258,7 @@ struct Candidate<'a> {
     row: &'a MessageRow,
     summary: Option<Arc<Summary>>,
     listed_header: Option<Option<Arc<Vec<u8>>>>,
+    texts_searched: u64,
     opened: Option<OpenedMessage>,
     header: Option<Arc<Vec<u8>>>,
 }
@@ -293,9 +294,9 @@ impl Candidate<'_> {
             Test::ModSeq(modseq) => self.row.modseq >= *modseq,
             Test::Header(header) => self.header_matches(header)?,
             Test::Text(needle, with_headers) => {
-                let summary = self.summary()?;
-                let message = self.opened()?;
-                text_contains(&message, &summary, needle, *with_headers)?
+                self.texts_searched += 1;
+                let mailbox = self.scope.mailbox;
+                mailbox.text_contains(self.row.uid, needle, *with_headers)?
             }
         })
     }
@@ -333,6 +334,10 @@ impl Candidate<'_> {
             None => 0,
             Some(_) => OPENING_COST.saturating_add(self.row.size_octets),
         };
+        // As if none were kept.
+        let text_cost = OPENING_COST.saturating_add(self.row.size_octets);
+        let texts = self.texts_searched.saturating_mul(text_cost);
+        let opened = opened.saturating_add(texts);
         let header = self.header.as_ref().map_or(0, |header| header.len() as u64);
         opened.saturating_add(header)
     }

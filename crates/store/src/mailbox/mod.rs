@@ -20,7 +20,7 @@ pub(crate) use scan::measured_octets;
 
 use crate::disk;
 use crate::maildir::uidlist::default_unique_id;
-use crate::message::Summary;
+use crate::message::{FoldedText, Summary, WithHeaders, contains, text_contains};
 use crate::summaries::{Owner, Summaries, is_long};
 use crate::{Error, Flags, Keyword, ModSeq, Result, Snapshot, Uid};
 use change::Transfer;
@@ -343,16 +343,48 @@ impl Mailbox {
         self.summaries().put_listing(uid, &listing);
         Ok(listing)
     }
+    /// Whether a message's text holds a string, as [`text_contains`] finds it. The text is
+    /// kept when it is first looked into.
+    pub fn text_contains(&self, uid: Uid, needle: &str, with_headers: WithHeaders) -> Result<bool> {
+        let look = |kept: &[u8]| contains(kept, needle, with_headers);
+        if let Some(found) = self.texts().search(uid, look) {
+            return Ok(found);
+        }
+        let (summary, message) = (self.summary(uid)?, self.open_message(uid)?);
+        let keeps_texts = self.summaries.lock().keeps_texts();
+        if keeps_texts && let Some(text) = FoldedText::read(&message, &summary)? {
+            self.summaries.lock().put_text(uid, text.octets());
+            if let Some(found) = look(text.octets()) {
+                return Ok(found);
+            }
+        }
+        text_contains(&message, &summary, needle, with_headers)
+    }
+    /// The summaries, with the texts opened.
+    fn texts(&self) -> MutexGuard<'_, Summaries> {
+        let mut summaries = self.summaries();
+        if summaries.texts_are_unopened() {
+            drop(summaries);
+            let (owner, directory, snapshot) = self.cache_owner();
+            summaries = self.summaries.lock();
+            if let Some(owner) = owner.filter(|_| summaries.texts_are_unopened()) {
+                summaries.open_texts(&directory, owner, &snapshot);
+            }
+        }
+        summaries
+    }
+    /// Whose caches the mailbox's are, if it has any: who has the index has them.
+    fn cache_owner(&self) -> (Option<Owner>, PathBuf, Snapshot) {
+        let state = self.state.lock();
+        let owner = state.index.is_some().then_some(Owner {
+            uid_validity: state.snapshot.uid_validity(),
+            guid: self.guid,
+        });
+        (owner, state.directory.clone(), state.snapshot.clone())
+    }
     fn summaries(&self) -> MutexGuard<'_, Summaries> {
         if self.summaries.lock().is_unopened() {
-            let state = self.state.lock();
-            // Who has the index has the summaries.
-            let owner = state.index.is_some().then_some(Owner {
-                uid_validity: state.snapshot.uid_validity(),
-                guid: self.guid,
-            });
-            let (directory, snapshot) = (state.directory.clone(), state.snapshot.clone());
-            drop(state);
+            let (owner, directory, snapshot) = self.cache_owner();
             let mut summaries = self.summaries.lock();
             match owner {
                 _ if !summaries.is_unopened() => {}
@@ -377,10 +409,18 @@ impl Mailbox {
             }
         }
         for uid in (before.get()..after.get()).filter_map(Uid::new) {
-            if let Err(error) = self.summary(uid) {
+            if let Err(error) = self.summarise_one(uid) {
                 tracing::debug!(%uid, %error, "not summarised");
             }
         }
+    }
+    fn summarise_one(&self, uid: Uid) -> Result<()> {
+        let summary = self.summary(uid)?;
+        let keeps_texts = self.summaries.lock().keeps_texts();
+        if keeps_texts && let Some(text) = FoldedText::read(&self.open_message(uid)?, &summary)? {
+            self.summaries.lock().put_text(uid, text.octets());
+        }
+        Ok(())
     }
     /// Writes out and gives back what is only kept in memory while a session works.
     pub fn rest(&self) {

@@ -348,3 +348,49 @@ fn a_last_line_without_end_is_known_with_and_without_the_index() {
     std::fs::remove_file(path.join(crate::index::NAME)).unwrap();
     assert_eq!(shown(&open(path)), expected);
 }
+
+#[test]
+fn texts_are_kept_from_the_first_search_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pillarbox.texts");
+    let mailbox = open(directory.path());
+    let finds = |mailbox: &Mailbox, number: u32, needle: &str, with_headers| {
+        mailbox
+            .text_contains(uid(number), needle, with_headers)
+            .unwrap()
+    };
+    put(
+        &mailbox,
+        b"Subject: Hidden\r\n\r\nWords\r\n",
+        Flags::default(),
+        &[],
+    );
+    mailbox.rest();
+    assert!(!file.exists(), "nobody searched");
+    assert!(finds(&mailbox, 1, "words", WithHeaders::No));
+    // What comes now is kept as it comes.
+    put(
+        &mailbox,
+        b"Subject: x\r\n\r\nMore words\r\n",
+        Flags::default(),
+        &[],
+    );
+    mailbox.rest();
+    let kept = std::fs::read(&file).unwrap();
+    assert!(kept.windows(10).any(|window| window == b"more words"));
+    drop(mailbox);
+    // Whatever becomes of the file, the answers stay the same.
+    for place in (0..kept.len()).chain([usize::MAX]) {
+        let mut damaged = kept.clone();
+        if let Some(octet) = damaged.get_mut(place) {
+            *octet ^= 0x20;
+        }
+        std::fs::write(&file, damaged).unwrap();
+        let mailbox = open(directory.path());
+        assert!(finds(&mailbox, 1, "words", WithHeaders::No), "{place}");
+        assert!(finds(&mailbox, 1, "hidden", WithHeaders::Yes), "{place}");
+        assert!(!finds(&mailbox, 1, "hidden", WithHeaders::No), "{place}");
+        assert!(!finds(&mailbox, 1, "words\0", WithHeaders::Yes), "{place}");
+        assert!(finds(&mailbox, 2, "more words", WithHeaders::No), "{place}");
+    }
+}

@@ -4,6 +4,7 @@ mod address;
 mod date;
 mod decode;
 mod facts;
+mod folded;
 mod header;
 mod parameter;
 mod scan;
@@ -15,6 +16,7 @@ use crate::{Error, OpenedMessage, Result};
 
 pub use date::parse_date;
 pub use decode::decode_header;
+pub(crate) use folded::{FoldedText, contains};
 pub(crate) use header::count_line_ends;
 pub use header::{header_values, select_fields};
 pub use stored::StoredText;

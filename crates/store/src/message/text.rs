@@ -5,6 +5,7 @@ use super::header::{HEADER_OCTETS, fields};
 use super::{Content, Extent, Part, Summary};
 use crate::{OpenedMessage, Result};
 use std::io::Read;
+use std::ops::ControlFlow;
 
 /// How many octets of one text part are looked at.
 const PART_OCTETS: u64 = 64 << 20;
@@ -48,33 +49,86 @@ pub fn text_contains(
     needle: &str,
     with_headers: WithHeaders,
 ) -> Result<bool> {
-    // The header of the message itself is no part of BODY, those of its parts are
-    // as much text as the rest.
     if needle.is_empty() {
         return Ok(true);
     }
-    let mut waiting = vec![(&summary.root, with_headers)];
+    let finder = memchr::memmem::Finder::new(needle);
+    let mut window = String::new();
+    let mut is_found = false;
+    // Of what is past only as much is kept as the beginning of a match may take.
+    let mut look = |said: Said<'_>| {
+        let Said::Text(text) = said else {
+            window.clear();
+            return ControlFlow::Continue(());
+        };
+        window.push_str(text);
+        if finder.find(window.as_bytes()).is_some() {
+            is_found = true;
+            return ControlFlow::Break(());
+        }
+        let mut past = window.len().saturating_sub(needle.len());
+        while !window.is_char_boundary(past) {
+            past -= 1;
+        }
+        window.drain(..past);
+        ControlFlow::Continue(())
+    };
+    let mut over = say_body(message, summary, &mut look)?;
+    if with_headers == WithHeaders::Yes && over.is_continue() {
+        over = say_header(message, &summary.root, &mut look)?;
+    }
+    debug_assert_eq!(is_found, over.is_break());
+    Ok(is_found)
+}
+
+/// A message's text in order.
+pub(super) enum Said<'a> {
+    /// More of what is under way, folded.
+    Text(&'a str),
+    /// A field or part ends: no match goes beyond it.
+    End,
+}
+
+type Listener<'a> = dyn FnMut(Said<'_>) -> ControlFlow<()> + 'a;
+
+/// Says all that BODY looks at: the text of all parts and their headers. The header of
+/// the message itself is no part of it.
+pub(super) fn say_body(
+    message: &OpenedMessage,
+    summary: &Summary,
+    listener: &mut Listener<'_>,
+) -> Result<ControlFlow<()>> {
+    let mut waiting = vec![(&summary.root, WithHeaders::No)];
     while let Some((part, with_headers)) = waiting.pop() {
-        if with_headers == WithHeaders::Yes && header_contains(message, part, needle)? {
-            return Ok(true);
+        let mut over = ControlFlow::Continue(());
+        if with_headers == WithHeaders::Yes {
+            over = say_header(message, part, listener)?;
         }
         match &part.content {
             Content::Multipart(parts) => {
-                waiting.extend(parts.iter().map(|part| (part, WithHeaders::Yes)))
+                waiting.extend(parts.iter().map(|part| (part, WithHeaders::Yes)));
             }
             Content::Message(inner) => waiting.push((&inner.1, WithHeaders::Yes)),
-            Content::Single if part.media_type.eq_ignore_ascii_case(b"text") => {
-                if body_contains(message, part, needle)? {
-                    return Ok(true);
-                }
+            Content::Single
+                if over.is_continue() && part.media_type.eq_ignore_ascii_case(b"text") =>
+            {
+                over = say_text(message, part, listener)?;
             }
             Content::Single => {}
         }
+        if over.is_break() {
+            return Ok(over);
+        }
     }
-    Ok(false)
+    Ok(ControlFlow::Continue(()))
 }
 
-fn header_contains(message: &OpenedMessage, part: &Part, needle: &str) -> Result<bool> {
+/// Says the fields of a part's header, each for itself.
+pub(super) fn say_header(
+    message: &OpenedMessage,
+    part: &Part,
+    listener: &mut Listener<'_>,
+) -> Result<ControlFlow<()>> {
     let extent = Extent {
         start: part.header_start,
         end: part.body_start,
@@ -83,19 +137,27 @@ fn header_contains(message: &OpenedMessage, part: &Part, needle: &str) -> Result
     let mut header = Vec::new();
     let mut reader = message.reader(extent, 0, HEADER_OCTETS as u64)?;
     reader.read_to_end(&mut header).map_err(failed)?;
-    Ok(fields(&header).any(|field| {
+    for field in fields(&header) {
         let line = format!(
             "{}:{}",
             String::from_utf8_lossy(field.name),
             decode_header(field.value)
         );
-        fold(&line).contains(needle)
-    }))
+        for said in [Said::Text(&fold(&line)), Said::End] {
+            if listener(said).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+    }
+    Ok(ControlFlow::Continue(()))
 }
 
-/// Decodes a part piece by piece, keeping of what is past only as much as the
-/// beginning of a match may take.
-fn body_contains(message: &OpenedMessage, part: &Part, needle: &str) -> Result<bool> {
+/// Decodes a part piece by piece and says it.
+fn say_text(
+    message: &OpenedMessage,
+    part: &Part,
+    listener: &mut Listener<'_>,
+) -> Result<ControlFlow<()>> {
     let extent = Extent {
         start: part.body_start,
         end: part.end,
@@ -108,26 +170,20 @@ fn body_contains(message: &OpenedMessage, part: &Part, needle: &str) -> Result<b
         .find(|(name, _)| name.eq_ignore_ascii_case(b"charset"));
     let mut transfer = Transfer::new(&part.encoding);
     let mut unicode = Unicode::new(charset.map(|(_, label)| label.as_slice()));
-    let finder = memchr::memmem::Finder::new(needle);
-    let mut piece = vec![0; PIECE_OCTETS];
-    let (mut text, mut window) = (String::new(), String::new());
+    let size = usize::try_from(part.body_octets).unwrap_or(PIECE_OCTETS);
+    let mut piece = vec![0; size.clamp(1, PIECE_OCTETS)];
+    let mut text = String::new();
     loop {
         let count = reader.read(&mut piece).map_err(failed)?;
         let octets = transfer.decode(piece.get(..count).unwrap_or_default(), count == 0);
         text.clear();
         unicode.decode(&octets, count == 0, &mut text);
-        window.push_str(&fold(&text));
-        if finder.find(window.as_bytes()).is_some() {
-            return Ok(true);
+        if listener(Said::Text(&fold(&text))).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
         if count == 0 {
-            return Ok(false);
+            return Ok(listener(Said::End));
         }
-        let mut past = window.len().saturating_sub(needle.len());
-        while !window.is_char_boundary(past) {
-            past -= 1;
-        }
-        window.drain(..past);
     }
 }
 
@@ -137,6 +193,7 @@ fn failed(error: std::io::Error) -> crate::Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::FoldedText;
     use super::*;
     use std::io::Write;
 
@@ -145,7 +202,13 @@ mod tests {
         file.write_all(text).expect("write");
         let message = OpenedMessage::from_file(file).expect("opened");
         let summary = Summary::read(&message).expect("summary");
-        text_contains(&message, &summary, &fold(needle), with_headers).expect("readable")
+        let needle = fold(needle);
+        let found = text_contains(&message, &summary, &needle, with_headers).expect("readable");
+        let kept = FoldedText::read(&message, &summary).expect("readable");
+        let kept = kept.expect("a short text");
+        let in_kept = super::super::contains(kept.octets(), &needle, with_headers);
+        assert_eq!(in_kept, Some(found));
+        found
     }
 
     #[test]

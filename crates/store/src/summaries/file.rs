@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Summaries,
     /// What a protocol makes of a summary to list a message.
     Listings,
+    /// Text to be searched.
+    Texts,
 }
 
 impl Kind {
@@ -21,6 +23,7 @@ impl Kind {
         match self {
             Self::Summaries => "pillarbox.summaries",
             Self::Listings => "pillarbox.listings",
+            Self::Texts => "pillarbox.texts",
         }
     }
     /// The first octets; the digit is the form of what follows.
@@ -28,6 +31,28 @@ impl Kind {
         match self {
             Self::Summaries => b"pbsums2\n",
             Self::Listings => b"pblist1\n",
+            Self::Texts => b"pbtext1\n",
+        }
+    }
+    /// A longer record is not kept.
+    fn record_octets(self) -> usize {
+        match self {
+            Self::Summaries | Self::Listings => 64 << 10,
+            Self::Texts => 2 << 20,
+        }
+    }
+    /// Nothing more is kept in a file of this size.
+    fn file_octets(self) -> u64 {
+        match self {
+            Self::Summaries | Self::Listings => 1 << 30,
+            Self::Texts => u32::MAX as u64,
+        }
+    }
+    /// How much is read to find the next record: all, where records are short.
+    fn step_octets(self) -> usize {
+        match self {
+            Self::Summaries | Self::Listings => PIECE_OCTETS,
+            Self::Texts => RECORD_HEADER,
         }
     }
 }
@@ -36,10 +61,6 @@ impl Kind {
 const HEADER: usize = 8 + 4 + 16;
 /// UID, length, checksum of the octets, checksum of these three.
 const RECORD_HEADER: usize = 16;
-/// A longer record is not kept.
-const RECORD_OCTETS: usize = 64 << 10;
-/// Nothing more is kept in a file of this size.
-const FILE_OCTETS: u64 = 1 << 30;
 /// So much is read at once, and written at once.
 const PIECE_OCTETS: usize = 64 << 10;
 /// A file is long that takes over a millisecond to open.
@@ -79,6 +100,7 @@ struct Place {
 #[derive(Debug)]
 pub(crate) struct RecordFile {
     file: File,
+    kind: Kind,
     /// Where the messages' records are, by UID.
     places: Vec<Place>,
     /// Where the next record goes.
@@ -137,6 +159,7 @@ impl RecordFile {
         disk::replace_unsynced(directory, kind.file_name(), &owner.header(kind))?;
         Ok(Self {
             file: disk::open_for_update(&directory.join(kind.file_name()))?,
+            kind,
             places: Vec::new(),
             end: HEADER as u64,
             pending: Vec::new(),
@@ -147,19 +170,20 @@ impl RecordFile {
     fn read(file: File, kind: Kind, owner: Owner) -> io::Result<Option<Self>> {
         let mut kept = Self {
             file,
+            kind,
             places: Vec::new(),
             end: HEADER as u64,
             pending: Vec::new(),
             window: (0, Vec::new()),
         };
-        if kept.view(0, HEADER)? != Some(&owner.header(kind)[..]) {
+        if kept.view(0, HEADER, kind.step_octets())? != Some(&owner.header(kind)[..]) {
             return Ok(None);
         }
-        while kept.end < FILE_OCTETS {
-            let Some(header) = kept.view(kept.end, RECORD_HEADER)? else {
+        while kept.end < kind.file_octets() {
+            let Some(header) = kept.view(kept.end, RECORD_HEADER, kind.step_octets())? else {
                 break;
             };
-            let Some((uid, length, _)) = read_header(header) else {
+            let Some((uid, length, _)) = read_header(header, kind) else {
                 break;
             };
             let Ok(place) = u32::try_from(kept.end) else {
@@ -170,15 +194,15 @@ impl RecordFile {
         }
         Ok(Some(kept))
     }
-    /// Octets of the file; `None` behind its end.
-    fn view(&mut self, start: u64, length: usize) -> io::Result<Option<&[u8]>> {
+    /// Octets of the file; `None` behind its end. At least `piece` are read at once.
+    fn view(&mut self, start: u64, length: usize, piece: usize) -> io::Result<Option<&[u8]>> {
         let within = |window: &(u64, Vec<u8>)| {
             let first = usize::try_from(start.checked_sub(window.0)?).ok()?;
             let last = first.checked_add(length)?;
             (last <= window.1.len()).then_some(first..last)
         };
         if within(&self.window).is_none() {
-            let wanted = length.max(PIECE_OCTETS);
+            let wanted = length.max(piece);
             let octets = &mut self.window.1;
             octets.resize(wanted, 0);
             let mut filled = 0;
@@ -218,17 +242,17 @@ impl RecordFile {
     }
     /// What `take` makes of a record, if it is whole.
     fn read_record<T>(&mut self, place: Place, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
-        let start = u64::from(place.start);
+        let (start, kind) = (u64::from(place.start), self.kind);
         let whole = RECORD_HEADER + usize::try_from(place.octets).ok()?;
         let record = match start.checked_sub(self.end) {
             Some(pending) => {
                 let first = usize::try_from(pending).ok()?;
                 self.pending.get(first..first + whole)?
             }
-            None => self.view(start, whole).ok()??,
+            None => self.view(start, whole, PIECE_OCTETS).ok()??,
         };
         let (header, octets) = record.split_at_checked(RECORD_HEADER)?;
-        let (found, _, checksum) = read_header(header)?;
+        let (found, _, checksum) = read_header(header, kind)?;
         (found == place.uid && crc32(0, octets) == checksum).then(|| take(octets))
     }
     /// What `take` makes of a message's record, if there is one that it takes.
@@ -252,7 +276,7 @@ impl RecordFile {
         let (Ok(length), Ok(place)) = (u32::try_from(octets.len()), u32::try_from(place)) else {
             return Ok(());
         };
-        if octets.len() > RECORD_OCTETS || u64::from(place) > FILE_OCTETS {
+        if octets.len() > self.kind.record_octets() || u64::from(place) > self.kind.file_octets() {
             return Ok(());
         }
         let mut header = [0; RECORD_HEADER];
@@ -299,13 +323,13 @@ pub(crate) fn is_long(directory: &Path) -> bool {
 }
 
 /// UID, length and checksum of a record; `None` for what is no header of one.
-fn read_header(header: &[u8]) -> Option<(u32, u32, u32)> {
+fn read_header(header: &[u8], kind: Kind) -> Option<(u32, u32, u32)> {
     let number = |at: usize| {
         let octets = header.get(at..at + 4)?;
         Some(u32::from_le_bytes(octets.try_into().ok()?))
     };
     let (uid, length, checksum) = (number(0)?, number(4)?, number(8)?);
     let is_header = crc32(0, header.get(..12)?) == number(12)?;
-    let fits = usize::try_from(length).is_ok_and(|length| length <= RECORD_OCTETS);
+    let fits = usize::try_from(length).is_ok_and(|length| length <= kind.record_octets());
     (is_header && fits && uid != 0).then_some((uid, length, checksum))
 }

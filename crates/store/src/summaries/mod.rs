@@ -23,6 +23,8 @@ pub(crate) struct Summaries {
     latest: VecDeque<(Uid, Arc<Summary>)>,
     summaries: Kept,
     listings: Kept,
+    /// Opened when somebody searches, not before: who never does has none.
+    texts: Kept,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +78,31 @@ impl Summaries {
     pub(crate) fn do_without(&mut self) {
         self.summaries = Kept::Nowhere;
         self.listings = Kept::Nowhere;
+        self.texts = Kept::Nowhere;
+    }
+    /// Whether the file of texts is still to be opened.
+    pub(crate) fn texts_are_unopened(&self) -> bool {
+        matches!(self.texts, Kept::Unopened)
+    }
+    /// Opens the file of texts.
+    pub(crate) fn open_texts(&mut self, directory: &Path, owner: Owner, snapshot: &Snapshot) {
+        self.texts = Kept::open(directory, Kind::Texts, owner, snapshot);
+    }
+    /// Whether texts are kept of messages that come.
+    pub(crate) fn keeps_texts(&self) -> bool {
+        matches!(self.texts, Kept::In(_))
+    }
+    /// Looks into a message's text, if that is kept.
+    pub(crate) fn search(
+        &mut self,
+        uid: Uid,
+        look: impl FnOnce(&[u8]) -> Option<bool>,
+    ) -> Option<bool> {
+        self.texts.get(uid, look)
+    }
+    /// Keeps a message's text.
+    pub(crate) fn put_text(&mut self, uid: Uid, text: &[u8]) {
+        self.texts.update(|file| file.put(uid, text));
     }
     /// A message's summary, if it is known.
     pub(crate) fn get(&mut self, uid: Uid) -> Option<Arc<Summary>> {
@@ -115,6 +142,7 @@ impl Summaries {
         self.latest = VecDeque::new();
         self.summaries.update(RecordFile::rest);
         self.listings.update(RecordFile::rest);
+        self.texts.update(RecordFile::rest);
     }
 }
 

@@ -1,0 +1,71 @@
+//! [`FoldedText`]: all that SEARCH TEXT and BODY look at in a message, decoded and folded
+//! once.
+
+use super::Summary;
+use super::text::{Said, WithHeaders, say_body, say_header};
+use crate::{OpenedMessage, Result};
+use std::ops::ControlFlow;
+
+/// A longer text is not kept.
+const TEXT_OCTETS: usize = 1 << 20;
+/// Between fields and parts, so that no match goes from one into the next.
+const END: char = '\0';
+/// How long what belongs to the body is, in four octets.
+const HEADER: usize = 4;
+
+/// The text of a message as it is kept: what BODY looks at, then the message's header.
+pub(crate) struct FoldedText(Vec<u8>);
+
+impl FoldedText {
+    /// Reads and decodes a message; `None` if its text is too long to be kept.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn read(message: &OpenedMessage, summary: &Summary) -> Result<Option<Self>> {
+        let mut octets = vec![0; HEADER];
+        let take = |octets: &mut Vec<u8>, said: Said<'_>| {
+            match said {
+                Said::Text(text) => octets.extend_from_slice(text.as_bytes()),
+                Said::End => octets.push(END as u8),
+            }
+            match octets.len() > TEXT_OCTETS {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        let mut over = say_body(message, summary, &mut |said| take(&mut octets, said))?;
+        let body_octets = octets.len() - HEADER;
+        if over.is_continue() {
+            over = say_header(message, &summary.root, &mut |said| take(&mut octets, said))?;
+        }
+        let Some(length) = u32::try_from(body_octets)
+            .ok()
+            .filter(|_| over.is_continue())
+        else {
+            return Ok(None);
+        };
+        octets[..HEADER].copy_from_slice(&length.to_le_bytes());
+        Ok(Some(Self(octets)))
+    }
+
+    /// As it is kept.
+    pub(crate) fn octets(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Whether a text that was kept holds a string that is folded; `None` if it cannot be
+/// told: it is no such text, or the string holds what divides the parts of one.
+pub(crate) fn contains(kept: &[u8], needle: &str, with_headers: WithHeaders) -> Option<bool> {
+    if needle.contains(END) {
+        return None;
+    }
+    let (length, text) = kept.split_first_chunk::<HEADER>()?;
+    let body_octets = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let body = text.get(..body_octets)?;
+    let searched = match with_headers {
+        WithHeaders::Yes => text,
+        WithHeaders::No => body,
+    };
+    Some(memchr::memmem::find(searched, needle.as_bytes()).is_some())
+}
