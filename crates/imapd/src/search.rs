@@ -21,6 +21,8 @@ const DAY_SECONDS: i64 = 86_400;
 const STEP_COST: u64 = 4 << 20;
 /// What a test of what is in memory costs.
 const MEMORY_COST: u64 = 20;
+/// What looking at a header that is kept costs.
+const LOOKUP_COST: u64 = 2_000;
 /// What opening a message's file costs.
 const OPENING_COST: u64 = 40_000;
 
@@ -328,9 +330,9 @@ impl Candidate<'_> {
 
     /// What looking at it cost, about in octets read.
     fn cost(&self) -> u64 {
-        let is_looked_up = self.summary.is_some() || self.listed_header.is_some();
         let opened = match &self.opened {
-            None if is_looked_up => OPENING_COST,
+            None if self.summary.is_some() => OPENING_COST,
+            None if self.listed_header.is_some() => LOOKUP_COST,
             None => 0,
             Some(_) => OPENING_COST.saturating_add(self.row.size_octets),
         };
