@@ -3,7 +3,7 @@
 use super::{MAIL_USER, Peer, Running, Site, free_port, owner};
 use anyhow::{Context, ensure};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The built program.
@@ -17,13 +17,24 @@ impl Pillarbox {
     /// # Errors
     /// When it does not build.
     pub fn build() -> anyhow::Result<Self> {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--quiet", "-p", "pillarbox"])
+        // Beside this program, with the cargo that runs it.
+        let program = std::env::current_exe()?.with_file_name("pillarbox");
+        let target = program.parent().and_then(Path::parent);
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args([
+                "build",
+                "--release",
+                "--quiet",
+                "-p",
+                "pillarbox",
+                "--target-dir",
+            ])
+            .arg(target.context("this program is in no directory")?)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
             .context("cannot run cargo")?;
         ensure!(built.success(), "pillarbox does not build");
-        let program = std::env::current_exe()?.with_file_name("pillarbox");
         ensure!(
             program.exists(),
             "{} is not there; run this with `cargo run --release -p bench`",
