@@ -107,6 +107,8 @@ fn qresync(stage: &mut Stage, session: &mut Imap) -> anyhow::Result<()> {
     else {
         anyhow::bail!("no UIDVALIDITY or HIGHESTMODSEQ");
     };
+    stage.settle();
+    Imap::selected(stage.imap(), "anna", "INBOX")?.run("LOGOUT")?;
     let mut returning = Imap::login(stage.imap(), "anna")?;
     returning.run("ENABLE QRESYNC")?;
     stage.measure(&QRESYNC, |_| {

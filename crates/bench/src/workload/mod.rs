@@ -131,6 +131,12 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Waits until what was changed last is no news. Dovecot reads a directory again that
+    /// changed within the last seconds, which is not what a mailbox at rest costs.
+    fn settle(&self) {
+        std::thread::sleep(std::time::Duration::from_secs(5));
+    }
+
     fn running(&self) -> &Running {
         self.server
             .as_ref()

@@ -44,6 +44,8 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
     let count = stage.scale.messages;
     stage.begin(&["anna"], "new", count)?;
     stage.measure(&LIST_FIRST, |stage| list(stage, count))?;
+    stage.settle();
+    list(stage, count)?;
     stage.measure(&LIST_LATER, |stage| list(stage, count))?;
     for (row, window) in [(&RETR, 1), (&RETR_PIPELINED, 64)] {
         stage.measure(row, |stage| {

@@ -74,6 +74,9 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
     stage.measure(&FLAGS, |_| fetch(&mut session, "FETCH 1:* FLAGS", count))?;
     stage.measure(&LIST_FIRST, |_| fetch(&mut session, LIST, count))?;
     stage.measure(&LIST_SECOND, |_| fetch(&mut session, LIST, count))?;
+    stage.settle();
+    // Whoever comes first sees that all is settled.
+    Imap::selected(stage.imap(), "anna", "INBOX")?.run("LOGOUT")?;
     let mut session = Imap::login(stage.imap(), "anna")?;
     stage.measure(&SELECT_WARM, |_| select(&mut session, count))?;
     stage.measure(&LIST_SESSION, |_| fetch(&mut session, LIST, count))?;
