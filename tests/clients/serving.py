@@ -184,6 +184,14 @@ def test_certificates_and_users_are_read_again(_, scratch):
         serving.wait_for_log("the old configuration stays")
         assert serving.log.read_text().rstrip().splitlines()[-1].endswith("the old configuration stays")
         talk(stays, b"c NOOP\r\n", b"c OK")
+        # A file that is cut short changes nothing, nor does one without certificates.
+        serving.config.write_text("")
+        serving.wait_for_log("sets nothing")
+        lines = [line for line in good.splitlines() if "certificate" not in line and not line.startswith("tls")]
+        serving.config.write_text("\n".join(lines))
+        serving.wait_for_log("the old ones stay")
+        assert served(serving, "mail.example") == der(pair)
+        assert not list(scratch.glob("self-signed*"))
         talk(serving.connect(serving.ports[0]), b"a LOGIN anna secret\r\n", b"a OK")
 
 

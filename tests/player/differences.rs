@@ -7,6 +7,7 @@
 //! - Names of header fields come back as they were asked for, or in capitals.
 //! - A day of one digit has a space before it, or a 0 (RFC 3501 section 9, date-day-fixed).
 //! - RECENT is told again when messages went, or not (RFC 3501 section 7.3.2).
+//! - Attributes of LIST stand in any order.
 //! - LIST tells \\HasChildren and \\HasNoChildren where RFC 3348 was not asked for, or not.
 //! - The word after CHILDINFO is quoted, or not (RFC 5258 section 6 wants it quoted, as
 //!   Pillarbox has it).
@@ -19,7 +20,11 @@ pub fn matches(pattern: &str, line: &str, names: &mut HashMap<String, String>) -
     if matching::matches(pattern, line, names) {
         return true;
     }
-    let (pattern, line) = (usual(pattern), usual(line));
+    let (mut pattern, mut line) = (usual(pattern), usual(line));
+    // Told by one of them only.
+    if tells_children(&pattern) != tells_children(&line) {
+        (pattern, line) = (without_children(&pattern), without_children(&line));
+    }
     let without_text = pattern.strip_suffix(" ...");
     matching::matches(&pattern, &line, names)
         || without_text.is_some_and(|pattern| matching::matches(pattern, &line, names))
@@ -30,16 +35,28 @@ pub fn is_beside(pattern: &str, line: &str) -> bool {
     line.ends_with(" RECENT") && !pattern.contains(" RECENT")
 }
 
+fn tells_children(line: &str) -> bool {
+    line.contains("\\HasChildren") || line.contains("\\HasNoChildren")
+}
+
+fn without_children(line: &str) -> String {
+    line.replace(" \\HasChildren", "")
+        .replace(" \\HasNoChildren", "")
+        .replace("(\\HasChildren", "(")
+        .replace("(\\HasNoChildren", "(")
+        .replace("* LIST ( ", "* LIST (")
+}
+
 /// A line with its freedoms taken away.
 fn usual(line: &str) -> String {
     if line.starts_with("* LIST (") {
-        return line
-            .replace(" \\HasChildren", "")
-            .replace(" \\HasNoChildren", "")
-            .replace("(\\HasChildren", "(")
-            .replace("(\\HasNoChildren", "(")
-            .replace("* LIST ( ", "* LIST (")
-            .replace("(\"CHILDINFO\"", "(CHILDINFO");
+        let line = line.replace("(\"CHILDINFO\"", "(CHILDINFO");
+        let Some((attributes, rest)) = line["* LIST (".len()..].split_once(')') else {
+            return line;
+        };
+        let mut attributes: Vec<&str> = attributes.split(' ').collect();
+        attributes.sort_unstable();
+        return format!("* LIST ({}){rest}", attributes.join(" "));
     }
     if let Some((before, results)) = line
         .strip_prefix("* ESEARCH (")

@@ -21,9 +21,13 @@
 //! 2C: / 2S:                      a second connection
 //! PC: / PS:                      a POP3 connection beside IMAP, QC: / QS: another
 //! S(                             the S lines until `S)` may come in any order
+//! S[                             those until `S]` come in this order, Dovecot's in any
 //! ```
 //!
-//! Nothing extra is tolerated: at the end no connection may hold unread octets.
+//! A transcript with `config:` is not played against Dovecot: what it asks for is our own.
+//!
+//! Nothing extra is tolerated: at the end no connection may hold unread octets, those that
+//! were ended (`* BYE`, QUIT) are closed, and all others are open.
 
 mod differences;
 mod matching;
@@ -82,7 +86,16 @@ impl Expected {
 pub enum What {
     Send(String),
     Expect(Expected),
-    ExpectAll(Vec<Expected>),
+    ExpectAll(Vec<Expected>, Order),
+}
+
+/// In which order lines of a block come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// In any.
+    Any,
+    /// As they stand; Dovecot's in any.
+    Ours,
 }
 
 /// One step of a transcript.
@@ -191,19 +204,30 @@ impl Transcript {
             Some(1) => text.split_at(1),
             _ => panic!("{place}: {text:?}"),
         };
-        let what = if words == "S(" {
-            let end = format!("{key}S)");
-            let block = rest.map(|(_, line)| line).take_while(|line| **line != *end);
-            let block = block.filter(|line| !line.starts_with('#'));
-            What::ExpectAll(block.fold(Vec::new(), |mut expected, line| {
-                let pattern = line.strip_prefix(key).expect("the same connection");
-                add_expected(&mut expected, pattern, place);
-                expected
-            }))
+        let what = if let Some((order, end)) = match words {
+            "S(" => Some((Order::Any, "S)")),
+            "S[" => Some((Order::Ours, "S]")),
+            _ => None,
+        } {
+            let end = format!("{key}{end}");
+            let mut expected = Vec::new();
+            loop {
+                let Some((_, line)) = rest.next() else {
+                    panic!("{place}: a block without {end}");
+                };
+                if line == end {
+                    break;
+                }
+                if !line.starts_with('#') {
+                    let pattern = line.strip_prefix(key).expect("the same connection");
+                    add_expected(&mut expected, pattern, place);
+                }
+            }
+            What::ExpectAll(expected, order)
         } else if let Some(text) = words.strip_prefix("C:") {
             What::Send(text.strip_prefix(' ').unwrap_or(text).to_owned())
         } else if words.starts_with("D:") {
-            let last = self.steps.iter_mut().rev().find(|step| step.key == key);
+            let last = self.steps.last_mut().filter(|step| step.key == key);
             let Some(What::Expect(expected)) = last.map(|step| &mut step.what) else {
                 panic!("{place}: D: without an S: before it");
             };

@@ -1,10 +1,10 @@
 //! Plays a transcript at a place.
 
 use super::matching::{matches, substitute};
-use super::{Peer, Protocol, Step, Transcript, What, differences};
+use super::{Order, Peer, Protocol, Step, Transcript, What, differences};
 use crate::player::place::{Conversation, Place};
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::time::Duration;
 
 /// How long a line is waited for.
@@ -22,6 +22,9 @@ pub enum Cut {
 struct Connection {
     reader: BufReader<Box<dyn Conversation>>,
     cut: Cut,
+    protocol: Protocol,
+    /// QUIT was sent, or BYE was said.
+    is_over: bool,
 }
 
 impl Connection {
@@ -31,10 +34,13 @@ impl Connection {
         Self {
             reader: BufReader::new(conversation),
             cut,
+            protocol,
+            is_over: false,
         }
     }
 
     fn send(&mut self, text: &str) {
+        self.is_over |= self.protocol == Protocol::Pop3 && text.eq_ignore_ascii_case("QUIT");
         let line = format!("{text}\r\n");
         let stream = self.reader.get_mut();
         match self.cut {
@@ -63,6 +69,7 @@ impl Connection {
             String::from_utf8_lossy(&line)
         );
         line.truncate(line.len() - 2);
+        self.is_over |= self.protocol == Protocol::Imap && line.starts_with(b"* BYE");
         String::from_utf8_lossy(&line).into_owned()
     }
 
@@ -85,22 +92,23 @@ impl Connection {
         }
     }
 
-    fn expect_silence(&mut self) {
-        assert!(
-            self.reader.buffer().is_empty(),
-            "unread: {:?}",
-            String::from_utf8_lossy(self.reader.buffer())
-        );
-        self.reader.get_mut().wait_for(SILENCE);
-        let mut rest = [0; 256];
-        if let Ok(count) = self.reader.read(&mut rest) {
-            assert_eq!(
-                count,
-                0,
-                "unread: {:?}",
-                String::from_utf8_lossy(&rest[..count])
-            );
-        }
+    /// Nothing more may come. A session that was ended is closed, and no other.
+    fn expect_end(&mut self, where_: &str) {
+        let patience = if self.is_over { PATIENCE } else { SILENCE };
+        self.reader.get_mut().wait_for(patience);
+        let rest = match self.reader.fill_buf() {
+            Ok(rest) => rest.to_vec(),
+            // TLS that ends without its closing alert.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Vec::new(),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                assert!(!self.is_over, "{where_}: not closed at its end");
+                return;
+            }
+            Err(error) => panic!("{where_}: {error}"),
+        };
+        let shown = String::from_utf8_lossy(&rest);
+        assert!(rest.is_empty(), "{where_}: unread: {shown:?}");
+        assert!(self.is_over, "{where_}: closed");
     }
 }
 
@@ -123,8 +131,8 @@ pub fn play(transcript: &Transcript, place: &dyn Place, cut: Cut) {
         });
         take(step, connection, place, &mut names, &where_);
     }
-    for connection in connections.values_mut() {
-        connection.expect_silence();
+    for (key, connection) in &mut connections {
+        connection.expect_end(&format!("{} {key}", transcript.file.display()));
     }
 }
 
@@ -151,13 +159,18 @@ fn take(
                 );
             }
         }
-        What::ExpectAll(expected) => {
+        What::ExpectAll(expected, order) => {
             let mut wanted: Vec<&String> = expected.iter().flat_map(|one| one.of(peer)).collect();
             while !wanted.is_empty() {
                 let shown = format!("{wanted:?}");
                 let got = next_line(connection, peer, &shown);
+                let may_come = match (order, peer) {
+                    (Order::Ours, Peer::Pillarbox) => 1,
+                    _ => wanted.len(),
+                };
                 let found = wanted
                     .iter()
+                    .take(may_come)
                     .position(|pattern| is_said(pattern, &got, names));
                 wanted.remove(
                     found.unwrap_or_else(|| panic!("{where_}: none of {wanted:?} is {got:?}")),

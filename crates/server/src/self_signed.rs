@@ -3,8 +3,8 @@
 use crate::config::{CertificateFiles, Config, TlsMode};
 use anyhow::Context;
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 
 /// Whether a configuration wants TLS and names no certificate.
@@ -34,9 +34,12 @@ fn files_in(config: &Config, state: Option<&OsStr>) -> CertificateFiles {
 }
 
 /// Has the configuration name the self-signed pair where TLS is wanted and there is no
-/// other, and makes it where it is not there yet. Made once, it stays: clients that
-/// were told to trust it know it again. A crash leaves no certificate, and then
+/// other, and makes it where it is not there yet or broken. Made once, it stays: clients
+/// that were told to trust it know it again. A crash leaves no certificate, and then
 /// both are made anew at the next start, or the whole pair.
+///
+/// It is called before privileges are given up; what is made belongs to whom the server
+/// becomes.
 ///
 /// # Errors
 /// When it cannot be written; the text says what to do.
@@ -45,7 +48,12 @@ pub fn complete(config: &mut Config) -> anyhow::Result<()> {
         return Ok(());
     }
     let pair = files(config);
-    if !pair.certificate.exists() || !pair.key.exists() {
+    let is_there = |path: &Path| {
+        path.try_exists()
+            .with_context(|| format!("{} cannot be looked at", path.display()))
+    };
+    let is_whole = is_there(&pair.certificate)? && is_there(&pair.key)?;
+    if !is_whole || crate::tls::is_broken(&pair) {
         make(&pair, config).with_context(|| {
             format!(
                 "no certificate is configured, and {} cannot be made; add tls.certificates, or let the user the server runs as write there",
@@ -57,9 +65,8 @@ pub fn complete(config: &mut Config) -> anyhow::Result<()> {
             pair.certificate.display()
         );
     }
-    give_away(&pair, config)?;
     tracing::warn!(
-        "no certificate is configured: clients get the self-signed {} and will ask whether to trust it; add tls.certificates",
+        "no certificate is configured: clients get the self-signed {}, and refuse it or ask whether to trust it; add tls.certificates",
         pair.certificate.display()
     );
     config.tls.certificates.push(pair);
@@ -68,10 +75,24 @@ pub fn complete(config: &mut Config) -> anyhow::Result<()> {
 
 fn make(pair: &CertificateFiles, config: &Config) -> anyhow::Result<()> {
     // The certificate is what says that the pair is whole: it goes first and comes last.
-    if pair.certificate.exists() {
-        std::fs::remove_file(&pair.certificate)?;
+    match std::fs::remove_file(&pair.certificate) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
     }
-    crate::tls::self_signed(&pair.certificate, &pair.key, &names(config))
+    let owner = owner(config)?;
+    crate::tls::self_signed(&pair.certificate, &pair.key, &names(config), owner)
+}
+
+/// Whom the server becomes: who reads the pair again.
+fn owner(config: &Config) -> anyhow::Result<Option<(u32, u32)>> {
+    use nix::unistd::{Uid, User};
+    let name = config.run_as_user.as_ref();
+    let Some(name) = name.filter(|_| Uid::effective().is_root()) else {
+        return Ok(None);
+    };
+    // That there is no such user is told where the server becomes it.
+    let user = User::from_name(name)?;
+    Ok(user.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
 }
 
 /// What a client may call this machine.
@@ -95,28 +116,6 @@ fn names(config: &Config) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
     names
-}
-
-/// Gives the pair to whom the server becomes, so that it can be read again. Links are
-/// not followed: that user may have put them there.
-fn give_away(pair: &CertificateFiles, config: &Config) -> anyhow::Result<()> {
-    use nix::unistd::{Uid, User};
-    let Some(name) = config
-        .run_as_user
-        .as_ref()
-        .filter(|_| Uid::effective().is_root())
-    else {
-        return Ok(());
-    };
-    // That there is no such user is told where the server becomes it.
-    let Some(user) = User::from_name(name)? else {
-        return Ok(());
-    };
-    for path in [&pair.certificate, &pair.key] {
-        lchown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
-            .with_context(|| format!("{} cannot be given to {name}", path.display()))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -148,6 +147,14 @@ mod tests {
             assert_ne!(read(), made);
             Certificates::load(&first.tls).expect("a pair");
         }
+        // A key that belongs to another certificate, as a restored backup may have it.
+        let other = config(directory.path());
+        let (certificate, key) = (directory.path().join("c"), directory.path().join("k"));
+        crate::tls::self_signed(&certificate, &key, &["x".into()], None).expect("made");
+        std::fs::rename(key, &pair.key).expect("restored");
+        assert!(Certificates::load(&first.tls).is_err());
+        complete(&mut other.clone()).expect("made again");
+        Certificates::load(&first.tls).expect("a pair");
     }
 
     #[test]

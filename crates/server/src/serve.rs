@@ -104,29 +104,37 @@ impl Server {
         after
     }
 
+    /// Keeps the certificates in force where a configuration that was read again names
+    /// none. Only a start makes a self-signed one: clients are not to be shown another
+    /// certificate because a section went missing.
+    fn keep_certificates(&self, config: &mut Config) {
+        let before = &self.config().tls;
+        if before.certificates.is_empty() || !config.tls.certificates.is_empty() {
+            return;
+        }
+        if before.certificates != [self_signed::files(config)] {
+            tracing::error!(
+                "no certificate is configured any more; the old ones stay until the next start"
+            );
+        }
+        config.tls = before.clone();
+    }
+
     /// Reads users and certificates again, and the configuration where it came
     /// from a file. Sessions go on; what does not parse leaves the old in force.
     fn reload(&self, file: Option<&PathBuf>) {
         let mut mistakes: Vec<String> = Vec::new();
         if let Some(file) = file {
-            let loaded = Config::load(file).map_err(|errors| {
-                let told = errors.iter().map(ToString::to_string);
-                told.collect::<Vec<_>>()
-            });
-            let completed = loaded.and_then(|mut config| {
-                let made = self_signed::complete(&mut config);
-                made.map(|()| config)
-                    .map_err(|error| vec![format!("{error:#}")])
-            });
-            match completed {
-                Ok(config) => {
+            match Config::load(file) {
+                Ok(mut config) => {
+                    self.keep_certificates(&mut config);
                     if config.listeners != self.config().listeners {
                         tracing::warn!("changed listeners take effect at the next start");
                     }
                     *self.config.write() = Arc::new(config);
                 }
-                Err(told) => {
-                    mistakes.extend(told);
+                Err(errors) => {
+                    mistakes.extend(errors.iter().map(ToString::to_string));
                     mistakes.push("the old configuration stays".to_owned());
                 }
             }
@@ -328,6 +336,13 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 fn drop_privileges(config: &Config) -> anyhow::Result<()> {
     use nix::unistd::{Uid, User, initgroups, setgid, setuid};
     let Some(name) = &config.run_as_user else {
+        let mut listeners = config.listeners.iter();
+        let is_for_others = listeners.any(|listener| !listener.address.ip().is_loopback());
+        if Uid::effective().is_root() && is_for_others {
+            tracing::warn!(
+                "running as root: what is made in mailboxes belongs to root; set run_as_user to whom the mail belongs"
+            );
+        }
         return Ok(());
     };
     if !Uid::effective().is_root() {

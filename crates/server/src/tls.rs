@@ -1,7 +1,7 @@
 //! Certificates and the TLS configuration: read with PemObject, chosen by SNI,
 //! read again when the files change.
 
-use crate::config::Tls;
+use crate::config::{CertificateFiles, Tls};
 use anyhow::{Context, bail};
 use parking_lot::RwLock;
 use rustls::crypto::ring;
@@ -120,22 +120,47 @@ pub fn server_config(certificates: Arc<Certificates>) -> anyhow::Result<Arc<rust
     Ok(Arc::new(config))
 }
 
-/// Makes a self-signed certificate for these names and its key, mode 0600.
+/// Makes a self-signed certificate for these names, the first of which it is shown by, and
+/// its key, mode 0600, for `owner` (user and group) where they were not there before.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn self_signed(certificate: &Path, key: &Path, names: &[String]) -> anyhow::Result<()> {
-    let made = rcgen::generate_simple_self_signed(names)?;
-    crate::files::replace_private(key, made.signing_key.serialize_pem().as_bytes())
-        .with_context(|| format!("cannot write {}", key.display()))?;
-    crate::files::replace_private(certificate, made.cert.pem().as_bytes())
-        .with_context(|| format!("cannot write {}", certificate.display()))
+pub fn self_signed(
+    certificate: &Path,
+    key: &Path,
+    names: &[String],
+    owner: Option<(u32, u32)>,
+) -> anyhow::Result<()> {
+    let mut about = rcgen::CertificateParams::new(names)?;
+    about.distinguished_name = rcgen::DistinguishedName::new();
+    let shown = names.first().map_or("pillarbox", String::as_str);
+    about
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, shown);
+    about.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    // Clients were told to trust this one: it must not run out under them.
+    about.not_before = rcgen::date_time_ymd(2025, 1, 1);
+    about.not_after = rcgen::date_time_ymd(2055, 1, 1);
+    let pair = rcgen::KeyPair::generate()?;
+    let made = about.self_signed(&pair)?;
+    for (path, text) in [(key, pair.serialize_pem()), (certificate, made.pem())] {
+        crate::files::replace_private_for(path, text.as_bytes(), owner)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Whether a pair of files can be read, and is none.
+pub fn is_broken(files: &CertificateFiles) -> bool {
+    let is_readable = |path: &Path| std::fs::File::open(path).is_ok();
+    is_readable(&files.certificate)
+        && is_readable(&files.key)
+        && read_pair(&files.certificate, &files.key).is_err()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::CertificateFiles;
 
     #[test]
     fn a_self_signed_pair_loads_and_a_wrong_key_does_not() {
@@ -146,6 +171,7 @@ mod tests {
                 &path(&format!("{name}.pem")),
                 &path(&format!("{name}.key")),
                 &["localhost".into()],
+                None,
             )
             .expect("made");
         }

@@ -33,8 +33,9 @@ impl Dovecot {
         }
         let version = Command::new("dovecot").arg("--version").output();
         match version {
-            Ok(output) if output.status.success() => None,
-            _ => Some("Dovecot is not installed"),
+            Ok(output) if output.stdout.starts_with(b"2.3.") => None,
+            Ok(_) => Some("Dovecot is not of version 2.3, whose configuration this knows"),
+            Err(_) => Some("Dovecot is not installed"),
         }
     }
 

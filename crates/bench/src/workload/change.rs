@@ -29,11 +29,12 @@ const STORE_ONE: Row = rate("store-one", "STORE of one, one by one", 10.0);
 const COPY: Row = rate("copy", "COPY of all", 1.2);
 const MOVE: Row = rate("move", "MOVE of all", 1.2);
 const EXPUNGE: Row = rate("expunge", "EXPUNGE of all", 1.2);
-const QRESYNC: Row = time(
-    "qresync",
-    "SELECT (QRESYNC) after 10 changes and 5 expunges",
-    3.0,
-);
+const QRESYNC: Row = Row {
+    id: "qresync",
+    what: "SELECT (QRESYNC) after 10 changes and 5 expunges",
+    unit: Unit::Milliseconds,
+    target: Target::Told,
+};
 
 pub const WORKLOAD: Workload = Workload {
     name: "change",

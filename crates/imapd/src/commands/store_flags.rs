@@ -94,7 +94,11 @@ pub fn store(view: &mut View, store: &Store, enabled: &mut Enabled) -> Ran {
             show_set(modified)
         )
     } else if !outcome.expunged.is_empty() && store.numbers == Numbers::Sequence {
-        "NO [EXPUNGEISSUED] Some of the messages were expunged".to_owned()
+        // RFC 2180 section 4.2.1: with .SILENT all that could be done was done.
+        match store.silent {
+            Silent::Yes => "OK [EXPUNGEISSUED] Some of the messages were expunged".to_owned(),
+            Silent::No => "NO [EXPUNGEISSUED] Some of the messages were expunged".to_owned(),
+        }
     } else {
         "OK STORE completed".to_owned()
     };

@@ -198,6 +198,22 @@ fn read_pair(text: &str) -> Option<ScramKeyPair> {
     })
 }
 
+/// Reads what is no passwd-file. What is wrong is told without the text itself, which
+/// may hold passwords.
+fn read_yaml(text: &str, path: &Path) -> anyhow::Result<Users> {
+    serde_yaml::from_str(text).map_err(|error| {
+        let line = error.location().map_or(0, |location| location.line());
+        let words = error.to_string();
+        match words.starts_with("invalid type: string") {
+            true => anyhow::anyhow!(
+                "{}:{line}: no list of users; if it is a passwd-file of Dovecot, give it a name that does not end in .yaml",
+                path.display()
+            ),
+            false => anyhow::anyhow!("{}:{line}: {words}", path.display()),
+        }
+    })
+}
+
 impl Users {
     /// Reads a users file.
     ///
@@ -226,7 +242,7 @@ impl Users {
             if empty {
                 Self::default()
             } else {
-                serde_yaml::from_str(&text).with_context(|| path.display().to_string())?
+                read_yaml(&text, path)?
             }
         } else {
             if let Some(place) = text.lines().position(|line| {
@@ -400,6 +416,19 @@ impl Users {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_passwd_file_of_the_wrong_name_does_not_show_its_passwords() {
+        let directory = tempfile::tempdir().expect("directory");
+        let file = directory.path().join("users.yaml");
+        std::fs::write(&file, "anna:{PLAIN}hidden\nben:{PLAIN}hidden\n").expect("written");
+        let error = Users::load(&file).expect_err("no list of users");
+        let told = format!("{error:#}");
+        assert!(
+            told.contains("passwd-file") && !told.contains("hidden"),
+            "{told}"
+        );
+    }
 
     #[test]
     fn a_users_file_comes_back_as_it_was_written() {

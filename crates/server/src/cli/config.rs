@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments) -> Exit {
             if self_signed::is_wanted(&config) {
                 writeln!(
                     std::io::stdout(),
-                    "no certificate is configured: clients get {}, which `serve` signs itself",
+                    "no certificate is configured: `serve` signs one itself, self-signed.pem in the service's StateDirectory, or {} without one",
                     self_signed::files(&config).certificate.display()
                 )?;
             }

@@ -176,6 +176,7 @@ fn prepare(
             &certificate,
             &key,
             &["localhost".into(), "127.0.0.1".into(), "::1".into()],
+            None,
         )?;
     }
     let users_file = directory.join("users.yaml");

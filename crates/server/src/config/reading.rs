@@ -236,6 +236,13 @@ fn read_shape(text: &str) -> Shape {
         ));
         return shape;
     }
+    if sets_nothing(text) {
+        shape.errors.push((
+            0,
+            "sets nothing; is it cut short? Where all defaults are meant, set one of them, such as mail_root".to_owned(),
+        ));
+        return shape;
+    }
     let mut lines: Vec<&str> = text.lines().collect();
     while shape.errors.len() < MAX_SHAPE_ERRORS {
         if lines.iter().all(|line| is_void(line)) {
@@ -293,6 +300,16 @@ fn read_shape(text: &str) -> Shape {
         }
     }
     shape
+}
+
+/// Whether a file has no key that has a value: it may be half written, and to take the
+/// defaults then would show users other mailboxes.
+fn sets_nothing(text: &str) -> bool {
+    match serde_yaml::from_str(text) {
+        Ok(serde_yaml::Value::Null) => true,
+        Ok(serde_yaml::Value::Mapping(keys)) => keys.values().all(serde_yaml::Value::is_null),
+        _ => false,
+    }
 }
 
 fn is_void(line: &str) -> bool {
@@ -443,13 +460,16 @@ mail_root: relative
             "\u{0}",
             "x: [\n",
             "? a\n: b\n",
+            "",
+            "limits:\n",
+            "# nothing\n",
+            "---\n",
             "listeners:\n- 1\n- 2\n",
             "&a [*a]",
         ] {
             assert!(load(text).is_err(), "{text:?}");
         }
-        for text in ["", "limits:\n", "---\n", "# nothing\n"] {
-            assert_eq!(load(text), Ok(Config::default()), "{text:?}");
-        }
+        let least = load("plaintext_login: loopback\n");
+        assert_eq!(least, Ok(Config::default()));
     }
 }
