@@ -1,27 +1,29 @@
 //! Messages that clients bring.
 
-use super::{Row, Stage, Target, Workload};
+use super::{Row, Stage, Workload, rate};
 use crate::client::imap::Imap;
 use crate::sample::Unit;
 use anyhow::ensure;
 
-const fn row(id: &'static str, what: &'static str, ratio: f64) -> Row {
-    Row {
-        id,
-        what,
-        unit: Unit::PerSecond,
-        target: Target::Ratio(ratio),
-    }
-}
-
-const ONE: Row = row("append-1", "APPEND, one connection", 1.3);
-const EIGHT: Row = row(
+const ONE: Row = rate("append-1", "APPEND, one connection", Unit::PerSecond, 1.3);
+const EIGHT: Row = rate(
     "append-8",
     "APPEND, eight connections into one mailbox",
+    Unit::PerSecond,
     5.0,
 );
-const PIPELINED: Row = row("append-pipelined", "APPEND with LITERAL+, pipelined", 3.0);
-const MULTI: Row = row("append-multi", "MULTIAPPEND, 50 messages a command", 3.0);
+const PIPELINED: Row = rate(
+    "append-pipelined",
+    "APPEND with LITERAL+, pipelined",
+    Unit::PerSecond,
+    3.0,
+);
+const MULTI: Row = rate(
+    "append-multi",
+    "MULTIAPPEND, 50 messages a command",
+    Unit::PerSecond,
+    3.0,
+);
 
 pub const WORKLOAD: Workload = Workload {
     name: "append",

@@ -1,6 +1,6 @@
 //! How cost grows with the mailbox.
 
-use super::{Row, Stage, Target, Workload};
+use super::{Row, Stage, Workload, at_most, rate, told};
 use crate::client::imap::Imap;
 use crate::corpus::{CHINESE, Corpus, RARE};
 use crate::process;
@@ -8,48 +8,47 @@ use crate::sample::Unit;
 use anyhow::ensure;
 use std::time::Instant;
 
-const RESTART: Row = Row {
-    id: "big-restart",
-    what: "big mailbox: server restart, then SELECT",
-    unit: Unit::ProcessorMilliseconds,
-    target: Target::AtMost(50.0),
-};
-const FLAGS: Row = Row {
-    id: "big-flags",
-    what: "big mailbox: FETCH FLAGS of all",
-    unit: Unit::Milliseconds,
-    target: Target::Ratio(1.5),
-};
-const STORE: Row = Row {
-    id: "big-store",
-    what: "big mailbox: one STORE, to one in 1,000 messages",
-    unit: Unit::Times,
-    target: Target::AtMost(1.5),
-};
-const QRESYNC: Row = Row {
-    id: "big-qresync",
-    what: "big mailbox: SELECT (QRESYNC) after 10 changes",
-    unit: Unit::ProcessorMilliseconds,
-    target: Target::AtMost(2.0),
-};
-const BODY: Row = Row {
-    id: "big-search-first",
-    what: "big mailbox: the first SEARCH BODY",
-    unit: Unit::Milliseconds,
-    target: Target::Told,
-};
-const BODY_CHINESE: Row = Row {
-    id: "big-search-chinese",
-    what: "big mailbox: SEARCH BODY of two Chinese characters, later",
-    unit: Unit::Milliseconds,
-    target: Target::Ratio(30.0),
-};
-const MEMORY: Row = Row {
-    id: "big-memory",
-    what: "big mailbox: memory it adds, selected in one session (PSS)",
-    unit: Unit::Kibibytes,
-    target: Target::AtMost(15_000.0),
-};
+const RESTART: Row = at_most(
+    "big-restart",
+    "big mailbox: server restart, then SELECT",
+    Unit::ProcessorMilliseconds,
+    50.0,
+);
+const FLAGS: Row = rate(
+    "big-flags",
+    "big mailbox: FETCH FLAGS of all",
+    Unit::Milliseconds,
+    1.5,
+);
+const STORE: Row = at_most(
+    "big-store",
+    "big mailbox: one STORE, to one in 1,000 messages",
+    Unit::Times,
+    1.5,
+);
+const QRESYNC: Row = at_most(
+    "big-qresync",
+    "big mailbox: SELECT (QRESYNC) after 10 changes",
+    Unit::ProcessorMilliseconds,
+    2.0,
+);
+const BODY: Row = told(
+    "big-search-first",
+    "big mailbox: the first SEARCH BODY",
+    Unit::Milliseconds,
+);
+const BODY_CHINESE: Row = rate(
+    "big-search-chinese",
+    "big mailbox: SEARCH BODY of two Chinese characters, later",
+    Unit::Milliseconds,
+    30.0,
+);
+const MEMORY: Row = at_most(
+    "big-memory",
+    "big mailbox: memory it adds, selected in one session (PSS)",
+    Unit::Kibibytes,
+    15_000.0,
+);
 
 pub const WORKLOAD: Workload = Workload {
     name: "big",

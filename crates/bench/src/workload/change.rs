@@ -1,40 +1,31 @@
 //! Changing flags, copying, moving, expunging.
 
-use super::{Row, Stage, Target, Workload};
+use super::{Row, Stage, Workload, rate, time, told};
 use crate::client::imap::Imap;
 use crate::sample::Unit;
 use anyhow::ensure;
 
-const fn time(id: &'static str, what: &'static str, ratio: f64) -> Row {
-    Row {
-        id,
-        what,
-        unit: Unit::Milliseconds,
-        target: Target::Ratio(ratio),
-    }
-}
-
-const fn rate(id: &'static str, what: &'static str, ratio: f64) -> Row {
-    Row {
-        id,
-        what,
-        unit: Unit::PerSecond,
-        target: Target::Ratio(ratio),
-    }
-}
-
 const STORE_ALL: Row = time("store-all", "STORE of all", 1.5);
-const STORE_PIPELINED: Row = rate("store-pipelined", "STORE of one, 1,000 pipelined", 3.0);
-const STORE_ONE: Row = rate("store-one", "STORE of one, one by one", 10.0);
-const COPY: Row = rate("copy", "COPY of all", 1.2);
-const MOVE: Row = rate("move", "MOVE of all", 1.2);
-const EXPUNGE: Row = rate("expunge", "EXPUNGE of all", 1.2);
-const QRESYNC: Row = Row {
-    id: "qresync",
-    what: "SELECT (QRESYNC) after 10 changes and 5 expunges",
-    unit: Unit::Milliseconds,
-    target: Target::Told,
-};
+const STORE_PIPELINED: Row = rate(
+    "store-pipelined",
+    "STORE of one, 1,000 pipelined",
+    Unit::PerSecond,
+    3.0,
+);
+const STORE_ONE: Row = rate(
+    "store-one",
+    "STORE of one, one by one",
+    Unit::PerSecond,
+    10.0,
+);
+const COPY: Row = rate("copy", "COPY of all", Unit::PerSecond, 1.2);
+const MOVE: Row = rate("move", "MOVE of all", Unit::PerSecond, 1.2);
+const EXPUNGE: Row = rate("expunge", "EXPUNGE of all", Unit::PerSecond, 1.2);
+const QRESYNC: Row = told(
+    "qresync",
+    "SELECT (QRESYNC) after 10 changes and 5 expunges",
+    Unit::Milliseconds,
+);
 
 pub const WORKLOAD: Workload = Workload {
     name: "change",

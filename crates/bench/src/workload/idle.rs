@@ -1,43 +1,40 @@
 //! Waiting for news, and not being held up by others.
 
-use super::{Row, Stage, Target, Workload};
+use super::{Row, Stage, Workload, at_most, told};
 use crate::client::imap::Imap;
 use crate::sample::{Unit, median, percentile};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-const fn row(id: &'static str, what: &'static str, milliseconds: f64) -> Row {
-    Row {
-        id,
-        what,
-        unit: Unit::Milliseconds,
-        target: Target::AtMost(milliseconds),
-    }
-}
-
-const DROP: Row = row(
+const DROP: Row = at_most(
     "idle-drop",
     "a file in new/ to EXISTS in IDLE, median",
+    Unit::Milliseconds,
     10.0,
 );
-const DROP_SLOW: Row = row("idle-drop-p99", "the same, p99", 50.0);
-const APPEND: Row = row("idle-append", "APPEND to EXISTS in IDLE, median", 10.0);
-const APPEND_SLOW: Row = row("idle-append-p99", "the same, p99", 50.0);
-const FLAG: Row = row("idle-flag", "STORE to FETCH in IDLE, median", 10.0);
-const FLAG_SLOW: Row = row("idle-flag-p99", "the same, p99", 50.0);
-const NOOP_ALONE: Row = Row {
-    id: "noop-alone",
-    what: "NOOP, alone, p99",
-    unit: Unit::Milliseconds,
-    target: Target::Told,
-};
-const NOOP_BUSY: Row = Row {
-    id: "noop-busy",
-    what: "NOOP while one session fetches all bodies and another searches, p99",
-    unit: Unit::Milliseconds,
-    target: Target::AtMost(50.0),
-};
+const DROP_SLOW: Row = at_most("idle-drop-p99", "the same, p99", Unit::Milliseconds, 50.0);
+const APPEND: Row = at_most(
+    "idle-append",
+    "APPEND to EXISTS in IDLE, median",
+    Unit::Milliseconds,
+    10.0,
+);
+const APPEND_SLOW: Row = at_most("idle-append-p99", "the same, p99", Unit::Milliseconds, 50.0);
+const FLAG: Row = at_most(
+    "idle-flag",
+    "STORE to FETCH in IDLE, median",
+    Unit::Milliseconds,
+    10.0,
+);
+const FLAG_SLOW: Row = at_most("idle-flag-p99", "the same, p99", Unit::Milliseconds, 50.0);
+const NOOP_ALONE: Row = told("noop-alone", "NOOP, alone, p99", Unit::Milliseconds);
+const NOOP_BUSY: Row = at_most(
+    "noop-busy",
+    "NOOP while one session fetches all bodies and another searches, p99",
+    Unit::Milliseconds,
+    50.0,
+);
 
 pub const WORKLOAD: Workload = Workload {
     name: "idle",

@@ -1,6 +1,6 @@
 //! What connections that wait cost.
 
-use super::{Row, Stage, Target, Workload};
+use super::{Row, Stage, Workload, at_most};
 use crate::client::imap::Imap;
 use crate::process;
 use crate::sample::Unit;
@@ -11,26 +11,24 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-const fn row(id: &'static str, what: &'static str, kibibytes: f64) -> Row {
-    Row {
-        id,
-        what,
-        unit: Unit::Kibibytes,
-        target: Target::AtMost(kibibytes),
-    }
-}
-
-const REST: Row = row(
+const REST: Row = at_most(
     "memory-rest",
     "memory with no client (PSS of all processes)",
+    Unit::Kibibytes,
     20_000.0,
 );
-const PLAIN: Row = row(
+const PLAIN: Row = at_most(
     "memory-idle",
     "memory a connection in IDLE, INBOX of 1,000 selected",
+    Unit::Kibibytes,
     8.0,
 );
-const TLS: Row = row("memory-idle-tls", "the same over TLS", 25.0);
+const TLS: Row = at_most(
+    "memory-idle-tls",
+    "the same over TLS",
+    Unit::Kibibytes,
+    25.0,
+);
 
 pub const WORKLOAD: Workload = Workload {
     name: "memory",

@@ -30,6 +30,46 @@ pub struct Row {
     pub target: Target,
 }
 
+/// A time, and so many times Dovecot's speed to reach.
+const fn time(id: &'static str, what: &'static str, ratio: f64) -> Row {
+    Row {
+        id,
+        what,
+        unit: Unit::Milliseconds,
+        target: Target::Ratio(ratio),
+    }
+}
+
+/// A rate, and so many times Dovecot's to reach.
+const fn rate(id: &'static str, what: &'static str, unit: Unit, ratio: f64) -> Row {
+    Row {
+        id,
+        what,
+        unit,
+        target: Target::Ratio(ratio),
+    }
+}
+
+/// What is to be no more than so much.
+const fn at_most(id: &'static str, what: &'static str, unit: Unit, most: f64) -> Row {
+    Row {
+        id,
+        what,
+        unit,
+        target: Target::AtMost(most),
+    }
+}
+
+/// What is told for what it is worth.
+const fn told(id: &'static str, what: &'static str, unit: Unit) -> Row {
+    Row {
+        id,
+        what,
+        unit,
+        target: Target::Told,
+    }
+}
+
 /// What is to be reached.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {

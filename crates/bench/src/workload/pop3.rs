@@ -1,38 +1,25 @@
 //! One device that downloads.
 
-use super::{Row, Stage, Target, Workload};
+use super::{Row, Stage, Workload, rate, time, told};
 use crate::client::pop3::Pop3;
 use crate::sample::Unit;
 use anyhow::ensure;
 
-const fn time(id: &'static str, what: &'static str, ratio: f64) -> Row {
-    Row {
-        id,
-        what,
-        unit: Unit::Milliseconds,
-        target: Target::Ratio(ratio),
-    }
-}
-
-const fn rate(id: &'static str, what: &'static str, ratio: f64) -> Row {
-    Row {
-        id,
-        what,
-        unit: Unit::Megabytes,
-        target: Target::Ratio(ratio),
-    }
-}
-
 const LIST_FIRST: Row = time("pop3-list-first", "POP3 login, UIDL and LIST, first", 5.0);
 const LIST_LATER: Row = time("pop3-list-later", "the same later", 3.0);
-const RETR: Row = rate("pop3-retr", "RETR of all, one at a time", 3.0);
-const RETR_PIPELINED: Row = rate("pop3-retr-pipelined", "RETR of all, 64 pipelined", 3.0);
-const DELE: Row = Row {
-    id: "pop3-dele",
-    what: "DELE of all, and QUIT",
-    unit: Unit::PerSecond,
-    target: Target::Told,
-};
+const RETR: Row = rate(
+    "pop3-retr",
+    "RETR of all, one at a time",
+    Unit::Megabytes,
+    3.0,
+);
+const RETR_PIPELINED: Row = rate(
+    "pop3-retr-pipelined",
+    "RETR of all, 64 pipelined",
+    Unit::Megabytes,
+    3.0,
+);
+const DELE: Row = told("pop3-dele", "DELE of all, and QUIT", Unit::PerSecond);
 
 pub const WORKLOAD: Workload = Workload {
     name: "pop3",

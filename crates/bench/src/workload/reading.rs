@@ -1,18 +1,9 @@
 //! Opening a mailbox and reading what is in it.
 
-use super::{Row, Stage, Target, Workload};
+use super::{Row, Stage, Workload, rate, time};
 use crate::client::imap::Imap;
 use crate::sample::Unit;
 use anyhow::ensure;
-
-const fn time(id: &'static str, what: &'static str, ratio: f64) -> Row {
-    Row {
-        id,
-        what,
-        unit: Unit::Milliseconds,
-        target: Target::Ratio(ratio),
-    }
-}
 
 const SELECT_CUR: Row = time("select-unknown", "SELECT of a Maildir never seen", 1.5);
 const SELECT_NEW: Row = time("select-new", "first SELECT after deliveries to new/", 4.0);
@@ -27,18 +18,13 @@ const LIST_SECOND: Row = time("list-second", "the same again", 10.0);
 const LIST_SESSION: Row = time("list-session", "the same in a new session", 10.0);
 const HEADERS_FIRST: Row = time("headers-first", "HEADER.FIELDS of all", 3.0);
 const HEADERS_LATER: Row = time("headers-later", "the same again", 2.0);
-const BODIES: Row = Row {
-    id: "bodies",
-    what: "BODY.PEEK[] of all",
-    unit: Unit::Megabytes,
-    target: Target::Ratio(4.0),
-};
-const SINGLE: Row = Row {
-    id: "single",
-    what: "BODY.PEEK[] of one message at a time",
-    unit: Unit::PerSecond,
-    target: Target::Ratio(2.0),
-};
+const BODIES: Row = rate("bodies", "BODY.PEEK[] of all", Unit::Megabytes, 4.0);
+const SINGLE: Row = rate(
+    "single",
+    "BODY.PEEK[] of one message at a time",
+    Unit::PerSecond,
+    2.0,
+);
 
 pub const WORKLOAD: Workload = Workload {
     name: "reading",

@@ -1,30 +1,20 @@
 //! Looking for words.
 
-use super::{Row, Stage, Target, Workload};
+use super::{Row, Stage, Workload, time};
 use crate::client::imap::Imap;
 use crate::corpus::{ABSENT, CHINESE, Corpus, RARE, SENDER, SUBJECT};
-use crate::sample::Unit;
 use anyhow::ensure;
 
-const fn row(id: &'static str, what: &'static str, ratio: f64) -> Row {
-    Row {
-        id,
-        what,
-        unit: Unit::Milliseconds,
-        target: Target::Ratio(ratio),
-    }
-}
-
-const UNSEEN: Row = row("search-unseen", "SEARCH UNSEEN", 1.0);
-const BY_SUBJECT: Row = row("search-subject", "SEARCH SUBJECT, warm", 2.0);
-const BY_SENDER: Row = row("search-from", "SEARCH FROM, warm", 2.0);
-const BODY: Row = row("search-body", "SEARCH BODY of a rare word", 30.0);
-const BODY_CHINESE: Row = row(
+const UNSEEN: Row = time("search-unseen", "SEARCH UNSEEN", 1.0);
+const BY_SUBJECT: Row = time("search-subject", "SEARCH SUBJECT, warm", 2.0);
+const BY_SENDER: Row = time("search-from", "SEARCH FROM, warm", 2.0);
+const BODY: Row = time("search-body", "SEARCH BODY of a rare word", 30.0);
+const BODY_CHINESE: Row = time(
     "search-chinese",
     "SEARCH BODY of two Chinese characters",
     30.0,
 );
-const TEXT_ABSENT: Row = row("search-absent", "SEARCH TEXT of what is nowhere", 30.0);
+const TEXT_ABSENT: Row = time("search-absent", "SEARCH TEXT of what is nowhere", 30.0);
 
 pub const WORKLOAD: Workload = Workload {
     name: "search",
