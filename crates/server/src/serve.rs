@@ -172,6 +172,12 @@ pub async fn serve(
     file: Option<PathBuf>,
     ready: impl FnOnce(&[SocketAddr]),
 ) -> anyhow::Result<()> {
+    // Before anybody can see the server: a signal that comes early is not to kill it.
+    let (mut hangup, mut terminate, mut interrupt) = (
+        signal(SignalKind::hangup())?,
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     self_signed::complete(&mut config)?;
     let certificates = match config.tls.certificates.is_empty() {
         true => None,
@@ -202,11 +208,6 @@ pub async fn serve(
     drop(stopping);
     ready(&addresses);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let (mut hangup, mut terminate, mut interrupt) = (
-        signal(SignalKind::hangup())?,
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
     let mut look = tokio::time::interval(LOOK);
     let changed = Arc::new(Notify::new());
     let mut watch = watch_files(&server, file.as_ref(), &changed);
