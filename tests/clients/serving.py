@@ -316,6 +316,15 @@ def test_root_is_given_up_and_keys_stay_in_force(_, scratch):
         talk(serving.connect(serving.ports[0]), b"a LOGIN anna secret\r\n", b"a OK")
 
 
+def test_a_signal_that_comes_early_does_not_kill_it(_, scratch):
+    with Serving(scratch) as serving:
+        # As soon as anybody can see it.
+        stream = serving.connect(serving.ports[0])
+        serving.process.send_signal(signal.SIGHUP)
+        talk(stream, b"a LOGIN anna secret\r\n", b"a OK")
+        serving.wait_for_log("reloaded")
+
+
 def test_a_certificate_that_root_makes_is_the_users(_, scratch):
     if os.getuid() != 0:
         return
