@@ -20,7 +20,7 @@ pub(crate) use scan::measured_octets;
 
 use crate::disk;
 use crate::maildir::uidlist::default_unique_id;
-use crate::message::{FoldedText, Summary, WithHeaders, contains, text_contains};
+use crate::message::{FoldedText, Summary, WithHeaders, contains, is_searchable, text_contains};
 use crate::summaries::{Owner, Summaries, is_long};
 use crate::{Error, Flags, Keyword, ModSeq, Result, Snapshot, Uid};
 use change::Transfer;
@@ -346,6 +346,10 @@ impl Mailbox {
     /// Whether a message's text holds a string, as [`text_contains`] finds it. The text is
     /// kept when it is first looked into.
     pub fn text_contains(&self, uid: Uid, needle: &str, with_headers: WithHeaders) -> Result<bool> {
+        if !is_searchable(needle) {
+            let (summary, message) = (self.summary(uid)?, self.open_message(uid)?);
+            return text_contains(&message, &summary, needle, with_headers);
+        }
         let look = |kept: &[u8]| contains(kept, needle, with_headers);
         if let Some(found) = self.texts().search(uid, look) {
             return Ok(found);

@@ -377,6 +377,11 @@ fn texts_are_kept_from_the_first_search_on() {
     );
     mailbox.rest();
     let kept = std::fs::read(&file).unwrap();
+    // What cannot be looked for in kept texts leaves them as they are.
+    assert!(!finds(&mailbox, 1, "words\0", WithHeaders::Yes));
+    assert!(finds(&mailbox, 1, "words", WithHeaders::No));
+    mailbox.rest();
+    assert_eq!(std::fs::read(&file).unwrap(), kept);
     assert!(kept.windows(10).any(|window| window == b"more words"));
     drop(mailbox);
     // Whatever becomes of the file, the answers stay the same.

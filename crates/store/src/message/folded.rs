@@ -54,12 +54,14 @@ impl FoldedText {
     }
 }
 
-/// Whether a text that was kept holds a string that is folded; `None` if it cannot be
-/// told: it is no such text, or the string holds what divides the parts of one.
+/// Whether [`contains`] can look for a string: not for what divides the parts of a text.
+pub(crate) fn is_searchable(needle: &str) -> bool {
+    !needle.contains(END)
+}
+
+/// Whether a text that was kept holds a string that is folded and searchable; `None` if
+/// it is no such text.
 pub(crate) fn contains(kept: &[u8], needle: &str, with_headers: WithHeaders) -> Option<bool> {
-    if needle.contains(END) {
-        return None;
-    }
     let (length, text) = kept.split_first_chunk::<HEADER>()?;
     let body_octets = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     let body = text.get(..body_octets)?;

@@ -3,6 +3,7 @@
 use crate::disk::{self, File};
 use crate::index::crc32;
 use crate::{Snapshot, Uid, UidValidity};
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
@@ -125,15 +126,12 @@ impl RecordFile {
     ) -> io::Result<Self> {
         let path = directory.join(kind.file_name());
         let read = match disk::open_for_update(&path) {
-            Ok(file) => Self::read(file, kind, owner)?,
+            Ok(file) => Self::read(file, kind, owner, snapshot)?,
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
         match read {
             Some(mut kept) => {
-                let is_there =
-                    |uid: u32| Uid::new(uid).is_some_and(|uid| snapshot.index_of(uid).is_some());
-                kept.places.retain(|place| is_there(place.uid));
                 let records = kept.places.iter();
                 let used: u64 = records
                     .map(|place| u64::from(place.octets) + RECORD_HEADER as u64)
@@ -166,8 +164,12 @@ impl RecordFile {
             window: (0, Vec::new()),
         })
     }
-    /// Finds all records; `None` if the file is not this mailbox's.
-    fn read(file: File, kind: Kind, owner: Owner) -> io::Result<Option<Self>> {
+    /// Finds the records of the mailbox's messages; `None` if the file is not this mailbox's.
+    fn read(file: File, kind: Kind, owner: Owner, snapshot: &Snapshot) -> io::Result<Option<Self>> {
+        // A file may hold any number of records, in any order: what is kept of them is
+        // bounded by the messages.
+        let mut places = BTreeMap::new();
+        let is_there = |uid: u32| Uid::new(uid).is_some_and(|uid| snapshot.index_of(uid).is_some());
         let mut kept = Self {
             file,
             kind,
@@ -186,12 +188,16 @@ impl RecordFile {
             let Some((uid, length, _)) = read_header(header, kind) else {
                 break;
             };
-            let Ok(place) = u32::try_from(kept.end) else {
+            let Ok(start) = u32::try_from(kept.end) else {
                 break;
             };
-            kept.place(uid, place, length);
+            if is_there(uid) {
+                let octets = length;
+                places.insert(uid, Place { uid, start, octets });
+            }
             kept.end += RECORD_HEADER as u64 + u64::from(length);
         }
+        kept.places = places.into_values().collect();
         Ok(Some(kept))
     }
     /// Octets of the file; `None` behind its end. At least `piece` are read at once.
@@ -260,7 +266,8 @@ impl RecordFile {
         let index = self.find(uid.get()).ok()?;
         let taken = self.read_record(self.places[index], take).flatten();
         if taken.is_none() {
-            self.places.remove(index);
+            // Nothing is behind the end of a file. Taking it out would cost the rest.
+            self.places[index].start = u32::MAX;
         }
         taken
     }
