@@ -60,7 +60,11 @@ impl Evaluation {
 
     /// Looks at some messages and gives those that match; a message that vanished
     /// meanwhile does not. Errors are the disk's.
-    pub fn step(&mut self, scope: &Scope<'_>, mut found: impl FnMut(&MessageRow)) -> Result<More> {
+    pub fn step(
+        &mut self,
+        scope: &Scope<'_>,
+        mut found: impl FnMut(&MessageRow<'_>),
+    ) -> Result<More> {
         let mut cost = 0;
         while cost < STEP_COST {
             let Some(row) = self.snapshot.row(self.next) else {
@@ -78,7 +82,7 @@ impl Evaluation {
             };
             self.next += 1;
             match candidate.matches(&self.test) {
-                Ok(true) => found(row),
+                Ok(true) => found(&row),
                 Ok(false) | Err(Error::Expunged) => {}
                 Err(error) => return Err(error),
             }
@@ -224,8 +228,8 @@ fn prepare(snapshot: &Snapshot, now_seconds: i64, key: &SearchKey) -> Test {
             Test::Indices(set.resolve(largest))
         }
         SearchKey::Uid(set) => {
-            let largest = snapshot.rows().next_back();
-            Test::Uids(set.resolve(largest.map_or(0, |row| row.uid.get())))
+            let largest = snapshot.last_uid();
+            Test::Uids(set.resolve(largest.map_or(0, Uid::get)))
         }
         SearchKey::ModSeq(modseq) => Test::ModSeq(*modseq),
     }
@@ -257,7 +261,7 @@ fn keyword(snapshot: &Snapshot, name: &str) -> Test {
 struct Candidate<'a> {
     scope: &'a Scope<'a>,
     index: usize,
-    row: &'a MessageRow,
+    row: MessageRow<'a>,
     summary: Option<Arc<Summary>>,
     listed_header: Option<Option<Arc<Vec<u8>>>>,
     texts_searched: u64,

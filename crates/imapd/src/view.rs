@@ -78,7 +78,7 @@ impl View {
         }
         let told = mailbox.snapshot();
         if access == Access::ReadOnly {
-            recent.extend(told.rows().filter(|row| row.recent).map(|row| row.uid));
+            recent.extend(told.recent_uids());
         }
         Ok(Self {
             mailbox,
@@ -173,7 +173,7 @@ impl View {
 
     /// The largest UID the client knows, 0 if there is none.
     pub fn largest_uid(&self) -> u32 {
-        self.told.rows().next_back().map_or(0, |row| row.uid.get())
+        self.told.last_uid().map_or(0, |uid| uid.get())
     }
 
     fn at_or_after(&self, uid: Option<Uid>) -> usize {
@@ -245,7 +245,7 @@ impl View {
                     .index_of(uid)
                     .and_then(|index| Some((index, current.row(index)?)));
                 if let (Some((index, row)), Some(known)) = (row, self.told.index_of(uid))
-                    && self.is_news(row, enabled)
+                    && self.is_news(&row, enabled)
                 {
                     news.push(self.news(known, index, uid));
                     self.told_later.insert(uid, row.modseq);
@@ -285,7 +285,7 @@ impl View {
             .iter()
             .filter_map(|uid| {
                 let index = current.index_of(*uid)?;
-                self.is_news(current.row(index)?, enabled)
+                self.is_news(&current.row(index)?, enabled)
                     .then(|| self.news(index, index, *uid))
             })
             .collect();
@@ -344,7 +344,7 @@ impl View {
     }
 
     /// Whether the client is to be told of a row.
-    fn is_news(&self, row: &MessageRow, enabled: Enabled) -> bool {
+    fn is_news(&self, row: &MessageRow<'_>, enabled: Enabled) -> bool {
         !self.knows(row.uid, row.modseq) && (enabled.condstore() || self.flags_differ(row))
     }
 
@@ -357,7 +357,7 @@ impl View {
     }
 
     /// Whether a row's flags are not those of `told`.
-    fn flags_differ(&self, row: &MessageRow) -> bool {
+    fn flags_differ(&self, row: &MessageRow<'_>) -> bool {
         self.told_later.contains_key(&row.uid)
             || self
                 .told
@@ -388,7 +388,7 @@ impl View {
     }
 
     /// A row's flags as a list.
-    pub fn write_flag_list(&self, snapshot: &Snapshot, row: &MessageRow, out: &mut Writer) {
+    pub fn write_flag_list(&self, snapshot: &Snapshot, row: &MessageRow<'_>, out: &mut Writer) {
         write_flag_list(snapshot, row, recent(self.is_recent(row.uid)), out);
     }
 }
@@ -397,7 +397,7 @@ fn recent(is_recent: bool) -> Recent {
     if is_recent { Recent::Yes } else { Recent::No }
 }
 
-fn write_flag_list(snapshot: &Snapshot, row: &MessageRow, recent: Recent, out: &mut Writer) {
+fn write_flag_list(snapshot: &Snapshot, row: &MessageRow<'_>, recent: Recent, out: &mut Writer) {
     let keywords = row
         .keywords
         .iter()
@@ -461,7 +461,7 @@ impl Produce for Fetches {
             out.text("UID ").number(row.uid.get().into()).text(" ");
         }
         out.text("FLAGS ");
-        write_flag_list(&self.snapshot, row, news.recent, out);
+        write_flag_list(&self.snapshot, &row, news.recent, out);
         if self.enabled.condstore() {
             out.text(" MODSEQ (").number(row.modseq).text(")");
         }

@@ -11,7 +11,7 @@ use crate::disk::{self, Kind};
 use crate::maildir::{subscriptions, uidvalidity};
 pub use crate::special_use::SpecialUse;
 use crate::special_use::SpecialUses;
-use crate::{Error, Flags, Mailbox, MailboxName, ModSeq, Result, Uid, UidValidity};
+use crate::{Error, Mailbox, MailboxName, ModSeq, Result, Uid, UidValidity};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -349,8 +349,9 @@ impl Account {
     pub fn status(&self, name: &MailboxName) -> Result<MailboxStatus> {
         let mailbox = self.mailbox(name)?;
         let snapshot = mailbox.snapshot();
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
         let mut status = MailboxStatus {
-            messages: 0,
+            messages: count(snapshot.len()),
             recent: 0,
             unseen: 0,
             deleted: 0,
@@ -360,12 +361,11 @@ impl Account {
             size_octets: 0,
             mailbox_id: mailbox.guid(),
         };
-        for row in snapshot.rows() {
-            status.messages += 1;
-            status.recent += u32::from(row.recent);
-            status.unseen += u32::from(!row.flags.contains(Flags::SEEN));
-            status.deleted += u32::from(row.flags.contains(Flags::DELETED));
-            status.size_octets = status.size_octets.saturating_add(row.size_octets);
+        for tally in snapshot.rows.tallies() {
+            status.recent += count(tally.recent);
+            status.unseen += count(tally.unseen);
+            status.deleted += count(tally.deleted);
+            status.size_octets = status.size_octets.saturating_add(tally.octets);
         }
         Ok(status)
     }

@@ -7,7 +7,7 @@ use super::{Outcome, Ran};
 use crate::capability::Enabled;
 use crate::grammar::command::{Fetch, FetchItem, Numbers, Peek, Section, SectionText, Vanished};
 use crate::response::{Extension, More, Writer, replace_nul, show_internal_date};
-use crate::view::{Access, View};
+use crate::view::{Access, View, gather};
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read};
 use std::ops::Range;
@@ -73,11 +73,15 @@ impl Fetching {
     }
 
     /// Tells the flags that changed after a mod-sequence, then replies OK.
-    pub fn changes(ranges: Vec<Range<usize>>, modseq: u64, text: &str) -> Self {
+    pub fn changes(view: &View, ranges: Vec<Range<usize>>, modseq: u64, text: &str) -> Self {
         let items = vec![FetchItem::Uid, FetchItem::Flags, FetchItem::ModSeq];
         Self {
             changed_since: Some(modseq),
-            ..Self::new(ranges, items, format!("OK {text}"))
+            ..Self::new(
+                changed_among(view, &ranges, modseq),
+                items,
+                format!("OK {text}"),
+            )
         }
     }
 
@@ -143,7 +147,7 @@ impl Fetching {
         view: &View,
         enabled: Enabled,
         index: usize,
-        row: &MessageRow,
+        row: MessageRow<'_>,
         snapshot: &Snapshot,
     ) -> store::Result<(Writer, bool)> {
         let out = std::mem::take(&mut self.scratch);
@@ -212,6 +216,23 @@ impl Fetching {
     }
 }
 
+/// Of ascending indices of what was told those whose messages changed after a
+/// mod-sequence. What did not change is not looked at, and what changes from now on is
+/// told as news.
+fn changed_among(view: &View, ranges: &[Range<usize>], modseq: u64) -> Vec<Range<usize>> {
+    let (told, current) = (view.told(), view.mailbox().snapshot());
+    let mut indices: Vec<usize> = told.changed_since(modseq).map(|(index, _)| index).collect();
+    let now = current.changed_since(modseq);
+    indices.extend(now.filter_map(|(_, row)| told.index_of(row.uid)));
+    indices.sort_unstable();
+    indices.dedup();
+    let is_asked = |index: &usize| {
+        let range = ranges.partition_point(|range| range.end <= *index);
+        ranges.get(range).is_some_and(|range| range.contains(index))
+    };
+    gather(indices.into_iter().filter(is_asked))
+}
+
 /// FETCH and UID FETCH.
 pub fn fetch(view: &View, fetch: &Fetch, enabled: &mut Enabled, out: &mut Writer) -> Ran {
     if fetch.vanished == Vanished::Asked && !enabled.qresync() {
@@ -221,7 +242,10 @@ pub fn fetch(view: &View, fetch: &Fetch, enabled: &mut Enabled, out: &mut Writer
     if fetch.items.iter().any(|item| unknown.contains(item)) {
         return Err(Outcome::bad("Such a FETCH item is not offered"));
     }
-    let ranges = view.resolve(&fetch.set, fetch.numbers)?;
+    let mut ranges = view.resolve(&fetch.set, fetch.numbers)?;
+    if let Some(modseq) = fetch.changed_since {
+        ranges = changed_among(view, &ranges, modseq);
+    }
     let mut items = fetch.items.clone();
     let by_uid = fetch.numbers == Numbers::Uid;
     if by_uid && !items.contains(&FetchItem::Uid) {
@@ -270,7 +294,7 @@ struct Response<'a> {
     fetching: &'a Fetching,
     view: &'a View,
     enabled: Enabled,
-    row: &'a MessageRow,
+    row: MessageRow<'a>,
     snapshot: &'a Snapshot,
     summary: Option<Arc<Summary>>,
     listing: Option<Listing>,
@@ -324,7 +348,7 @@ impl Response<'_> {
             FetchItem::Flags => {
                 self.out.text("FLAGS ");
                 self.view
-                    .write_flag_list(self.snapshot, self.row, &mut self.out);
+                    .write_flag_list(self.snapshot, &self.row, &mut self.out);
             }
             FetchItem::InternalDate => {
                 let date = show_internal_date(self.row.internal_date);

@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::task::Waker;
 use std::time::Instant;
-use store::{Account, Flags, Uid, Vanished};
+use store::{Account, Uid, Vanished};
 
 /// Opens a mailbox and tells of it. The view is there unless the command failed.
 pub fn select(
@@ -49,8 +49,7 @@ fn write_state(view: &View, out: &mut Writer) {
     out.text("* ").number(count).text(" EXISTS").crlf();
     let recent = view.recent_count() as u64;
     out.text("* ").number(recent).text(" RECENT").crlf();
-    let unseen = told.rows().position(|row| !row.flags.contains(Flags::SEEN));
-    if let Some(index) = unseen {
+    if let Some(index) = told.first_unseen() {
         let number = index as u64 + 1;
         out.text("* OK [UNSEEN ")
             .number(number)
@@ -80,6 +79,7 @@ fn resynchronize(view: &View, known: &Qresync, text: &str, out: &mut Writer) -> 
     write_vanished_earlier(view, known.modseq, &ranges, out);
     let indices = view.resolve(known_uids.unwrap_or(&everything), Numbers::Uid)?;
     Ok(Outcome::Fetching(Box::new(Fetching::changes(
+        view,
         indices,
         known.modseq,
         text,

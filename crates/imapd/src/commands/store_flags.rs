@@ -47,15 +47,15 @@ pub fn store(view: &mut View, store: &Store, enabled: &mut Enabled) -> Ran {
         let after = view.mailbox().snapshot();
         for uid in uids.iter().filter(|uid| !left.contains(uid)) {
             let row = |snapshot: &store::Snapshot| {
-                let index = snapshot.index_of(*uid)?;
-                snapshot.row(index).cloned()
+                let row = snapshot.of_uid(*uid)?;
+                Some((row.modseq, row.flags))
             };
             // What another session changed meanwhile is still to be told.
-            if let (Some(old), Some(new)) = (row(&before), row(&after))
-                && view.knows(*uid, old.modseq)
-                && new.flags == applied(old.flags, store)
+            if let (Some((old_modseq, old)), Some((modseq, flags))) = (row(&before), row(&after))
+                && view.knows(*uid, old_modseq)
+                && flags == applied(old, store)
             {
-                view.note(*uid, new.modseq);
+                view.note(*uid, modseq);
             }
         }
     }

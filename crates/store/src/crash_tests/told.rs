@@ -89,7 +89,7 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    pub(super) fn of(row: &MessageRow, snapshot: &Snapshot) -> Self {
+    pub(super) fn of(row: &MessageRow<'_>, snapshot: &Snapshot) -> Self {
         let keywords = row.keywords.iter();
         let names = keywords.map(|index| snapshot.keywords()[usize::from(*index)].to_string());
         Self {
@@ -288,12 +288,12 @@ impl ToldMailbox {
         }
         let mut seen = BTreeMap::new();
         for row in snapshot.rows() {
-            let text = read(mailbox, row)?;
+            let text = read(mailbox, &row)?;
             if row.modseq > snapshot.highest_modseq() {
                 return Err(format!("UID {}: above HIGHESTMODSEQ", row.uid));
             }
             let message = self
-                .look_at(row, &snapshot, text, power)
+                .look_at(&row, &snapshot, text, power)
                 .map_err(|broken| format!("UID {}: {broken}", row.uid))?;
             seen.insert(row.uid, message);
         }
@@ -337,7 +337,7 @@ impl ToldMailbox {
     }
     fn look_at(
         &mut self,
-        row: &MessageRow,
+        row: &MessageRow<'_>,
         snapshot: &Snapshot,
         text: String,
         power: Power,
@@ -418,7 +418,7 @@ impl ToldMailbox {
 }
 
 /// Reads a message whole; its size must be that of what was read.
-fn read(mailbox: &Mailbox, row: &MessageRow) -> Result<String, Broken> {
+fn read(mailbox: &Mailbox, row: &MessageRow<'_>) -> Result<String, Broken> {
     let opened = mailbox
         .open_message(row.uid)
         .map_err(|error| format!("UID {}: {error}", row.uid))?;

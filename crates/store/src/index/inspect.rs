@@ -1,14 +1,13 @@
 //! Looking at an index without opening its mailbox, for `pillarbox check`.
 
 use super::{MAX_OCTETS, NAME, replay};
+use crate::Result;
 use crate::control_file::failed;
 use crate::disk;
 use crate::mailbox::measured_octets;
 use crate::maildir::uidlist::Uidlist;
-use crate::{Result, Uid};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
-use std::sync::Arc;
 
 /// So many differences are told.
 const TOLD: usize = 3;
@@ -34,7 +33,7 @@ pub fn inspect_index(directory: &Path) -> Result<Option<String>> {
     file.take(MAX_OCTETS)
         .read_to_end(&mut octets)
         .map_err(|error| failed("read", &path, error))?;
-    let replay = match replay::replay(&octets, &|_, name| Arc::from(name)) {
+    let replay = match replay::replay(&octets) {
         Ok(replay) => replay,
         Err(reason) => return Ok(Some(format!("the index cannot be read: {reason}"))),
     };
@@ -46,20 +45,20 @@ pub fn inspect_index(directory: &Path) -> Result<Option<String>> {
         return Ok(Some("the index is another mailbox's".to_owned()));
     }
     let mut differences = Vec::new();
-    for entry in contents.rows {
-        let (uid, name): (Uid, _) = (entry.row.uid, &entry.row.unique_name);
+    for row in contents.rows.iter() {
+        let (uid, name) = (row.uid, row.unique_name);
         if let Some(record) = list.records.get(&uid.get())
-            && record.name != *name
+            && *record.name != *name
         {
             differences.push(format!("UID {uid} is {name}, in the list {}", record.name));
             continue;
         }
-        let half = directory.join(if entry.in_new { "new" } else { "cur" });
-        let path = half.join(format!("{name}{}", entry.suffix));
+        let half = directory.join(if row.in_new { "new" } else { "cur" });
+        let path = half.join(format!("{name}{}", row.suffix));
         match measured_octets(&path) {
-            Ok(octets) if octets != entry.row.size_octets => differences.push(format!(
+            Ok(octets) if octets != row.size_octets => differences.push(format!(
                 "UID {uid} has {} octets, its file {octets}",
-                entry.row.size_octets
+                row.size_octets
             )),
             Ok(_) => {}
             // Renamed or removed since.

@@ -38,7 +38,7 @@ mod tests;
 pub(crate) use checksum::crc32;
 pub(crate) use history::History;
 pub use inspect::inspect_index;
-pub(crate) use record::{Entry, Settled};
+pub(crate) use record::Settled;
 pub(crate) use replay::Contents;
 
 use crate::disk::{self, File};
@@ -48,7 +48,6 @@ use record::{Complete, MAX_PAYLOAD, Writer, kind};
 use replay::{HEADER, Header};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The file's name.
@@ -90,7 +89,7 @@ pub(crate) struct Picture<'a, I> {
     pub(crate) highest_modseq: ModSeq,
     pub(crate) keywords: &'a [Keyword],
     pub(crate) history: &'a History,
-    /// Row, whether the file is in `new/`, suffix; in UID order.
+    /// In UID order.
     pub(crate) rows: I,
 }
 
@@ -121,10 +120,7 @@ pub(crate) struct Index {
 impl Index {
     /// Opens, locks and reads the index of this directory. An exact one is continued
     /// with the mailbox's keywords once [`Index::know_keywords`] told it of them.
-    pub(crate) fn open(
-        directory: &Path,
-        name: &dyn Fn(Uid, &str) -> Arc<str>,
-    ) -> io::Result<Found> {
+    pub(crate) fn open(directory: &Path) -> io::Result<Found> {
         let path = directory.join(NAME);
         let mut file = match lock(&path)? {
             Locked::Nothing => return Ok(Found::Nothing),
@@ -137,7 +133,7 @@ impl Index {
         }
         let mut octets = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
         (&mut file).take(MAX_OCTETS).read_to_end(&mut octets)?;
-        let replay = match replay::replay(&octets, name) {
+        let replay = match replay::replay(&octets) {
             Ok(replay) => replay,
             Err(reason) => return Ok(Found::Unreadable(reason)),
         };
@@ -171,7 +167,7 @@ impl Index {
     /// index may.
     pub(crate) fn create<'a>(
         directory: &Path,
-        picture: Picture<'_, impl Iterator<Item = (&'a MessageRow, bool, &'a str)>>,
+        picture: Picture<'_, impl Iterator<Item = MessageRow<'a>>>,
     ) -> io::Result<Self> {
         let temporary = directory.join(TEMPORARY_NAME);
         match disk::unlink(&temporary) {
@@ -189,7 +185,7 @@ impl Index {
     }
     fn write_new<'a>(
         file: File,
-        picture: Picture<'_, impl Iterator<Item = (&'a MessageRow, bool, &'a str)>>,
+        picture: Picture<'_, impl Iterator<Item = MessageRow<'a>>>,
     ) -> io::Result<Self> {
         let header = Header {
             uid_validity: picture.uid_validity.get(),
@@ -222,10 +218,10 @@ impl Index {
         while rows.peek().is_some() {
             index.pending.begin(kind::ROWS);
             while index.pending.payload_octets() < PIECE_OCTETS
-                && let Some((row, in_new, suffix)) = rows.next()
+                && let Some(row) = rows.next()
             {
                 // The file's numbers are the mailbox's as all names were written.
-                index.pending.row(row, &row.keywords, in_new, suffix);
+                index.pending.row(&row, row.keywords);
                 count += 1;
             }
             index.pending.end();
@@ -265,26 +261,20 @@ impl Index {
     /// Messages came, UIDs ascending and above all before.
     pub(crate) fn came<'a>(
         &mut self,
-        rows: impl Iterator<Item = (&'a MessageRow, bool, &'a str)>,
+        rows: impl Iterator<Item = MessageRow<'a>>,
         names: &[Keyword],
     ) {
-        for (row, in_new, suffix) in rows {
-            let keywords = self.begin(&row.keywords, names);
+        for row in rows {
+            let keywords = self.begin(row.keywords, names);
             self.pending.begin(kind::ROWS);
-            self.pending.row(row, &keywords, in_new, suffix);
+            self.pending.row(&row, &keywords);
             self.pending.end();
         }
     }
     /// A message's flags, keywords, recency or file name changed.
-    pub(crate) fn changed(
-        &mut self,
-        row: &MessageRow,
-        in_new: bool,
-        suffix: &str,
-        names: &[Keyword],
-    ) {
-        let keywords = self.begin(&row.keywords, names);
-        self.pending.change(row, &keywords, in_new, suffix);
+    pub(crate) fn changed(&mut self, row: &MessageRow<'_>, names: &[Keyword]) {
+        let keywords = self.begin(row.keywords, names);
+        self.pending.change(row, &keywords);
     }
     /// Messages went.
     pub(crate) fn expunged(&mut self, modseq: ModSeq, uids: &[Uid]) {
@@ -377,7 +367,7 @@ impl Index {
     pub(crate) fn rewrite<'a>(
         &mut self,
         directory: &Path,
-        picture: Picture<'_, impl Iterator<Item = (&'a MessageRow, bool, &'a str)>>,
+        picture: Picture<'_, impl Iterator<Item = MessageRow<'a>>>,
     ) -> io::Result<()> {
         if !self.opened {
             // What is replaced must not look settled.

@@ -7,9 +7,8 @@
 
 use super::checksum::crc32;
 use crate::disk::Stamp;
-use crate::snapshot::MessageRow;
+use crate::snapshot::{MessageRow, RowChange};
 use crate::{Flags, InternalDate, ModSeq, Uid};
-use std::sync::Arc;
 
 /// Octets before a payload.
 pub(super) const FRAME: usize = 8;
@@ -32,17 +31,6 @@ pub(super) mod kind {
     pub(crate) const OPENED: u8 = 6;
     /// All is told and written; how the directories were.
     pub(crate) const SETTLED: u8 = 7;
-}
-
-/// A row with what follows the unique name in its file's name.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    /// The message; keywords mean names of the file while it is read.
-    pub(crate) row: MessageRow,
-    /// Whether the file is in `new/`.
-    pub(crate) in_new: bool,
-    /// What follows the unique name.
-    pub(crate) suffix: Box<str>,
 }
 
 /// How the mailbox was when it was closed.
@@ -77,11 +65,7 @@ pub(super) struct Complete {
 pub(super) struct Change<'a> {
     pub(super) uid: Uid,
     pub(super) modseq: ModSeq,
-    pub(super) flags: Flags,
-    pub(super) recent: bool,
-    pub(super) in_new: bool,
-    pub(super) keywords: Arc<[u16]>,
-    pub(super) suffix: &'a str,
+    pub(super) row: RowChange<'a>,
 }
 
 /// Records being put together, framed and chained.
@@ -160,31 +144,25 @@ impl Writer {
         self
     }
     /// One message of a ROWS record; `keywords` are numbers of the file.
-    pub(super) fn row(&mut self, row: &MessageRow, keywords: &[u16], in_new: bool, suffix: &str) {
+    pub(super) fn row(&mut self, row: &MessageRow<'_>, keywords: &[u16]) {
         self.u32(row.uid.get())
             .u64(row.modseq)
             .u64(row.size_octets)
             .i64(row.internal_date.0)
             .u8(row.flags.0)
-            .u8(bits(row.recent, in_new) | row.unended_octets.min(2) << 2)
+            .u8(bits(row) | row.unended_octets.min(2) << 2)
             .keywords(keywords)
-            .text(&row.unique_name)
-            .text(suffix);
+            .text(row.unique_name)
+            .text(row.suffix);
     }
-    pub(super) fn change(
-        &mut self,
-        row: &MessageRow,
-        keywords: &[u16],
-        in_new: bool,
-        suffix: &str,
-    ) {
+    pub(super) fn change(&mut self, row: &MessageRow<'_>, keywords: &[u16]) {
         self.begin(kind::CHANGE)
             .u32(row.uid.get())
             .u64(row.modseq)
             .u8(row.flags.0)
-            .u8(bits(row.recent, in_new))
+            .u8(bits(row))
             .keywords(keywords)
-            .text(suffix)
+            .text(row.suffix)
             .end();
     }
     fn stamp(&mut self, stamp: &Stamp) -> &mut Self {
@@ -224,8 +202,8 @@ impl Writer {
     }
 }
 
-fn bits(recent: bool, in_new: bool) -> u8 {
-    u8::from(recent) | u8::from(in_new) << 1
+fn bits(row: &MessageRow<'_>) -> u8 {
+    u8::from(row.recent) | u8::from(row.in_new) << 1
 }
 
 /// Takes a payload apart; every getter is `None` at the end or for nonsense.
@@ -275,19 +253,16 @@ impl<'a> Reader<'a> {
         let length = self.u16()?;
         std::str::from_utf8(self.raw(usize::from(length))?).ok()
     }
-    /// Keywords, each below `known`, ascending.
-    fn keywords(&mut self, known: usize, none: &Arc<[u16]>) -> Option<Arc<[u16]>> {
+    /// Keywords, each below `known`, ascending; put into `keywords`.
+    fn keywords<'k>(&mut self, known: usize, keywords: &'k mut Vec<u16>) -> Option<&'k [u16]> {
+        keywords.clear();
         let length = usize::from(self.u16()?);
-        if length == 0 {
-            return Some(Arc::clone(none));
-        }
         let mut octets = Reader(self.raw(length * 2)?);
-        let mut keywords = Vec::with_capacity(length);
         while let Some(keyword) = octets.u16() {
             keywords.push(keyword);
         }
         let usable = keywords.iter().all(|keyword| usize::from(*keyword) < known);
-        usable.then(|| keywords.into())
+        usable.then_some(keywords)
     }
     /// `recent` and `in_new`.
     fn bits(&mut self) -> Option<(bool, bool)> {
@@ -312,54 +287,55 @@ impl<'a> Reader<'a> {
                 && !name.contains(['/', ':', '\n', '\r', '\0'])
         })
     }
-    /// One message; `name` gives its unique name its place in memory.
-    pub(super) fn row(
+    /// One message, its keywords put into `keywords`.
+    pub(super) fn row<'r>(
         &mut self,
         known_keywords: usize,
-        none: &Arc<[u16]>,
-        name: &dyn Fn(Uid, &str) -> Arc<str>,
-    ) -> Option<Entry> {
+        keywords: &'r mut Vec<u16>,
+    ) -> Option<MessageRow<'r>>
+    where
+        'a: 'r,
+    {
         let uid = self.uid()?;
         let modseq = self.u64()?;
         let size_octets = self.u64()?;
         let internal_date = InternalDate(self.i64()?);
         let flags = self.flags()?;
         let bits = self.u8().filter(|bits| *bits < 12)?;
-        let (recent, in_new) = (bits & 1 != 0, bits & 2 != 0);
-        let keywords = self.keywords(known_keywords, none)?;
-        let unique_name = name(uid, self.unique_name()?);
-        Some(Entry {
-            row: MessageRow {
-                uid,
-                flags,
-                recent,
-                keywords,
-                modseq,
-                size_octets,
-                unended_octets: bits >> 2,
-                internal_date,
-                unique_name,
-            },
-            in_new,
-            suffix: Box::from(self.suffix()?),
-        })
-    }
-    pub(super) fn change(
-        &mut self,
-        known_keywords: usize,
-        none: &Arc<[u16]>,
-    ) -> Option<Change<'a>> {
-        let (uid, modseq, flags) = (self.uid()?, self.u64()?, self.flags()?);
-        let (recent, in_new) = self.bits()?;
-        Some(Change {
+        Some(MessageRow {
             uid,
-            modseq,
             flags,
-            recent,
-            in_new,
-            keywords: self.keywords(known_keywords, none)?,
+            recent: bits & 1 != 0,
+            keywords: self.keywords(known_keywords, keywords)?,
+            modseq,
+            size_octets,
+            unended_octets: bits >> 2,
+            internal_date,
+            unique_name: self.unique_name()?,
+            in_new: bits & 2 != 0,
             suffix: self.suffix()?,
         })
+    }
+    /// A change to a message, its keywords put into `keywords`.
+    pub(super) fn change<'r>(
+        &mut self,
+        known_keywords: usize,
+        keywords: &'r mut Vec<u16>,
+    ) -> Option<Change<'r>>
+    where
+        'a: 'r,
+    {
+        let (uid, modseq, flags) = (self.uid()?, self.u64()?, self.flags()?);
+        let (recent, in_new) = self.bits()?;
+        let row = RowChange {
+            flags: Some(flags),
+            recent: Some(recent),
+            in_new: Some(in_new),
+            modseq: Some(modseq),
+            keywords: Some(self.keywords(known_keywords, keywords)?),
+            suffix: Some(self.suffix()?),
+        };
+        Some(Change { uid, modseq, row })
     }
     fn stamp(&mut self) -> Option<Stamp> {
         Some(Stamp {

@@ -2,9 +2,10 @@
 
 use super::checksum::crc32;
 use super::history::History;
-use super::record::{Entry, FRAME, MAX_PAYLOAD, Reader, Settled, kind};
+use super::record::{FRAME, MAX_PAYLOAD, Reader, Settled, kind};
+use crate::snapshot::Rows;
 use crate::{Keyword, ModSeq, Uid};
-use std::sync::Arc;
+use std::collections::HashSet;
 
 /// Octets of the header: magic, version, UIDVALIDITY, GUID, inode, checksum.
 pub(super) const HEADER: usize = 44;
@@ -70,7 +71,7 @@ pub(crate) struct Contents {
     /// The mailbox GUID it belongs to.
     pub(crate) guid: [u8; 16],
     /// Messages in UID order; their keywords are indices into `keywords`.
-    pub(crate) rows: Vec<Entry>,
+    pub(crate) rows: Rows,
     /// Names of keywords.
     pub(crate) keywords: Vec<Keyword>,
     /// What was expunged.
@@ -101,11 +102,8 @@ pub(super) struct Replay {
 
 /// Reads an index. What follows the last valid record is left out; a snapshot that
 /// is not whole, or a valid record that contradicts what came before it, makes the
-/// file unreadable. `name` gives a unique name its place in memory.
-pub(super) fn replay(
-    octets: &[u8],
-    name: &dyn Fn(Uid, &str) -> Arc<str>,
-) -> Result<Replay, &'static str> {
+/// file unreadable.
+pub(super) fn replay(octets: &[u8]) -> Result<Replay, &'static str> {
     let (header, mut chain) = Header::read(octets)?;
     let mut replaying = Replaying::new(header);
     let mut end = HEADER;
@@ -113,7 +111,7 @@ pub(super) fn replay(
     while let Some(payload) = next_record(&mut rest, chain) {
         chain = crc32(chain, payload);
         end += FRAME + payload.len();
-        replaying.take(payload, end, name)?;
+        replaying.take(payload, end)?;
     }
     let torn = octets
         .get(end..)
@@ -134,12 +132,12 @@ fn next_record<'a>(rest: &mut Reader<'a>, chain: u32) -> Option<&'a [u8]> {
 
 struct Replaying {
     contents: Contents,
-    /// For each row whether it went.
-    gone: Vec<bool>,
-    left: usize,
+    /// Rows that went.
+    gone: HashSet<Uid>,
+    /// Keywords of the row being read.
+    keywords: Vec<u16>,
     /// When the last that went did; this never falls.
     expunged_modseq: ModSeq,
-    none: Arc<[u16]>,
     boot: Option<[u8; 16]>,
     /// Where the snapshot ends, once that is known.
     complete: Option<usize>,
@@ -151,27 +149,21 @@ impl Replaying {
             contents: Contents {
                 uid_validity: header.uid_validity,
                 guid: header.guid,
-                rows: Vec::new(),
+                rows: Rows::default(),
                 keywords: Vec::new(),
                 history: History::default(),
                 highest_modseq: 0,
                 uid_next: 1,
                 settled: None,
             },
-            gone: Vec::new(),
-            left: 0,
+            gone: HashSet::new(),
+            keywords: Vec::new(),
             expunged_modseq: 0,
-            none: Arc::default(),
             boot: None,
             complete: None,
         }
     }
-    fn take(
-        &mut self,
-        payload: &[u8],
-        end: usize,
-        name: &dyn Fn(Uid, &str) -> Arc<str>,
-    ) -> Result<(), &'static str> {
+    fn take(&mut self, payload: &[u8], end: usize) -> Result<(), &'static str> {
         let mut reader = Reader(payload);
         let kind = reader.u8();
         let changes = matches!(
@@ -183,7 +175,7 @@ impl Replaying {
         }
         let read = match kind {
             Some(kind::KEYWORD) => self.keyword(&mut reader),
-            Some(kind::ROWS) => self.rows(&mut reader, name),
+            Some(kind::ROWS) => self.rows(&mut reader),
             Some(kind::CHANGE) => self.change(&mut reader),
             Some(kind::EXPUNGED) => self.expunged(&mut reader),
             Some(kind::COMPLETE) => self.complete(&mut reader, end),
@@ -202,22 +194,18 @@ impl Replaying {
         self.contents.settled = None;
         Some(())
     }
-    fn rows(
-        &mut self,
-        reader: &mut Reader<'_>,
-        name: &dyn Fn(Uid, &str) -> Arc<str>,
-    ) -> Option<()> {
+    fn rows(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let mut keywords = std::mem::take(&mut self.keywords);
         while !reader.is_empty() {
-            let entry = reader.row(self.contents.keywords.len(), &self.none, name)?;
-            let last = self.contents.rows.last().map(|entry| entry.row.uid);
-            if last.is_some_and(|last| last >= entry.row.uid) {
+            let row = reader.row(self.contents.keywords.len(), &mut keywords)?;
+            let last = self.contents.rows.last_uid();
+            if last.is_some_and(|last| last >= row.uid) {
                 return None;
             }
-            self.tell(entry.row.modseq, entry.row.uid)?;
-            self.contents.rows.push(entry);
-            self.gone.push(false);
-            self.left += 1;
+            self.tell(row.modseq, row.uid)?;
+            self.contents.rows.push(&row);
         }
+        self.keywords = keywords;
         Some(())
     }
     /// A mod-sequence and a UID were told.
@@ -227,24 +215,18 @@ impl Replaying {
         self.contents.settled = None;
         (modseq < 1 << 63).then_some(())
     }
-    fn index_of(&self, uid: Uid) -> Option<usize> {
-        let rows = &self.contents.rows;
-        let index = rows
-            .binary_search_by_key(&uid, |entry| entry.row.uid)
-            .ok()?;
-        (!self.gone.get(index)?).then_some(index)
+    fn is_there(&self, uid: Uid) -> bool {
+        self.contents.rows.index_of(uid).is_some() && !self.gone.contains(&uid)
     }
     fn change(&mut self, reader: &mut Reader<'_>) -> Option<()> {
-        let change = reader.change(self.contents.keywords.len(), &self.none)?;
+        let mut keywords = std::mem::take(&mut self.keywords);
+        let change = reader.change(self.contents.keywords.len(), &mut keywords)?;
         self.tell(change.modseq, change.uid)?;
-        let index = self.index_of(change.uid)?;
-        let entry = self.contents.rows.get_mut(index)?;
-        entry.row.modseq = change.modseq;
-        entry.row.flags = change.flags;
-        entry.row.recent = change.recent;
-        entry.row.keywords = change.keywords;
-        entry.in_new = change.in_new;
-        entry.suffix = Box::from(change.suffix);
+        if !self.is_there(change.uid) {
+            return None;
+        }
+        self.contents.rows.change(change.uid, &change.row);
+        self.keywords = keywords;
         Some(())
     }
     /// In the snapshot it is history; after it messages that are there go.
@@ -258,9 +240,10 @@ impl Replaying {
             let uid = reader.uid()?;
             self.tell(modseq, uid)?;
             if self.complete.is_some() {
-                let index = self.index_of(uid)?;
-                *self.gone.get_mut(index)? = true;
-                self.left -= 1;
+                if !self.is_there(uid) {
+                    return None;
+                }
+                self.gone.insert(uid);
             }
             self.contents.history.push(modseq, uid);
         }
@@ -312,11 +295,8 @@ impl Replaying {
             // Something may have been done that was not written here any more.
             self.contents.settled = None;
         }
-        if self.left < self.gone.len() {
-            let mut gone = self.gone.iter();
-            self.contents
-                .rows
-                .retain(|_| !gone.next().copied().unwrap_or_default());
+        if !self.gone.is_empty() {
+            self.contents.rows.remove(&self.gone);
         }
         Ok(Replay {
             contents: self.contents,

@@ -1,12 +1,13 @@
 use super::*;
+use crate::snapshot::OwnedRow;
 use crate::{Flags, InternalDate};
 
 fn uid(number: u32) -> Uid {
     Uid::new(number).unwrap()
 }
 
-fn row(number: u32, modseq: ModSeq, keywords: &[u16]) -> MessageRow {
-    MessageRow {
+fn row(number: u32, modseq: ModSeq, keywords: &[u16]) -> OwnedRow {
+    OwnedRow {
         uid: uid(number),
         flags: Flags::SEEN,
         recent: number.is_multiple_of(2),
@@ -16,10 +17,12 @@ fn row(number: u32, modseq: ModSeq, keywords: &[u16]) -> MessageRow {
         unended_octets: u8::try_from(number % 3).unwrap(),
         internal_date: InternalDate(-5),
         unique_name: format!("{number}.M1P1.h,S=3").into(),
+        in_new: false,
+        suffix: ":2,S".into(),
     }
 }
 
-fn create(directory: &Path, rows: &[MessageRow], history: &History) -> Index {
+fn create(directory: &Path, rows: &[OwnedRow], history: &History) -> Index {
     let picture = Picture {
         uid_validity: UidValidity::MIN,
         guid: [7; 16],
@@ -27,7 +30,7 @@ fn create(directory: &Path, rows: &[MessageRow], history: &History) -> Index {
         highest_modseq: 100,
         keywords: &["a".into(), "b".into()],
         history,
-        rows: rows.iter().map(|row| (row, false, ":2,S")),
+        rows: rows.iter().map(OwnedRow::row),
     };
     Index::create(directory, picture).unwrap()
 }
@@ -49,7 +52,7 @@ fn settled(number: i64) -> Settled {
 }
 
 fn open(directory: &Path) -> Found {
-    Index::open(directory, &|_, name| Arc::from(name)).unwrap()
+    Index::open(directory).unwrap()
 }
 
 fn exact(directory: &Path) -> (Index, Contents) {
@@ -70,16 +73,15 @@ fn words(contents: &Contents) -> String {
             .since(contents.history.floor())
             .unwrap_or_default(),
     );
-    for entry in &contents.rows {
-        let names: Vec<&str> = entry
-            .row
+    for row in contents.rows.iter() {
+        let names: Vec<&str> = row
             .keywords
             .iter()
             .map(|keyword| &*contents.keywords[usize::from(*keyword)])
             .collect();
         words.push_str(&format!(
             "; {} at {} {:?} {names:?} {}{}",
-            entry.row.uid, entry.row.modseq, entry.row.flags, entry.row.unique_name, entry.suffix,
+            row.uid, row.modseq, row.flags, row.unique_name, row.suffix,
         ));
     }
     words
@@ -97,11 +99,12 @@ fn what_was_written_is_read() {
     let mut index = create(path, &[row(4, 90, &[]), row(5, 100, &[0, 1])], &history);
     assert!(matches!(open(path), Found::Busy));
     let names: [Keyword; 3] = ["a".into(), "b".into(), "c".into()];
-    let fresh = row(70, 101, &[2]);
-    index.came([(&fresh, true, "")].into_iter(), &names);
+    let mut fresh = row(70, 101, &[2]);
+    (fresh.in_new, fresh.suffix) = (true, "".into());
+    index.came([fresh.row()].into_iter(), &names);
     let mut changed = row(5, 102, &[1, 2]);
-    changed.flags = Flags::DELETED;
-    index.changed(&changed, false, ":2,Tb", &names);
+    (changed.flags, changed.suffix) = (Flags::DELETED, ":2,Tb".into());
+    index.changed(&changed.row(), &names);
     index.expunged(103, &[uid(4)]);
     index.commit().unwrap();
     drop(index);
@@ -110,8 +113,9 @@ fn what_was_written_is_read() {
     let expected = "highest 103 next 71 history [1, 2, 3, 4]; 5 at 102 Flags(16) [\"b\", \"c\"] \
                     5.M1P1.h,S=3:2,Tb; 70 at 101 Flags(8) [\"c\"] 70.M1P1.h,S=3";
     assert_eq!(words(&contents), expected);
-    assert_eq!(contents.rows[1].row.size_octets, 70 << 33);
-    assert!(contents.rows[1].in_new && contents.rows[1].row.recent);
+    assert_eq!(contents.rows.row(1).unwrap().size_octets, 70 << 33);
+    let last = contents.rows.row(1).unwrap();
+    assert!(last.in_new && last.recent);
     assert_eq!(contents.settled, None);
     assert_eq!(contents.history.since(10), Some(vec![uid(2), uid(4)]));
     index.settle(settled(8)).unwrap();
@@ -136,17 +140,17 @@ fn a_torn_end_is_left_out_and_written_over() {
     let mut stages = Vec::new();
     let whole = |index: &Index, stages: &mut Vec<(usize, String)>| {
         let octets = std::fs::read(path.join(NAME)).unwrap();
-        let replay = replay::replay(&octets, &|_, name| Arc::from(name)).unwrap();
+        let replay = replay::replay(&octets).unwrap();
         assert_eq!(replay.end as u64, index.end);
         stages.push((replay.end, words(&replay.contents)));
     };
     whole(&index, &mut stages);
     for modseq in 101..104 {
-        index.changed(&row(2, modseq, &[0]), false, ":2,Sa", &names);
+        index.changed(&row(2, modseq, &[0]).row(), &names);
         index.commit().unwrap();
         whole(&index, &mut stages);
         let fresh = row(modseq as u32, modseq, &[]);
-        index.came([(&fresh, true, "")].into_iter(), &names);
+        index.came([fresh.row()].into_iter(), &names);
         index.commit().unwrap();
         whole(&index, &mut stages);
     }
@@ -175,7 +179,7 @@ fn a_torn_end_is_left_out_and_written_over() {
             let known = stages.iter().rev().find(|(end, _)| *end <= length);
             assert_eq!(Some(&words(&contents)), known.map(|(_, words)| words));
             // What is written next is read next.
-            index.changed(&row(2, 200, &[]), false, ":2,", &names);
+            index.changed(&row(2, 200, &[]).row(), &names);
             index.commit().unwrap();
             drop(index);
             let (_, contents) = exact(path);
@@ -189,7 +193,7 @@ fn damage_anywhere_is_noticed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     let mut index = create(path, &[row(1, 90, &[0])], &History::new(90));
-    index.changed(&row(1, 101, &[]), false, ":2,", &["a".into()]);
+    index.changed(&row(1, 101, &[]).row(), &["a".into()]);
     index.commit().unwrap();
     let end = usize::try_from(index.end).unwrap();
     let snapshot_octets = usize::try_from(index.snapshot_octets).unwrap();
@@ -238,12 +242,12 @@ fn rewriting_keeps_what_it_says_and_shortens_it() {
     let path = directory.path();
     let mut history = History::new(90);
     history.push(95, uid(9));
-    let rows: Vec<MessageRow> = (10..2000).map(|number| row(number, 96, &[])).collect();
+    let rows: Vec<OwnedRow> = (10..2000).map(|number| row(number, 96, &[])).collect();
     let mut index = create(path, &rows, &history);
     let mut number = 0;
     while !index.wants_rewrite() {
         number += 1;
-        index.changed(&row(10, 100 + number, &[]), false, ":2,", &[]);
+        index.changed(&row(10, 100 + number, &[]).row(), &[]);
         index.commit().unwrap();
     }
     assert!(number > 1000);
@@ -255,7 +259,7 @@ fn rewriting_keeps_what_it_says_and_shortens_it() {
         highest_modseq: 100 + number,
         keywords: &[],
         history: &history,
-        rows: rows.iter().map(|row| (row, true, "")),
+        rows: rows.iter().map(OwnedRow::row),
     };
     index.rewrite(path, picture).unwrap();
     assert!(index.end < long && !index.wants_rewrite());

@@ -1,11 +1,11 @@
 //! Own changes to a mailbox: each commits to the disk, then shows in the snapshot.
 
 use super::follow::Coverage;
-use super::state::{Place, State, failed};
+use super::state::{State, failed};
 use super::{FlagAction, FlagOutcome, Incoming};
 use crate::disk;
 use crate::maildir::filename::{self, Info};
-use crate::snapshot::MessageRow;
+use crate::snapshot::{MessageRow, OwnedRow, RowChange};
 use crate::{Error, Flags, Keyword, ModSeq, Result, Uid};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::ErrorKind;
@@ -20,7 +20,7 @@ const ATTEMPTS: usize = 10;
 pub(super) struct Taken {
     pub(super) uid: Uid,
     path: PathBuf,
-    row: MessageRow,
+    row: OwnedRow,
     keywords: Vec<Keyword>,
     unknown: String,
     trailer: String,
@@ -94,24 +94,19 @@ impl State {
             disk::rename(&message.path, &path).map_err(|error| failed("place", &path, error))?;
             message.placed = true;
             placed.push(path);
-            rows.push((
-                MessageRow {
-                    uid: Uid::MIN,
-                    flags: message.flags,
-                    recent: true,
-                    keywords: indices.into(),
-                    modseq: 0,
-                    size_octets: message.size_octets,
-                    unended_octets,
-                    internal_date,
-                    unique_name: unique,
-                },
-                Place {
-                    uid: Uid::MIN,
-                    in_new,
-                    suffix,
-                },
-            ));
+            rows.push(OwnedRow {
+                uid: Uid::MIN,
+                flags: message.flags,
+                recent: true,
+                keywords: indices,
+                modseq: 0,
+                size_octets: message.size_octets,
+                unended_octets,
+                internal_date,
+                unique_name: Box::from(&*unique),
+                in_new,
+                suffix,
+            });
         }
         self.commit_new(rows)
     }
@@ -119,7 +114,7 @@ impl State {
     /// it has no flag at all.
     fn suffix_for(
         &mut self,
-        unique: &Arc<str>,
+        unique: &str,
         flags: Flags,
         indices: &[u16],
         unknown: &str,
@@ -139,14 +134,12 @@ impl State {
         }
     }
     /// Syncs the directories, lists the UIDs durably, shows the messages.
-    fn commit_new(&mut self, mut rows: Vec<(MessageRow, Place)>) -> Result<Vec<Uid>> {
-        self.sync_halves(
-            [true, false].map(|in_new| rows.iter().any(|(_, place)| place.in_new == in_new)),
-        )?;
+    fn commit_new(&mut self, mut rows: Vec<OwnedRow>) -> Result<Vec<Uid>> {
+        self.sync_halves([true, false].map(|in_new| rows.iter().any(|row| row.in_new == in_new)))?;
         self.keywords.save(&self.directory)?;
         let names: Vec<Arc<str>> = rows
             .iter()
-            .map(|(row, _)| Arc::clone(&row.unique_name))
+            .map(|row| Arc::from(&*row.unique_name))
             .collect();
         let known_next = self.snapshot.uid_next.get();
         let uids = self
@@ -154,11 +147,10 @@ impl State {
             .assign(&self.directory, &names, &HashMap::new(), known_next)?;
         let modseq = self.tick();
         let mut given = Vec::with_capacity(uids.len());
-        for ((row, place), uid) in rows.iter_mut().zip(uids) {
+        for (row, uid) in rows.iter_mut().zip(uids) {
             let uid = Uid::new(uid).ok_or(Error::CannotDo("the mailbox has no UIDs left"))?;
             row.uid = uid;
             row.modseq = modseq;
-            place.uid = uid;
             given.push(uid);
         }
         self.admit(rows);
@@ -175,10 +167,11 @@ impl State {
         keywords: &[Keyword],
         unchanged_since: Option<ModSeq>,
     ) -> Result<FlagOutcome> {
-        let is_stale = |row: &MessageRow| unchanged_since.is_some_and(|since| row.modseq > since);
+        let is_stale =
+            |row: &MessageRow<'_>| unchanged_since.is_some_and(|since| row.modseq > since);
         let changes = uids
             .iter()
-            .any(|uid| self.find(*uid).is_some_and(|(row, _)| !is_stale(row)));
+            .any(|uid| self.find(*uid).is_some_and(|row| !is_stale(&row)));
         let indices = match action {
             // What changes no message makes no keyword.
             _ if !changes => Vec::new(),
@@ -200,7 +193,7 @@ impl State {
         let mut modseq = None;
         for &uid in uids {
             match self.find(uid) {
-                Some((row, _)) if is_stale(row) => {
+                Some(row) if is_stale(&row) => {
                     outcome.modified.push(uid);
                     continue;
                 }
@@ -239,10 +232,10 @@ impl State {
         modseq: &mut Option<ModSeq>,
     ) -> Result<bool> {
         for attempt in 0..ATTEMPTS {
-            let Some((row, place)) = self.find(uid) else {
+            let Some(row) = self.find(uid) else {
                 return Ok(false);
             };
-            let old = &row.keywords;
+            let old = row.keywords;
             let (new_flags, new_keywords): (Flags, Vec<u16>) = match action {
                 FlagAction::Replace => (flags, indices.to_vec()),
                 FlagAction::Add => {
@@ -257,18 +250,19 @@ impl State {
                     (row.flags.without(flags), left.copied().collect())
                 }
             };
-            if new_flags == row.flags && *new_keywords == **old {
+            if new_flags == row.flags && *new_keywords == *old {
                 return Ok(true);
             }
-            let unique = Arc::clone(&row.unique_name);
-            let (recent, place, old) = (row.recent, place.clone(), row.keywords.clone());
-            let mut info = Info::parse(&place.suffix);
+            let row = row.to_owned();
+            let mut info = Info::parse(&row.suffix);
             info.flags = new_flags;
-            info.letters = self.keywords.set(&unique, info.letters, &new_keywords);
+            info.letters = self
+                .keywords
+                .set(&row.unique_name, info.letters, &new_keywords);
             let suffix = info.suffix();
-            let renamed = self.rename_to_cur(&unique, &place, &suffix);
+            let renamed = self.rename_to_cur(&row.row(), &suffix);
             if renamed.is_err() {
-                self.keywords.set(&unique, 0, &old);
+                self.keywords.set(&row.unique_name, 0, &row.keywords);
             }
             match renamed {
                 Ok(()) => {}
@@ -276,71 +270,68 @@ impl State {
                     self.look_for_lost(attempt)?;
                     continue;
                 }
-                Err(error) => return Err(failed("rename", &self.path(&unique, &place), error)),
+                Err(error) => return Err(failed("rename", &self.path(&row.row()), error)),
             }
-            if recent && place.in_new {
+            if row.recent && row.in_new {
                 self.recent_in_cur.insert(uid);
             }
             let modseq = match *modseq {
                 Some(modseq) => modseq,
                 None => *modseq.insert(self.tick()),
             };
-            self.change_row(uid, |row| {
-                row.flags = new_flags;
-                row.keywords = new_keywords.into();
-                row.modseq = modseq;
-            });
+            let change = RowChange {
+                flags: Some(new_flags),
+                keywords: Some(&new_keywords),
+                modseq: Some(modseq),
+                in_new: Some(false),
+                suffix: Some(&suffix),
+                ..RowChange::default()
+            };
+            self.change_row(uid, &change);
             return Ok(true);
         }
         Err(Error::CannotDo(
             "the message's file keeps changing its name",
         ))
     }
-    /// Gives a message's file another suffix, in `cur/`.
-    fn rename_to_cur(
-        &mut self,
-        unique: &Arc<str>,
-        place: &Place,
-        suffix: &str,
-    ) -> std::io::Result<()> {
-        if !place.in_new && *place.suffix == *suffix {
+    /// Gives a message's file another suffix, in `cur/`; the row is still to be changed.
+    fn rename_to_cur(&mut self, row: &MessageRow<'_>, suffix: &str) -> std::io::Result<()> {
+        if !row.in_new && row.suffix == suffix {
             return Ok(());
         }
         let before = self.is_settled();
-        let from = self.path(unique, place);
-        let to = self.half(false).join(format!("{unique}{suffix}"));
+        let from = self.path(row);
+        let to = self
+            .half(false)
+            .join(format!("{}{suffix}", row.unique_name));
         let renamed = disk::rename(&from, &to);
         self.settle(before);
         renamed?;
-        self.unsynced[0] |= place.in_new;
+        self.unsynced[0] |= row.in_new;
         self.unsynced[1] = true;
-        if let Some(place) = self.files.get_mut(unique) {
-            place.in_new = false;
-            place.suffix = Box::from(suffix);
-        }
         Ok(())
     }
     /// Moves what is recent to `cur/`; gives its UIDs.
     pub(super) fn claim_recent(&mut self) -> Result<Vec<Uid>> {
-        let recent: Vec<Uid> = self
-            .snapshot
-            .rows()
-            .filter(|row| row.recent)
-            .map(|row| row.uid)
-            .collect();
+        let recent: Vec<Uid> = self.snapshot.recent_uids().collect();
         for &uid in &recent {
-            let Some((row, place)) = self.find(uid) else {
+            let Some(row) = self.find(uid).map(MessageRow::to_owned) else {
                 continue;
             };
-            let (unique, place) = (Arc::clone(&row.unique_name), place.clone());
-            if place.in_new {
-                let suffix = if place.suffix.is_empty() {
-                    Info::default().suffix()
-                } else {
-                    place.suffix.to_string()
-                };
-                match self.rename_to_cur(&unique, &place, &suffix) {
-                    Ok(()) => {}
+            let mut change = RowChange {
+                recent: Some(false),
+                ..RowChange::default()
+            };
+            let suffix = match &*row.suffix {
+                "" => Info::default().suffix(),
+                suffix => suffix.to_owned(),
+            };
+            if row.in_new {
+                match self.rename_to_cur(&row.row(), &suffix) {
+                    Ok(()) => {
+                        change.in_new = Some(false);
+                        change.suffix = Some(&suffix);
+                    }
                     Err(error) => {
                         // Another program was faster, or the disk is full: it stays
                         // where it is and is claimed all the same.
@@ -352,7 +343,7 @@ impl State {
                 }
             }
             self.recent_in_cur.remove(&uid);
-            self.change_row(uid, |row| row.recent = false);
+            self.change_row(uid, &change);
         }
         Ok(recent)
     }
@@ -364,13 +355,13 @@ impl State {
         let before = self.is_settled();
         'messages: for &uid in uids {
             for attempt in 0..ATTEMPTS {
-                let Some((row, place)) = self.find(uid) else {
+                let Some(row) = self.find(uid) else {
                     continue 'messages;
                 };
                 if removed.contains(&uid) {
                     continue 'messages;
                 }
-                let (path, in_new) = (self.path(&row.unique_name, place), place.in_new);
+                let (path, in_new) = (self.path(&row), row.in_new);
                 match disk::unlink(&path) {
                     Ok(()) => {
                         touched[usize::from(!in_new)] = true;
@@ -410,14 +401,14 @@ impl State {
     pub(super) fn take(&self, uids: &[Uid]) -> Vec<Taken> {
         let mut taken = Vec::with_capacity(uids.len());
         for &uid in uids {
-            let Some((row, place)) = self.find(uid) else {
+            let Some(row) = self.find(uid) else {
                 continue;
             };
-            let info = Info::parse(&place.suffix);
+            let info = Info::parse(row.suffix);
             taken.push(Taken {
                 uid,
-                path: self.path(&row.unique_name, place),
-                row: row.clone(),
+                path: self.path(&row),
+                row: row.to_owned(),
                 keywords: row
                     .keywords
                     .iter()
@@ -443,7 +434,7 @@ impl State {
         for message in taken {
             let file_octets = filename::size_field(&message.row.unique_name, 'S');
             let unique: Arc<str> =
-                filename::fresh_sized(file_octets, message.row.recorded_octets()).into();
+                filename::fresh_sized(file_octets, message.row.row().recorded_octets()).into();
             let indices = match self.keywords.intern(&self.directory, &message.keywords) {
                 Ok(indices) => indices,
                 Err(error) => {
@@ -472,21 +463,16 @@ impl State {
                 }
             }
             sources.push(message.uid);
-            rows.push((
-                MessageRow {
-                    uid: Uid::MIN,
-                    recent: true,
-                    keywords: indices.into(),
-                    modseq: 0,
-                    unique_name: unique,
-                    ..message.row.clone()
-                },
-                Place {
-                    uid: Uid::MIN,
-                    in_new,
-                    suffix,
-                },
-            ));
+            rows.push(OwnedRow {
+                uid: Uid::MIN,
+                recent: true,
+                keywords: indices,
+                modseq: 0,
+                unique_name: Box::from(&*unique),
+                in_new,
+                suffix,
+                ..message.row.clone()
+            });
         }
         let committed = match result {
             Ok(()) if rows.is_empty() => Ok(Vec::new()),

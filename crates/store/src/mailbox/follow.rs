@@ -6,10 +6,11 @@
 //! lost, or a file went and nobody saw where to) the directories are read.
 
 use super::state::{NAMES, Seen, State, failed};
-use crate::Result;
 use crate::disk::{self, Stamp};
 use crate::maildir::filename;
 use crate::maildir::watch::{self, Event, Kind};
+use crate::snapshot::MessageRow;
+use crate::{Result, Uid};
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ struct Unsettled {
     /// Files nobody knows.
     fresh: HashMap<Box<str>, (bool, Box<str>)>,
     /// Messages whose files went from where they were known to be, and how.
-    lost: HashMap<Arc<str>, Kind>,
+    lost: HashMap<Uid, Kind>,
     /// Whether a known message changed.
     changed: bool,
 }
@@ -166,11 +167,12 @@ impl State {
         }
         self.has_lost(&mut unsettled)?;
         let mut gone = HashSet::new();
-        for (unique, kind) in &unsettled.lost {
-            if *kind == Kind::MovedAway || self.doubles.contains(unique) {
+        for (uid, kind) in &unsettled.lost {
+            let is_double = |row: &MessageRow<'_>| self.doubles.contains(row.unique_name);
+            if *kind == Kind::MovedAway || self.find(*uid).as_ref().is_some_and(is_double) {
                 return Ok(None);
             }
-            gone.extend(self.files.get(unique).map(|place| place.uid));
+            gone.insert(*uid);
         }
         let mut changed = unsettled.changed || !gone.is_empty();
         self.forget(&gone);
@@ -190,13 +192,12 @@ impl State {
         let Some((unique, suffix)) = filename::of_message(&event.name) else {
             return Ok(());
         };
-        let known = self.files.get_key_value(unique);
-        let current =
-            known.filter(|(_, place)| place.in_new == event.in_new && *place.suffix == *suffix);
+        let known = self.named(unique);
+        let current = known.filter(|row| row.in_new == event.in_new && row.suffix == suffix);
         match (event.kind, current) {
             (Kind::Appeared, Some(_)) | (Kind::MovedAway | Kind::Removed, None) => return Ok(()),
-            (kind, Some((unique, _))) => {
-                unsettled.lost.insert(Arc::clone(unique), kind);
+            (kind, Some(row)) => {
+                unsettled.lost.insert(row.uid, kind);
                 return Ok(());
             }
             (Kind::Appeared, None) => {}
@@ -205,21 +206,20 @@ impl State {
         if !disk::is_regular(&path).map_err(|error| failed("look at", &path, error))? {
             return Ok(());
         }
-        if let Some((name, place)) = known {
-            let (name, uid) = (Arc::clone(name), place.uid);
-            let old = self.path(&name, place);
+        if let Some(row) = known {
+            let (uid, old) = (row.uid, self.path(&row));
             if disk::is_regular(&old).map_err(|error| failed("look at", &old, error))? {
-                self.doubles.insert(name);
+                self.doubles.insert(Box::from(unique));
                 return Ok(());
             }
             unsettled.changed |= self.read_letters()?;
-            unsettled.changed |= self.follow(&name, uid, event.in_new, Box::from(suffix));
+            unsettled.changed |= self.follow(uid, event.in_new, suffix);
             return Ok(());
         }
         if let Some((in_new, other)) = unsettled.fresh.get(unique) {
             let other = self.half(*in_new).join(format!("{unique}{other}"));
             if disk::is_regular(&other).map_err(|error| failed("look at", &other, error))? {
-                self.doubles.insert(Arc::from(unique));
+                self.doubles.insert(Box::from(unique));
                 return Ok(());
             }
         }
@@ -234,25 +234,25 @@ impl State {
         if !self.keywords.refresh(&self.directory)? {
             return Ok(false);
         }
-        let files: Vec<_> = self
-            .files
-            .iter()
-            .map(|(unique, place)| (Arc::clone(unique), place.clone()))
+        let places: Vec<(Uid, bool, String)> = self
+            .snapshot
+            .rows()
+            .map(|row| (row.uid, row.in_new, row.suffix.to_owned()))
             .collect();
         let mut changed = false;
-        for (unique, place) in files {
-            changed |= self.follow(&unique, place.uid, place.in_new, place.suffix);
+        for (uid, in_new, suffix) in places {
+            changed |= self.follow(uid, in_new, &suffix);
         }
         Ok(changed)
     }
     /// Whether there are messages whose files went; others are struck off.
     fn has_lost(&self, unsettled: &mut Unsettled) -> Result<bool> {
         let mut failure = None;
-        unsettled.lost.retain(|unique, _| {
-            let Some(place) = self.files.get(unique) else {
+        unsettled.lost.retain(|uid, _| {
+            let Some(row) = self.find(*uid) else {
                 return false;
             };
-            let path = self.path(unique, place);
+            let path = self.path(&row);
             match disk::is_regular(&path) {
                 Ok(there) => !there,
                 Err(error) => {
@@ -272,9 +272,8 @@ impl State {
             return false;
         };
         let current = self
-            .files
-            .get(unique)
-            .is_some_and(|place| place.in_new == event.in_new && *place.suffix == *suffix);
+            .named(unique)
+            .is_some_and(|row| row.in_new == event.in_new && row.suffix == suffix);
         let there = disk::is_regular(&self.half(event.in_new).join(&*event.name));
         match event.kind {
             Kind::Appeared => !current && !matches!(there, Ok(false)),

@@ -41,11 +41,11 @@ fn age(path: &Path) {
 fn file(path: &Path, mailbox: &Mailbox, number: u32) -> String {
     let snapshot = mailbox.snapshot();
     let row = snapshot.row(snapshot.index_of(uid(number)).unwrap());
-    let unique = Arc::clone(&row.unwrap().unique_name);
+    let unique = row.unwrap().unique_name;
     let names = disk::list_messages(&path.join("cur")).unwrap();
     names
         .into_iter()
-        .find(|name| name.starts_with(&*unique))
+        .find(|name| name.starts_with(unique))
         .unwrap()
 }
 

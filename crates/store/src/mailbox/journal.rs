@@ -1,12 +1,12 @@
 //! What a mailbox keeps in its index, and takes from it.
 
-use super::state::{Place, Seen, State};
-use crate::index::{self, Contents, Entry, History, Index, Picture, Settled};
+use super::state::{Seen, State};
+use crate::index::{self, Contents, History, Index, Picture, Settled};
 use crate::maildir::filename;
 use crate::maildir::uidlist::Record;
-use crate::snapshot::MessageRow;
+use crate::snapshot::{MessageRow, RowChange, Rows};
 use crate::{Keyword, ModSeq, Snapshot, Uid};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -40,48 +40,39 @@ impl State {
         } = contents;
         self.index = index;
         let (own, unknown) = self.own_keywords(&keywords);
-        let mut kept = Vec::with_capacity(rows.len());
-        let mut gone = Vec::new();
+        let mut gone = HashSet::new();
         let mut healed = Vec::new();
-        self.files.reserve(rows.len());
-        for mut entry in rows {
-            if !entry.row.keywords.is_empty() {
-                entry.row.keywords = translate(&entry.row.keywords, &own);
-            }
-            match self.place_in_list(&entry) {
+        for row in rows.iter() {
+            match self.place_in_list(&row) {
                 InList::Listed => {}
-                InList::Added => healed.push(entry.row.uid),
+                InList::Added => healed.push(row.uid),
                 InList::Otherwise => {
-                    gone.push(entry.row.uid);
-                    continue;
+                    gone.insert(row.uid);
                 }
             }
-            if let Some(modseq) = restart {
-                entry.row.modseq = modseq;
+        }
+        let mut kept = rows;
+        kept.remove(&gone);
+        restate(&mut kept, &own, restart);
+        self.names.reserve(kept.len());
+        for row in kept.iter() {
+            self.names.insert(row.unique_name, row.uid);
+            if row.recent && !row.in_new {
+                self.recent_in_cur.insert(row.uid);
             }
-            let place = Place {
-                uid: entry.row.uid,
-                in_new: entry.in_new,
-                suffix: entry.suffix,
-            };
-            if entry.row.recent && !place.in_new {
-                self.recent_in_cur.insert(entry.row.uid);
-            }
-            self.files.insert(Arc::clone(&entry.row.unique_name), place);
-            kept.push(entry.row);
         }
         let doubtful = restart.is_some();
-        self.snapshot = Snapshot::from_rows(
-            self.uidlist.uid_validity,
-            if doubtful {
+        self.snapshot = Snapshot {
+            uid_validity: self.uidlist.uid_validity,
+            uid_next: if doubtful {
                 Uid::MIN
             } else {
                 Uid::new(uid_next).unwrap_or(Uid::MAX)
             },
-            restart.unwrap_or(highest_modseq),
-            Arc::clone(&self.keywords.names),
-            kept,
-        );
+            highest_modseq: restart.unwrap_or(highest_modseq),
+            keywords: Arc::clone(&self.keywords.names),
+            rows: kept,
+        };
         self.history = match restart {
             Some(modseq) => History::new(modseq),
             None => history,
@@ -89,6 +80,8 @@ impl State {
         let unchanged = healed.is_empty() && gone.is_empty() && !unknown && !doubtful;
         if !doubtful {
             self.forget_dead(uid_next);
+            let mut gone: Vec<Uid> = gone.into_iter().collect();
+            gone.sort_unstable();
             self.remember_expunged(&gone);
         }
         if let Some(settled) = settled.filter(|_| unchanged) {
@@ -117,20 +110,19 @@ impl State {
         (own, unknown)
     }
     /// Whether the UID list has this row; a row it lost is added.
-    fn place_in_list(&mut self, entry: &Entry) -> InList {
-        let row = &entry.row;
+    fn place_in_list(&mut self, row: &MessageRow<'_>) -> InList {
         let uid = row.uid.get();
         match self.uidlist.records.get(&uid) {
-            Some(record) if record.name == row.unique_name => return InList::Listed,
+            Some(record) if *record.name == *row.unique_name => return InList::Listed,
             Some(_) => return InList::Otherwise,
-            None if self.uidlist.uid_of(&row.unique_name).is_some() => return InList::Otherwise,
+            None if self.uidlist.uid_of(row.unique_name).is_some() => return InList::Otherwise,
             None => {}
         }
         let mut record = Record {
-            name: Arc::clone(&row.unique_name),
+            name: Arc::from(row.unique_name),
             fields: None,
         };
-        if filename::size_field(&row.unique_name, 'W').is_none()
+        if filename::size_field(row.unique_name, 'W').is_none()
             && let Some(size_octets) = row.recorded_octets()
         {
             record.set_field('W', &size_octets.to_string());
@@ -144,7 +136,7 @@ impl State {
             .uidlist
             .records
             .range(..uid_next)
-            .filter(|(_, record)| !self.files.contains_key(&record.name))
+            .filter(|(_, record)| self.named(&record.name).is_none())
             .map(|(uid, _)| *uid)
             .collect();
         for uid in dead {
@@ -182,20 +174,13 @@ impl State {
     }
     /// Makes the index that is missing; without one the mailbox works all the same.
     pub(super) fn make_index(&mut self) {
-        match Index::create(&self.directory, self.picture()) {
+        let picture = picture(&self.snapshot, &self.history, self.uidlist.guid);
+        match Index::create(&self.directory, picture) {
             Ok(index) => self.index = Some(index),
             Err(error) => {
                 tracing::warn!(directory = %self.directory.display(), %error, "no index can be written");
             }
         }
-    }
-    fn picture(&self) -> Picture<'_, impl Iterator<Item = (&MessageRow, bool, &str)>> {
-        picture(
-            &self.snapshot,
-            &self.files,
-            &self.history,
-            self.uidlist.guid,
-        )
     }
     /// Writes what changed; before any of it is told.
     pub(super) fn commit(&mut self) {
@@ -209,12 +194,7 @@ impl State {
             if !index.wants_rewrite() {
                 return Ok(());
             }
-            let picture = picture(
-                &self.snapshot,
-                &self.files,
-                &self.history,
-                self.uidlist.guid,
-            );
+            let picture = picture(&self.snapshot, &self.history, self.uidlist.guid);
             index.rewrite(&self.directory, picture)
         });
         if let Err(error) = result {
@@ -272,22 +252,43 @@ enum InList {
     Otherwise,
 }
 
-fn translate(keywords: &[u16], own: &[Option<u16>]) -> Arc<[u16]> {
+/// Gives rows of an index the mailbox's own keywords, and a mod-sequence if one is said.
+fn restate(rows: &mut Rows, own: &[Option<u16>], restart: Option<ModSeq>) {
+    let same = |(number, own): (usize, &Option<u16>)| own.map(usize::from) == Some(number);
+    let translates = !own.iter().enumerate().all(same);
+    let is_affected = |row: &MessageRow<'_>| {
+        let translates = translates || !row.keywords.is_sorted();
+        restart.is_some() || (translates && !row.keywords.is_empty())
+    };
+    let affected = rows.iter().filter(is_affected);
+    let changes: Vec<(Uid, Vec<u16>)> = affected
+        .map(|row| (row.uid, translate(row.keywords, own)))
+        .collect();
+    for (uid, keywords) in changes {
+        let change = RowChange {
+            keywords: Some(&keywords),
+            modseq: restart,
+            ..RowChange::default()
+        };
+        rows.change(uid, &change);
+    }
+}
+
+fn translate(keywords: &[u16], own: &[Option<u16>]) -> Vec<u16> {
     let mut translated: Vec<u16> = keywords
         .iter()
         .filter_map(|keyword| own.get(usize::from(*keyword)).copied().flatten())
         .collect();
     translated.sort_unstable();
     translated.dedup();
-    translated.into()
+    translated
 }
 
 fn picture<'a>(
     snapshot: &'a Snapshot,
-    files: &'a HashMap<Arc<str>, Place>,
     history: &'a History,
     guid: [u8; 16],
-) -> Picture<'a, impl Iterator<Item = (&'a MessageRow, bool, &'a str)>> {
+) -> Picture<'a, impl Iterator<Item = MessageRow<'a>>> {
     Picture {
         uid_validity: snapshot.uid_validity,
         guid,
@@ -295,9 +296,6 @@ fn picture<'a>(
         highest_modseq: snapshot.highest_modseq,
         keywords: &snapshot.keywords,
         history,
-        rows: snapshot.rows().filter_map(|row| {
-            let place = files.get(&row.unique_name)?;
-            Some((row, place.in_new, &*place.suffix))
-        }),
+        rows: snapshot.rows(),
     }
 }

@@ -9,6 +9,7 @@ mod incoming;
 #[cfg(test)]
 mod index_tests;
 mod journal;
+mod names;
 mod open;
 mod scan;
 mod state;
@@ -293,8 +294,7 @@ impl Mailbox {
         for attempt in 0..ATTEMPTS {
             let path = {
                 let state = self.state.lock();
-                let (row, place) = state.find(uid).ok_or(Error::Expunged)?;
-                state.path(&row.unique_name, place)
+                state.path(&state.find(uid).ok_or(Error::Expunged)?)
             };
             match disk::open_regular(&path) {
                 Ok((file, metadata)) => {
@@ -442,7 +442,7 @@ impl Mailbox {
             let record = state.uidlist.records.get_mut(&row.uid.get());
             let shown = record.as_deref().and_then(|record| record.field('P'));
             let unique_id = match shown {
-                Some("") if is_unique_id(&row.unique_name) => Arc::clone(&row.unique_name),
+                Some("") if is_unique_id(row.unique_name) => Arc::from(row.unique_name),
                 Some(text) if is_unique_id(text) => Arc::from(text),
                 _ => Arc::from(default_unique_id(row.uid.get(), uid_validity)),
             };

@@ -10,7 +10,7 @@ use crate::maildir::imported::Imported;
 use crate::maildir::keywords::KeywordTable;
 use crate::maildir::uidlist::{Record, Uidlist};
 use crate::maildir::watch::Queue;
-use crate::{Error, Flags, Keyword, ModSeq, Result, Uid, UidValidity};
+use crate::{Error, Flags, Keyword, ModSeq, Result, UidValidity};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -64,7 +64,7 @@ impl Mailbox {
         let queue = Arc::new(Queue::new(id));
         let mut state = begin(directory, uidlist, keywords, found, Arc::clone(&queue))?;
         for (unique, names) in imported_keywords {
-            let Some(uid) = state.files.get(unique.as_str()).map(|place| place.uid) else {
+            let Some(uid) = state.named(&unique).map(|row| row.uid) else {
                 continue;
             };
             let names: Vec<Keyword> = names.into_iter().map(Keyword::from).collect();
@@ -91,14 +91,7 @@ impl Mailbox {
 
 /// Reads the index; one that cannot be read is as none.
 fn read_index(directory: &Path, list: Option<&Uidlist>) -> Found {
-    let name = |uid: Uid, name: &str| {
-        let record = list.and_then(|list| list.records.get(&uid.get()));
-        match record {
-            Some(record) if *record.name == *name => Arc::clone(&record.name),
-            _ => Arc::from(name),
-        }
-    };
-    let found = Index::open(directory, &name).unwrap_or_else(|error| {
+    let found = Index::open(directory).unwrap_or_else(|error| {
         tracing::warn!(directory = %directory.display(), %error, "the index cannot be opened");
         Found::Nothing
     });

@@ -2,13 +2,13 @@
 
 use super::follow::Coverage;
 use super::incoming::unended_octets;
-use super::state::{NAMES, Place, Seen, State, failed};
+use super::state::{NAMES, Seen, State, failed};
 use crate::disk;
 use crate::maildir::filename::{self, Info};
 use crate::maildir::watch;
 use crate::message::count_line_ends;
 use crate::model::InternalDate;
-use crate::snapshot::MessageRow;
+use crate::snapshot::{OwnedRow, RowChange};
 use crate::{Result, Uid};
 use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Read};
@@ -78,9 +78,9 @@ impl State {
         let seen = self.scan(&mut found)?;
         // A rename during the reading can hide a file: what seems gone is looked for again.
         if self
-            .files
-            .keys()
-            .any(|unique| !found.contains_key(&**unique))
+            .snapshot
+            .rows()
+            .any(|row| !found.contains_key(row.unique_name))
         {
             self.scan(&mut found)?;
         }
@@ -130,11 +130,10 @@ impl State {
                             *other = entry;
                             continue;
                         }
-                        self.doubles.insert(Arc::from(unique));
-                        let known = self.files.get(unique);
-                        if known.is_some_and(|place| {
-                            (place.in_new, &place.suffix) == (entry.0, &entry.1)
-                        }) {
+                        self.doubles.insert(Box::from(unique));
+                        let known = self.named(unique);
+                        if known.is_some_and(|row| (row.in_new, row.suffix) == (entry.0, &entry.1))
+                        {
                             *other = entry;
                         }
                     }
@@ -152,10 +151,10 @@ impl State {
     ) -> Result<bool> {
         let mut changed = false;
         let gone: HashSet<Uid> = self
-            .files
-            .iter()
-            .filter(|(unique, _)| !found.contains_key(&***unique))
-            .map(|(_, place)| place.uid)
+            .snapshot
+            .rows()
+            .filter(|row| !found.contains_key(row.unique_name))
+            .map(|row| row.uid)
             .collect();
         if !gone.is_empty() {
             self.forget(&gone);
@@ -163,15 +162,14 @@ impl State {
         }
         let mut fresh = Vec::new();
         for (unique, (in_new, suffix)) in found {
-            match self.files.get_key_value(&*unique) {
+            match self.named(&unique) {
                 None => fresh.push((Arc::<str>::from(unique), in_new, suffix)),
-                Some((name, place)) => {
-                    let moved = place.in_new != in_new;
-                    if !moved && place.suffix == suffix && !letters_changed {
+                Some(row) => {
+                    let moved = row.in_new != in_new;
+                    if !moved && *row.suffix == *suffix && !letters_changed {
                         continue;
                     }
-                    let (name, uid) = (Arc::clone(name), place.uid);
-                    changed |= self.follow(&name, uid, in_new, suffix);
+                    changed |= self.follow(row.uid, in_new, &suffix);
                 }
             }
         }
@@ -185,40 +183,37 @@ impl State {
         Ok(changed)
     }
     /// A known message under another name: flags follow it.
-    pub(super) fn follow(
-        &mut self,
-        unique: &Arc<str>,
-        uid: Uid,
-        in_new: bool,
-        suffix: Box<str>,
-    ) -> bool {
-        let info = Info::parse(&suffix);
-        let keywords = self.keywords.of(unique, info.letters);
-        let mut moved = false;
-        if let Some(place) = self.files.get_mut(unique) {
-            moved = place.in_new != in_new || place.suffix != suffix;
-            place.in_new = in_new;
-            place.suffix = suffix;
-        }
-        let recent = in_new || self.recent_in_cur.contains(&uid);
-        let row = self.snapshot.index_of(uid);
-        let Some(row) = row.and_then(|index| self.snapshot.row(index)) else {
+    pub(super) fn follow(&mut self, uid: Uid, in_new: bool, suffix: &str) -> bool {
+        let Some(row) = self.find(uid) else {
             return false;
         };
+        let info = Info::parse(suffix);
+        let keywords = self.keywords.of(row.unique_name, info.letters);
+        let moved = row.in_new != in_new || row.suffix != suffix;
+        let recent = in_new || self.recent_in_cur.contains(&uid);
         let changed = row.flags != info.flags || *row.keywords != *keywords;
         if !changed && !moved && row.recent == recent {
             return false;
         }
-        let modseq = if changed { Some(self.tick()) } else { None };
-        self.change_row(uid, |row| {
-            row.recent = recent;
-            if let Some(modseq) = modseq {
-                row.flags = info.flags;
-                row.keywords = keywords.into();
-                row.modseq = modseq;
-            }
-        });
-        changed
+        let change = RowChange {
+            in_new: Some(in_new),
+            suffix: Some(suffix),
+            recent: Some(recent),
+            ..RowChange::default()
+        };
+        if !changed {
+            self.change_row(uid, &change);
+            return false;
+        }
+        let modseq = self.tick();
+        let change = RowChange {
+            flags: Some(info.flags),
+            keywords: Some(&keywords),
+            modseq: Some(modseq),
+            ..change
+        };
+        self.change_row(uid, &change);
+        true
     }
     /// New files: measured, given UIDs where they have none, and shown. Their names
     /// are made durable first: who delivered them, or a process of ours that died,
@@ -305,29 +300,20 @@ impl State {
             let Some(uid) = uid else {
                 continue;
             };
-            // One allocation of the name serves row, file and record.
-            let unique = match self.uidlist.records.get(&uid.get()) {
-                Some(record) if record.name == unique => Arc::clone(&record.name),
-                _ => unique,
-            };
             let info = Info::parse(&suffix);
-            let row = MessageRow {
+            rows.push(OwnedRow {
                 uid,
                 flags: info.flags,
                 recent: in_new,
-                keywords: self.keywords.of(&unique, info.letters).into(),
+                keywords: self.keywords.of(&unique, info.letters),
                 modseq,
                 size_octets: size.octets,
                 unended_octets: size.unended_octets,
                 internal_date,
-                unique_name: unique,
-            };
-            let place = Place {
-                uid,
+                unique_name: Box::from(&*unique),
                 in_new,
                 suffix,
-            };
-            rows.push((row, place));
+            });
         }
         self.admit(rows);
         Ok(true)
@@ -338,7 +324,7 @@ impl State {
             .uidlist
             .records
             .iter()
-            .filter(|(_, record)| !self.files.contains_key(&record.name))
+            .filter(|(_, record)| self.named(&record.name).is_none())
             .map(|(uid, _)| *uid)
             .collect();
         if self.must_scan {

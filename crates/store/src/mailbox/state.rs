@@ -1,26 +1,18 @@
 //! What a mailbox knows: its messages, where their files are, what went.
 
 use super::follow::Coverage;
+use super::names::NameTable;
 use crate::disk::{self, Stamp};
 use crate::index::{History, Index};
 use crate::maildir::keywords::KeywordTable;
 use crate::maildir::uidlist::Uidlist;
 use crate::maildir::watch::Queue;
-use crate::snapshot::MessageRow;
+use crate::snapshot::{MessageRow, OwnedRow, RowChange, Rows};
 use crate::{Error, ModSeq, Result, Snapshot, Uid};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Where a message's file is.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) uid: Uid,
-    pub(super) in_new: bool,
-    /// What follows the unique name.
-    pub(super) suffix: Box<str>,
-}
 
 /// A watched directory as last read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,7 +28,7 @@ pub(super) struct State {
     pub(super) uidlist: Uidlist,
     pub(super) keywords: KeywordTable,
     pub(super) snapshot: Snapshot,
-    pub(super) files: HashMap<Arc<str>, Place>,
+    pub(super) names: NameTable,
     /// Messages that are recent although they lie in `cur/`.
     pub(super) recent_in_cur: HashSet<Uid>,
     pub(super) history: History,
@@ -55,7 +47,7 @@ pub(super) struct State {
     pub(super) queue: Arc<Queue>,
     pub(super) coverage: Coverage,
     /// Unique names that more than one file has.
-    pub(super) doubles: HashSet<Arc<str>>,
+    pub(super) doubles: HashSet<Box<str>>,
 }
 
 /// The directories' names: `new` first.
@@ -70,19 +62,19 @@ impl State {
         modseq: ModSeq,
         queue: Arc<Queue>,
     ) -> Self {
-        let snapshot = Snapshot::from_rows(
-            uidlist.uid_validity,
-            Uid::MIN,
-            modseq,
-            Arc::clone(&keywords.names),
-            Vec::new(),
-        );
+        let snapshot = Snapshot {
+            uid_validity: uidlist.uid_validity,
+            uid_next: Uid::MIN,
+            highest_modseq: modseq,
+            keywords: Arc::clone(&keywords.names),
+            rows: Rows::default(),
+        };
         Self {
             directory,
             uidlist,
             keywords,
             snapshot,
-            files: HashMap::new(),
+            names: NameTable::default(),
             recent_in_cur: HashSet::new(),
             history: History::new(modseq),
             index: None,
@@ -102,9 +94,13 @@ impl State {
         self.directory.join(NAMES[usize::from(!in_new)])
     }
     /// The path of a message's file.
-    pub(super) fn path(&self, unique: &str, place: &Place) -> PathBuf {
-        self.half(place.in_new)
-            .join(format!("{unique}{}", place.suffix))
+    pub(super) fn path(&self, row: &MessageRow<'_>) -> PathBuf {
+        let MessageRow {
+            unique_name,
+            suffix,
+            ..
+        } = row;
+        self.half(row.in_new).join(format!("{unique_name}{suffix}"))
     }
     /// Looks for a file that is not where it should be; from the second time on the
     /// directories are read whatever their times say.
@@ -112,11 +108,13 @@ impl State {
         self.must_scan |= attempt > 0;
         self.refresh().map(drop)
     }
-    /// A row and where its file is.
-    pub(super) fn find(&self, uid: Uid) -> Option<(&MessageRow, &Place)> {
-        let row = self.snapshot.row(self.snapshot.index_of(uid)?)?;
-        let place = self.files.get(&row.unique_name)?;
-        (place.uid == uid).then_some((row, place))
+    /// A row.
+    pub(super) fn find(&self, uid: Uid) -> Option<MessageRow<'_>> {
+        self.snapshot.of_uid(uid)
+    }
+    /// The row of a unique name.
+    pub(super) fn named(&self, unique: &str) -> Option<MessageRow<'_>> {
+        self.names.find(unique, &self.snapshot.rows)
     }
     /// The mod-sequence of a new change.
     pub(super) fn tick(&mut self) -> ModSeq {
@@ -133,28 +131,14 @@ impl State {
         gone.sort_unstable();
         self.remember_expunged(&gone);
         for uid in gone {
-            let Some(index) = self.snapshot.index_of(uid) else {
-                continue;
-            };
-            let Some(unique) = self
-                .snapshot
-                .row(index)
-                .map(|row| Arc::clone(&row.unique_name))
-            else {
-                continue;
-            };
-            if self
-                .files
-                .get(&unique)
-                .is_some_and(|place| place.uid == uid)
-            {
-                self.files.remove(&unique);
-                self.keywords.forget(&unique);
+            if let Some(row) = self.snapshot.of_uid(uid) {
+                self.names.remove(row.unique_name, uid);
+                self.keywords.forget(row.unique_name);
             }
             self.uidlist.forget(uid.get());
             self.recent_in_cur.remove(&uid);
         }
-        self.snapshot.remove(uids);
+        self.snapshot.rows.remove(uids);
     }
     /// Remembers that these went, at a mod-sequence of their own.
     pub(super) fn remember_expunged(&mut self, gone: &[Uid]) {
@@ -170,51 +154,39 @@ impl State {
         }
     }
     /// Adds new messages with the UIDs they got; rows in any order.
-    pub(super) fn admit(&mut self, mut rows: Vec<(MessageRow, Place)>) {
-        rows.sort_unstable_by_key(|(row, _)| row.uid);
+    pub(super) fn admit(&mut self, mut fresh: Vec<OwnedRow>) {
+        fresh.sort_unstable_by_key(|row| row.uid);
         if let Some(index) = &mut self.index {
-            let came = rows
-                .iter()
-                .map(|(row, place)| (row, place.in_new, &*place.suffix));
+            let came = fresh.iter().map(OwnedRow::row);
             index.came(came, &self.keywords.names);
         }
-        let mut fresh = Vec::with_capacity(rows.len());
-        for (row, place) in rows {
-            if row.recent && !place.in_new {
+        self.names.reserve(fresh.len());
+        for row in &fresh {
+            if row.recent && !row.in_new {
                 self.recent_in_cur.insert(row.uid);
             }
-            self.files.insert(Arc::clone(&row.unique_name), place);
-            fresh.push(row);
+            self.names.insert(&row.unique_name, row.uid);
         }
-        let last = self.snapshot.len().checked_sub(1);
-        let last = last.and_then(|index| self.snapshot.row(index));
-        if let (Some(last), Some(first)) = (last, fresh.first())
-            && first.uid < last.uid
+        if let (Some(last), Some(first)) = (self.snapshot.last_uid(), fresh.first())
+            && first.uid < last
         {
             // At the first look, where an index in doubt lacked what the list knows.
-            let mut rows: Vec<MessageRow> = self.snapshot.rows().cloned().collect();
-            rows.append(&mut fresh);
-            rows.sort_unstable_by_key(|row| row.uid);
-            self.snapshot = Snapshot::from_rows(
-                self.snapshot.uid_validity,
-                self.snapshot.uid_next,
-                self.snapshot.highest_modseq,
-                Arc::clone(&self.snapshot.keywords),
-                rows,
-            );
+            let mut all: Vec<MessageRow<'_>> = self.snapshot.rows().collect();
+            all.extend(fresh.iter().map(OwnedRow::row));
+            all.sort_unstable_by_key(|row| row.uid);
+            self.snapshot.rows = all.into_iter().collect();
+        } else {
+            for row in &fresh {
+                self.snapshot.rows.push(&row.row());
+            }
         }
-        self.snapshot.append(fresh);
         self.settle_header();
     }
     /// Changes a row and tells the index, also of where its file is now.
-    pub(super) fn change_row(&mut self, uid: Uid, change: impl FnOnce(&mut MessageRow)) {
-        self.snapshot.update(uid, change);
-        let row = self.snapshot.index_of(uid);
-        let row = row.and_then(|index| self.snapshot.row(index));
-        if let (Some(index), Some(row)) = (&mut self.index, row)
-            && let Some(place) = self.files.get(&row.unique_name)
-        {
-            index.changed(row, place.in_new, &place.suffix, &self.keywords.names);
+    pub(super) fn change_row(&mut self, uid: Uid, change: &RowChange<'_>) {
+        self.snapshot.rows.change(uid, change);
+        if let (Some(index), Some(row)) = (&mut self.index, self.snapshot.of_uid(uid)) {
+            index.changed(&row, &self.keywords.names);
         }
     }
     /// Makes the names in `new` (first) and `cur` durable, where asked. What was

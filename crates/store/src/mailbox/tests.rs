@@ -80,7 +80,7 @@ fn foreign_changes_are_seen() {
     deliver(path, "20.M1P1.h");
     deliver(path, "3.M1P1.h");
     let snapshot = mailbox.sync().unwrap();
-    assert_eq!(&*snapshot.row(0).unwrap().unique_name, "3.M1P1.h");
+    assert_eq!(snapshot.row(0).unwrap().unique_name, "3.M1P1.h");
     assert_eq!(snapshot.row(0).unwrap().size_octets, 11);
     assert!(snapshot.row(0).unwrap().recent);
     std::fs::rename(path.join("new/3.M1P1.h"), path.join("cur/3.M1P1.h:2,FPS")).unwrap();
@@ -338,7 +338,7 @@ fn a_last_line_without_end_is_known_with_and_without_the_index() {
     std::fs::write(path.join("new/9.M1P1.h"), "A: b\n\nno end").unwrap();
     let shown = |mailbox: &Mailbox| -> Vec<(u64, u64)> {
         let snapshot = mailbox.sync().unwrap();
-        let sizes = |row: &crate::MessageRow| (row.size_octets, row.octets_in_lines());
+        let sizes = |row: crate::MessageRow<'_>| (row.size_octets, row.octets_in_lines());
         snapshot.rows().map(sizes).collect()
     };
     let expected = [(14, 16), (13, 14), (13, 13), (14, 16)];

@@ -156,7 +156,7 @@ impl KeywordTable {
     }
     /// Sets a message's keywords: gives its letters; the rest is remembered until
     /// [`KeywordTable::save`]. Letters without a name stay as in `letters`.
-    pub(crate) fn set(&mut self, unique: &Arc<str>, letters: u32, indices: &[u16]) -> u32 {
+    pub(crate) fn set(&mut self, unique: &str, letters: u32, indices: &[u16]) -> u32 {
         let mut now = 0;
         let mut rest = Vec::new();
         for (bit, index) in self.letters.iter().enumerate() {
@@ -173,7 +173,7 @@ impl KeywordTable {
         if rest.is_empty() {
             self.further_changed |= self.further.remove(unique).is_some();
         } else if self.further.get(unique) != Some(&rest) {
-            self.further.insert(Arc::clone(unique), rest);
+            self.further.insert(Arc::from(unique), rest);
             self.further_changed = true;
         }
         now
@@ -216,8 +216,7 @@ mod tests {
         let mut table = KeywordTable::read(directory.path()).unwrap();
         let names: Vec<Keyword> = (0..30).map(|number| format!("k{number}").into()).collect();
         let indices = table.intern(directory.path(), &names).unwrap();
-        let unique: Arc<str> = "x".into();
-        let letters = table.set(&unique, 0, &indices);
+        let letters = table.set("x", 0, &indices);
         assert_eq!(letters.count_ones(), 25);
         table.save(directory.path()).unwrap();
         let again = KeywordTable::read(directory.path()).unwrap();

@@ -122,13 +122,12 @@ impl Uidlist {
             stamp: None,
             needs_rewrite: true,
         };
-        for entry in &contents.rows {
-            let row = &entry.row;
+        for row in contents.rows.iter() {
             let mut record = Record {
-                name: Arc::clone(&row.unique_name),
+                name: Arc::from(row.unique_name),
                 fields: None,
             };
-            if super::filename::size_field(&row.unique_name, 'W').is_none()
+            if super::filename::size_field(row.unique_name, 'W').is_none()
                 && let Some(size_octets) = row.recorded_octets()
             {
                 record.set_field('W', &size_octets.to_string());

@@ -161,24 +161,26 @@ mod tests {
     const NAME: &str = "pillarbox.summaries";
 
     fn snapshot(uids: impl Iterator<Item = u32>) -> Snapshot {
-        let rows = uids.map(|uid| crate::snapshot::MessageRow {
+        let rows = uids.map(|uid| crate::MessageRow {
             uid: Uid::new(uid).unwrap(),
             flags: crate::Flags::default(),
             recent: false,
-            keywords: Arc::default(),
+            keywords: &[],
             modseq: 1,
             size_octets: 1,
             unended_octets: 0,
             internal_date: crate::InternalDate(0),
-            unique_name: "x".into(),
+            unique_name: "x",
+            in_new: false,
+            suffix: ":2,",
         });
-        Snapshot::from_rows(
-            UidValidity::new(7).unwrap(),
-            Uid::MAX,
-            1,
-            Arc::default(),
-            rows.collect(),
-        )
+        Snapshot {
+            uid_validity: UidValidity::new(7).unwrap(),
+            uid_next: Uid::MAX,
+            highest_modseq: 1,
+            keywords: Arc::default(),
+            rows: rows.collect(),
+        }
     }
 
     fn summary(number: u32) -> Arc<Summary> {
