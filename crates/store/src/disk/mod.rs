@@ -6,11 +6,13 @@
 //! behind. What is durable when it returns is only what it says. Callers say what is
 //! left behind at each of their steps.
 
+mod directory;
 mod file;
 mod real;
 #[cfg(test)]
 pub(crate) mod simulated;
 
+pub(crate) use directory::Directory;
 pub(crate) use file::File;
 
 use crate::maildir::filename;
@@ -29,6 +31,8 @@ trait Disk {
     fn leads_to_directory(&self, path: &Path) -> bool;
     /// Opens a file; links are not followed.
     fn open(&self, path: &Path, opening: Opening) -> io::Result<File>;
+    /// Opens a directory to look names up in; `None` where only paths do.
+    fn open_directory(&self, path: &Path) -> io::Result<Option<std::fs::File>>;
     /// Renames; what is at `to` is replaced.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes a hard link that must not exist yet.
@@ -219,6 +223,10 @@ fn regular(file: File) -> io::Result<(File, Metadata)> {
 /// Makes a file that must not exist yet (mode 0600). A crash leaves it or not, empty.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     disk(path).open(path, Opening::New)
+}
+
+fn open_directory(path: &Path) -> io::Result<Option<std::fs::File>> {
+    disk(path).open_directory(path)
 }
 
 /// Renames; what is at `to` is replaced. A crash leaves the file under one name or

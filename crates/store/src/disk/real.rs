@@ -40,6 +40,12 @@ impl Disk for Real {
         options.custom_flags(flags.bits().cast_signed());
         Ok(File::Real(options.open(path)?))
     }
+    fn open_directory(&self, path: &Path) -> io::Result<Option<std::fs::File>> {
+        let flags = rustix::fs::OFlags::DIRECTORY;
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(flags.bits().cast_signed());
+        options.open(path).map(Some)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)
     }

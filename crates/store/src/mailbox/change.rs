@@ -1,6 +1,6 @@
 //! Own changes to a mailbox: each commits to the disk, then shows in the snapshot.
 
-use super::follow::Coverage;
+use super::renames::Renames;
 use super::state::{State, failed};
 use super::{FlagAction, FlagOutcome, Incoming};
 use crate::disk;
@@ -191,6 +191,7 @@ impl State {
         let mut outcome = FlagOutcome::default();
         let mut failure = None;
         let mut modseq = None;
+        let mut renames = self.begin_renames(uids.len());
         for &uid in uids {
             match self.find(uid) {
                 Some(row) if is_stale(&row) => {
@@ -203,7 +204,7 @@ impl State {
                     continue;
                 }
             }
-            match self.store_one(uid, action, flags, &indices, &mut modseq) {
+            match self.store_one(uid, action, (flags, &indices), &mut modseq, &mut renames) {
                 Ok(true) => {}
                 Ok(false) => outcome.expunged.push(uid),
                 Err(error) => {
@@ -212,6 +213,7 @@ impl State {
                 }
             }
         }
+        self.end_renames(renames);
         // Rows may have names of keywords that are new.
         self.settle_header();
         if let Err(error) = self.keywords.save(&self.directory) {
@@ -227,9 +229,9 @@ impl State {
         &mut self,
         uid: Uid,
         action: FlagAction,
-        flags: Flags,
-        indices: &[u16],
+        (flags, indices): (Flags, &[u16]),
         modseq: &mut Option<ModSeq>,
+        renames: &mut Renames,
     ) -> Result<bool> {
         for attempt in 0..ATTEMPTS {
             let Some(row) = self.find(uid) else {
@@ -260,7 +262,7 @@ impl State {
                 .keywords
                 .set(&row.unique_name, info.letters, &new_keywords);
             let suffix = info.suffix();
-            let renamed = self.rename_to_cur(&row.row(), &suffix);
+            let renamed = self.rename_to_cur(renames, &row.row(), &suffix);
             if renamed.is_err() {
                 self.keywords.set(&row.unique_name, 0, &row.keywords);
             }
@@ -294,65 +296,13 @@ impl State {
             "the message's file keeps changing its name",
         ))
     }
-    /// Gives a message's file another suffix, in `cur/`; the row is still to be changed.
-    fn rename_to_cur(&mut self, row: &MessageRow<'_>, suffix: &str) -> std::io::Result<()> {
-        if !row.in_new && row.suffix == suffix {
-            return Ok(());
-        }
-        let before = self.is_settled();
-        let from = self.path(row);
-        let to = self
-            .half(false)
-            .join(format!("{}{suffix}", row.unique_name));
-        let renamed = disk::rename(&from, &to);
-        self.settle(before);
-        renamed?;
-        self.unsynced[0] |= row.in_new;
-        self.unsynced[1] = true;
-        Ok(())
-    }
-    /// Moves what is recent to `cur/`; gives its UIDs.
-    pub(super) fn claim_recent(&mut self) -> Result<Vec<Uid>> {
-        let recent: Vec<Uid> = self.snapshot.recent_uids().collect();
-        for &uid in &recent {
-            let Some(row) = self.find(uid).map(MessageRow::to_owned) else {
-                continue;
-            };
-            let mut change = RowChange {
-                recent: Some(false),
-                ..RowChange::default()
-            };
-            let suffix = match &*row.suffix {
-                "" => Info::default().suffix(),
-                suffix => suffix.to_owned(),
-            };
-            if row.in_new {
-                match self.rename_to_cur(&row.row(), &suffix) {
-                    Ok(()) => {
-                        change.in_new = Some(false);
-                        change.suffix = Some(&suffix);
-                    }
-                    Err(error) => {
-                        // Another program was faster, or the disk is full: it stays
-                        // where it is and is claimed all the same.
-                        self.must_scan |= self.coverage != Coverage::Full;
-                        if error.kind() != ErrorKind::NotFound {
-                            tracing::warn!(%error, "a message stays in new/");
-                        }
-                    }
-                }
-            }
-            self.recent_in_cur.remove(&uid);
-            self.change_row(uid, &change);
-        }
-        Ok(recent)
-    }
     /// Removes messages. A crash leaves some of them in place.
     pub(super) fn expunge(&mut self, uids: &[Uid]) -> Result<Vec<Uid>> {
         let mut removed = HashSet::new();
         let mut touched = [false; 2];
         let mut failure = None;
         let before = self.is_settled();
+        let halves = self.halves(uids.len());
         'messages: for &uid in uids {
             for attempt in 0..ATTEMPTS {
                 let Some(row) = self.find(uid) else {
@@ -361,10 +311,11 @@ impl State {
                 if removed.contains(&uid) {
                     continue 'messages;
                 }
-                let (path, in_new) = (self.path(&row), row.in_new);
-                match disk::unlink(&path) {
+                let half = usize::from(!row.in_new);
+                let name = row.file_name();
+                match halves[half].unlink(&name) {
                     Ok(()) => {
-                        touched[usize::from(!in_new)] = true;
+                        touched[half] = true;
                         removed.insert(uid);
                         continue 'messages;
                     }
@@ -374,7 +325,7 @@ impl State {
                         self.look_for_lost(attempt)?;
                     }
                     Err(error) => {
-                        failure = Some(failed("remove", &path, error));
+                        failure = Some(failed("remove", &halves[half].path_of(&name), error));
                         break 'messages;
                     }
                 }

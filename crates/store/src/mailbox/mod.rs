@@ -11,6 +11,7 @@ mod index_tests;
 mod journal;
 mod names;
 mod open;
+mod renames;
 mod scan;
 mod state;
 #[cfg(test)]

@@ -95,12 +95,7 @@ impl State {
     }
     /// The path of a message's file.
     pub(super) fn path(&self, row: &MessageRow<'_>) -> PathBuf {
-        let MessageRow {
-            unique_name,
-            suffix,
-            ..
-        } = row;
-        self.half(row.in_new).join(format!("{unique_name}{suffix}"))
+        self.half(row.in_new).join(row.file_name())
     }
     /// Looks for a file that is not where it should be; from the second time on the
     /// directories are read whatever their times say.

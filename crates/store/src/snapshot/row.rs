@@ -48,6 +48,10 @@ impl MessageRow<'_> {
     pub(crate) fn recorded_octets(&self) -> Option<u64> {
         (self.unended_octets == 0).then_some(self.size_octets)
     }
+    /// The name of its file in `new/` or `cur/`.
+    pub(crate) fn file_name(&self) -> String {
+        [self.unique_name, self.suffix].concat()
+    }
     /// The same, kept by itself.
     pub(crate) fn to_owned(self) -> OwnedRow {
         OwnedRow {

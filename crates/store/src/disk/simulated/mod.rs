@@ -281,6 +281,9 @@ impl Disk for Arc<Simulated> {
             at_end: opening == Opening::Append,
         }))
     }
+    fn open_directory(&self, _path: &Path) -> io::Result<Option<std::fs::File>> {
+        Ok(None)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (from, to) = (beneath(from)?, beneath(to)?);
         self.run(

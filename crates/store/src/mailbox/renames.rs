@@ -1,0 +1,116 @@
+//! Renames within a mailbox: flags are in the names of files, and what is recent is
+//! what lies in `new/`.
+
+use super::follow::Coverage;
+use super::state::{NAMES, State};
+use crate::disk::Directory;
+use crate::maildir::filename::Info;
+use crate::snapshot::{MessageRow, RowChange};
+use crate::{Result, Uid};
+use std::io::ErrorKind;
+
+/// For fewer names opening the directories costs more than it saves.
+const MANY_NAMES: usize = 8;
+
+/// Renames one after the other. What the directories say of themselves is asked before
+/// the first and after the last: a foreign change in between is found with the next look
+/// at the names, as one behind a single rename is.
+#[derive(Debug)]
+pub(super) struct Renames {
+    /// `new` and `cur`.
+    halves: [Directory; 2],
+    /// Whether they were as last read.
+    settled: [bool; 2],
+    /// Whether something was renamed in them.
+    touched: [bool; 2],
+}
+
+impl State {
+    /// `new` and `cur`, for so many names.
+    pub(super) fn halves(&self, names: usize) -> [Directory; 2] {
+        NAMES.map(|half| {
+            let path = self.directory.join(half);
+            match names < MANY_NAMES {
+                true => Directory::at(path),
+                false => Directory::opened(path),
+            }
+        })
+    }
+    /// Begins at most so many renames, to be ended with [`State::end_renames`].
+    pub(super) fn begin_renames(&self, most: usize) -> Renames {
+        Renames {
+            halves: self.halves(most),
+            settled: self.is_settled(),
+            touched: [false; 2],
+        }
+    }
+    /// The directories that were settled before are again.
+    pub(super) fn end_renames(&mut self, renames: Renames) {
+        if renames.touched != [false; 2] {
+            self.settle([0, 1].map(|half| renames.settled[half] && renames.touched[half]));
+        }
+    }
+    /// Gives a message's file another suffix, in `cur/`; the row is still to be changed.
+    /// A crash leaves the old name or the new one; with a loss of power, and until `cur`
+    /// is synced, either may come back.
+    pub(super) fn rename_to_cur(
+        &mut self,
+        renames: &mut Renames,
+        row: &MessageRow<'_>,
+        suffix: &str,
+    ) -> std::io::Result<()> {
+        if !row.in_new && row.suffix == suffix {
+            return Ok(());
+        }
+        let half = usize::from(!row.in_new);
+        let new_name = format!("{}{suffix}", row.unique_name);
+        renames.touched[half] = true;
+        renames.touched[1] = true;
+        renames.halves[half].rename(&row.file_name(), &renames.halves[1], &new_name)?;
+        self.unsynced[0] |= row.in_new;
+        self.unsynced[1] = true;
+        Ok(())
+    }
+    /// Moves what is recent to `cur/`; gives its UIDs. A crash leaves some of it in
+    /// `new/`, where the next who looks finds it recent again.
+    pub(super) fn claim_recent(&mut self) -> Result<Vec<Uid>> {
+        let recent: Vec<Uid> = self.snapshot.recent_uids().collect();
+        if recent.is_empty() {
+            return Ok(recent);
+        }
+        let mut renames = self.begin_renames(recent.len());
+        for &uid in &recent {
+            let Some(row) = self.find(uid).map(MessageRow::to_owned) else {
+                continue;
+            };
+            let mut change = RowChange {
+                recent: Some(false),
+                ..RowChange::default()
+            };
+            let suffix = match &*row.suffix {
+                "" => Info::default().suffix(),
+                suffix => suffix.to_owned(),
+            };
+            if row.in_new {
+                match self.rename_to_cur(&mut renames, &row.row(), &suffix) {
+                    Ok(()) => {
+                        change.in_new = Some(false);
+                        change.suffix = Some(&suffix);
+                    }
+                    Err(error) => {
+                        // Another program was faster, or the disk is full: it stays
+                        // where it is and is claimed all the same.
+                        self.must_scan |= self.coverage != Coverage::Full;
+                        if error.kind() != ErrorKind::NotFound {
+                            tracing::warn!(%error, "a message stays in new/");
+                        }
+                    }
+                }
+            }
+            self.recent_in_cur.remove(&uid);
+            self.change_row(uid, &change);
+        }
+        self.end_renames(renames);
+        Ok(recent)
+    }
+}
