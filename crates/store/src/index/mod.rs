@@ -46,6 +46,7 @@ use crate::snapshot::MessageRow;
 use crate::{Keyword, ModSeq, Uid, UidValidity};
 use record::{Complete, MAX_PAYLOAD, Writer, kind};
 use replay::{HEADER, Header};
+use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -91,6 +92,8 @@ pub(crate) struct Picture<'a, I> {
     pub(crate) history: &'a History,
     /// In UID order.
     pub(crate) rows: I,
+    /// What the UID list has whole of some of them, by UID.
+    pub(crate) fields: &'a HashMap<u32, Box<str>>,
 }
 
 /// An open index, locked until dropped.
@@ -221,7 +224,8 @@ impl Index {
                 && let Some(row) = rows.next()
             {
                 // The file's numbers are the mailbox's as all names were written.
-                index.pending.row(&row, row.keywords);
+                let fields = fields_of(&row, picture.fields);
+                index.pending.row(&row, row.keywords, fields);
                 count += 1;
             }
             index.pending.end();
@@ -263,11 +267,12 @@ impl Index {
         &mut self,
         rows: impl Iterator<Item = MessageRow<'a>>,
         names: &[Keyword],
+        fields: &HashMap<u32, Box<str>>,
     ) {
         for row in rows {
             let keywords = self.begin(row.keywords, names);
             self.pending.begin(kind::ROWS);
-            self.pending.row(&row, &keywords);
+            self.pending.row(&row, &keywords, fields_of(&row, fields));
             self.pending.end();
         }
     }
@@ -396,6 +401,10 @@ impl Index {
         self.settled = Some(settled);
         Ok(())
     }
+}
+
+fn fields_of<'f>(row: &MessageRow<'_>, fields: &'f HashMap<u32, Box<str>>) -> &'f str {
+    fields.get(&row.uid.get()).map_or("", |fields| fields)
 }
 
 /// Gives up an index that cannot be written, durably: it lacks what is going to be

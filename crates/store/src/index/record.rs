@@ -7,7 +7,7 @@
 
 use super::checksum::crc32;
 use crate::disk::Stamp;
-use crate::snapshot::{MessageRow, RowChange};
+use crate::snapshot::{Listed, MessageRow, RowChange};
 use crate::{Flags, InternalDate, ModSeq, Uid};
 
 /// Octets before a payload.
@@ -50,6 +50,8 @@ pub(crate) struct Settled {
     pub(crate) keywords: [Option<Stamp>; 2],
     /// The next UID told.
     pub(crate) uid_next: u32,
+    /// How many records of the UID list are of messages that are gone.
+    pub(crate) dead: u32,
 }
 
 /// The record that ends a snapshot.
@@ -143,17 +145,21 @@ impl Writer {
         }
         self
     }
-    /// One message of a ROWS record; `keywords` are numbers of the file.
-    pub(super) fn row(&mut self, row: &MessageRow<'_>, keywords: &[u16]) {
+    /// One message of a ROWS record; `keywords` are numbers of the file, `fields` what the
+    /// UID list has of it whole.
+    pub(super) fn row(&mut self, row: &MessageRow<'_>, keywords: &[u16], fields: &str) {
         self.u32(row.uid.get())
             .u64(row.modseq)
             .u64(row.size_octets)
             .i64(row.internal_date.0)
             .u8(row.flags.0)
-            .u8(bits(row) | row.unended_octets.min(2) << 2)
+            .u8(bits(row) | row.unended_octets.min(2) << 2 | row.listed.0 << 4)
             .keywords(keywords)
             .text(row.unique_name)
             .text(row.suffix);
+        if row.listed.has(Listed::OTHER) {
+            self.text(fields);
+        }
     }
     pub(super) fn change(&mut self, row: &MessageRow<'_>, keywords: &[u16]) {
         self.begin(kind::CHANGE)
@@ -198,7 +204,7 @@ impl Writer {
         for stamp in &settled.keywords {
             self.optional_stamp(stamp.as_ref());
         }
-        self.u32(settled.uid_next).end();
+        self.u32(settled.uid_next).u32(settled.dead).end();
     }
 }
 
@@ -279,6 +285,11 @@ impl<'a> Reader<'a> {
                 && !suffix.contains(['/', '\n', '\r', '\0'])
         })
     }
+    /// What the UID list may say of a message.
+    fn fields(&mut self) -> Option<&'a str> {
+        self.text()
+            .filter(|fields| !fields.contains(['\n', '\r', '\0']) && !fields.contains(" :"))
+    }
     /// What a file may be called before its suffix.
     fn unique_name(&mut self) -> Option<&'a str> {
         self.text().filter(|name| {
@@ -287,12 +298,12 @@ impl<'a> Reader<'a> {
                 && !name.contains(['/', ':', '\n', '\r', '\0'])
         })
     }
-    /// One message, its keywords put into `keywords`.
+    /// One message, its keywords put into `keywords`, and what the UID list has of it whole.
     pub(super) fn row<'r>(
         &mut self,
         known_keywords: usize,
         keywords: &'r mut Vec<u16>,
-    ) -> Option<MessageRow<'r>>
+    ) -> Option<(MessageRow<'r>, Option<&'a str>)>
     where
         'a: 'r,
     {
@@ -301,20 +312,26 @@ impl<'a> Reader<'a> {
         let size_octets = self.u64()?;
         let internal_date = InternalDate(self.i64()?);
         let flags = self.flags()?;
-        let bits = self.u8().filter(|bits| *bits < 12)?;
-        Some(MessageRow {
+        let bits = self.u8().filter(|bits| *bits < 128 && *bits & 12 != 12)?;
+        let row = MessageRow {
             uid,
             flags,
             recent: bits & 1 != 0,
             keywords: self.keywords(known_keywords, keywords)?,
             modseq,
             size_octets,
-            unended_octets: bits >> 2,
+            unended_octets: bits >> 2 & 3,
             internal_date,
             unique_name: self.unique_name()?,
             in_new: bits & 2 != 0,
             suffix: self.suffix()?,
-        })
+            listed: Listed(bits >> 4),
+        };
+        let fields = match row.listed.has(Listed::OTHER) {
+            true => Some(self.fields()?),
+            false => None,
+        };
+        Some((row, fields))
     }
     /// A change to a message, its keywords put into `keywords`.
     pub(super) fn change<'r>(
@@ -334,6 +351,7 @@ impl<'a> Reader<'a> {
             modseq: Some(modseq),
             keywords: Some(self.keywords(known_keywords, keywords)?),
             suffix: Some(self.suffix()?),
+            listed: None,
         };
         Some(Change { uid, modseq, row })
     }
@@ -370,6 +388,7 @@ impl<'a> Reader<'a> {
             uidlist: self.optional_stamp()?,
             keywords: [self.optional_stamp()?, self.optional_stamp()?],
             uid_next: self.u32()?,
+            dead: self.u32()?,
         })
     }
 }

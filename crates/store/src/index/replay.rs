@@ -5,13 +5,13 @@ use super::history::History;
 use super::record::{FRAME, MAX_PAYLOAD, Reader, Settled, kind};
 use crate::snapshot::Rows;
 use crate::{Keyword, ModSeq, Uid};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Octets of the header: magic, version, UIDVALIDITY, GUID, inode, checksum.
 pub(super) const HEADER: usize = 44;
 const MAGIC: &[u8; 8] = b"pillarbx";
 /// Another version is rebuilt, not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What the file says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub(crate) struct Contents {
     pub(crate) guid: [u8; 16],
     /// Messages in UID order; their keywords are indices into `keywords`.
     pub(crate) rows: Rows,
+    /// What the UID list has whole of some of them, by UID.
+    pub(crate) fields: HashMap<u32, Box<str>>,
     /// Names of keywords.
     pub(crate) keywords: Vec<Keyword>,
     /// What was expunged.
@@ -150,6 +152,7 @@ impl Replaying {
                 uid_validity: header.uid_validity,
                 guid: header.guid,
                 rows: Rows::default(),
+                fields: HashMap::new(),
                 keywords: Vec::new(),
                 history: History::default(),
                 highest_modseq: 0,
@@ -197,13 +200,17 @@ impl Replaying {
     fn rows(&mut self, reader: &mut Reader<'_>) -> Option<()> {
         let mut keywords = std::mem::take(&mut self.keywords);
         while !reader.is_empty() {
-            let row = reader.row(self.contents.keywords.len(), &mut keywords)?;
+            let (row, fields) = reader.row(self.contents.keywords.len(), &mut keywords)?;
             let last = self.contents.rows.last_uid();
             if last.is_some_and(|last| last >= row.uid) {
                 return None;
             }
             self.tell(row.modseq, row.uid)?;
             self.contents.rows.push(&row);
+            if let Some(fields) = fields {
+                let fields = Box::from(fields);
+                self.contents.fields.insert(row.uid.get(), fields);
+            }
         }
         self.keywords = keywords;
         Some(())
@@ -297,6 +304,9 @@ impl Replaying {
         }
         if !self.gone.is_empty() {
             self.contents.rows.remove(&self.gone);
+            for uid in &self.gone {
+                self.contents.fields.remove(&uid.get());
+            }
         }
         Ok(Replay {
             contents: self.contents,

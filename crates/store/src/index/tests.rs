@@ -1,5 +1,5 @@
 use super::*;
-use crate::snapshot::OwnedRow;
+use crate::snapshot::{Listed, OwnedRow};
 use crate::{Flags, InternalDate};
 
 fn uid(number: u32) -> Uid {
@@ -19,7 +19,19 @@ fn row(number: u32, modseq: ModSeq, keywords: &[u16]) -> OwnedRow {
         unique_name: format!("{number}.M1P1.h,S=3").into(),
         in_new: false,
         suffix: ":2,S".into(),
+        listed: if number.is_multiple_of(7) {
+            Listed::OTHER
+        } else {
+            Listed::SIZE
+        },
     }
+}
+
+/// What the UID list has of row 70 and other sevens.
+fn fields() -> HashMap<u32, Box<str>> {
+    (1..300)
+        .map(|number| (number * 7, "Zq O1".into()))
+        .collect()
 }
 
 fn create(directory: &Path, rows: &[OwnedRow], history: &History) -> Index {
@@ -31,6 +43,7 @@ fn create(directory: &Path, rows: &[OwnedRow], history: &History) -> Index {
         keywords: &["a".into(), "b".into()],
         history,
         rows: rows.iter().map(OwnedRow::row),
+        fields: &fields(),
     };
     Index::create(directory, picture).unwrap()
 }
@@ -48,6 +61,7 @@ fn settled(number: i64) -> Settled {
         uidlist: Some(stamp),
         keywords: [None, Some(stamp)],
         uid_next: 60,
+        dead: 3,
     }
 }
 
@@ -101,7 +115,7 @@ fn what_was_written_is_read() {
     let names: [Keyword; 3] = ["a".into(), "b".into(), "c".into()];
     let mut fresh = row(70, 101, &[2]);
     (fresh.in_new, fresh.suffix) = (true, "".into());
-    index.came([fresh.row()].into_iter(), &names);
+    index.came([fresh.row()].into_iter(), &names, &fields());
     let mut changed = row(5, 102, &[1, 2]);
     (changed.flags, changed.suffix) = (Flags::DELETED, ":2,Tb".into());
     index.changed(&changed.row(), &names);
@@ -116,6 +130,9 @@ fn what_was_written_is_read() {
     assert_eq!(contents.rows.row(1).unwrap().size_octets, 70 << 33);
     let last = contents.rows.row(1).unwrap();
     assert!(last.in_new && last.recent);
+    let fields: Vec<_> = contents.fields.iter().collect();
+    assert_eq!(fields, [(&70, &Box::from("Zq O1"))]);
+    assert_eq!(last.listed, Listed::OTHER);
     assert_eq!(contents.settled, None);
     assert_eq!(contents.history.since(10), Some(vec![uid(2), uid(4)]));
     index.settle(settled(8)).unwrap();
@@ -150,7 +167,7 @@ fn a_torn_end_is_left_out_and_written_over() {
         index.commit().unwrap();
         whole(&index, &mut stages);
         let fresh = row(modseq as u32, modseq, &[]);
-        index.came([fresh.row()].into_iter(), &names);
+        index.came([fresh.row()].into_iter(), &names, &fields());
         index.commit().unwrap();
         whole(&index, &mut stages);
     }
@@ -260,6 +277,7 @@ fn rewriting_keeps_what_it_says_and_shortens_it() {
         keywords: &[],
         history: &history,
         rows: rows.iter().map(OwnedRow::row),
+        fields: &fields(),
     };
     index.rewrite(path, picture).unwrap();
     assert!(index.end < long && !index.wants_rewrite());

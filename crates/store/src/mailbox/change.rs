@@ -5,7 +5,7 @@ use super::state::{State, failed};
 use super::{FlagAction, FlagOutcome, Incoming};
 use crate::disk;
 use crate::maildir::filename::{self, Info};
-use crate::snapshot::{MessageRow, OwnedRow, RowChange};
+use crate::snapshot::{Listed, MessageRow, OwnedRow, RowChange};
 use crate::{Error, Flags, Keyword, ModSeq, Result, Uid};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::ErrorKind;
@@ -106,6 +106,7 @@ impl State {
                 unique_name: Box::from(&*unique),
                 in_new,
                 suffix,
+                listed: Listed::default(),
             });
         }
         self.commit_new(rows)
@@ -142,9 +143,10 @@ impl State {
             .map(|row| Arc::from(&*row.unique_name))
             .collect();
         let known_next = self.snapshot.uid_next.get();
+        let (rows_known, sizes) = (&mut self.snapshot.rows, HashMap::new());
         let uids = self
             .uidlist
-            .assign(&self.directory, &names, &HashMap::new(), known_next)?;
+            .assign(&self.directory, &names, &sizes, rows_known, known_next)?;
         let modseq = self.tick();
         let mut given = Vec::with_capacity(uids.len());
         for (row, uid) in rows.iter_mut().zip(uids) {

@@ -383,3 +383,46 @@ fn status_raises_nothing() {
         assert_eq!(account.status(&name).unwrap().highest_modseq, highest);
     }
 }
+
+#[test]
+fn an_index_speaks_for_the_list_until_that_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let list = path.join("dovecot-uidlist");
+    let mailbox = open(path);
+    for _ in 0..4 {
+        put(&mailbox, Flags::SEEN, &[]);
+    }
+    drop(mailbox);
+    let unlisted = |text: &str| text.replace(" P00000002", " Zq P00000002");
+    let read = || std::fs::read_to_string(&list).unwrap();
+    // Another server adds a field and takes one away.
+    let text = unlisted(&read());
+    let third = text.lines().nth(3).unwrap().to_owned();
+    let (uid, rest) = third.split_once(' ').unwrap();
+    let name = rest.split_once(" :").unwrap().1;
+    let text = text.replace(&third, &format!("{uid} :{name}"));
+    std::fs::write(&list, &text).unwrap();
+    // Once it is read, and from then on the index has it.
+    for _ in 0..3 {
+        age(path);
+        drop(open(path));
+    }
+    assert_eq!(read(), text);
+    let mailbox = open(path);
+    let expunged = Uid::new(4).unwrap();
+    mailbox.expunge(&[expunged]).unwrap();
+    let listing = mailbox.unique_id_listing(&mailbox.snapshot()).unwrap();
+    assert_eq!(listing.len(), 3);
+    drop(mailbox);
+    let lines: Vec<String> = read().lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 4);
+    assert!(lines[2].contains(" Zq P00000002"), "{lines:?}");
+    assert!(lines[3].starts_with("3 P00000003"), "{lines:?}");
+    assert_eq!(&lines[1], text.lines().nth(1).unwrap());
+    // The index knows of what was listed since: nothing is written again.
+    let stamp = disk::stamp(&list).unwrap();
+    let mailbox = open(path);
+    mailbox.unique_id_listing(&mailbox.snapshot()).unwrap();
+    assert_eq!(disk::stamp(&list).unwrap(), stamp);
+}

@@ -3,7 +3,7 @@
 use super::state::{Seen, State};
 use crate::index::{self, Contents, History, Index, Picture, Settled};
 use crate::maildir::filename;
-use crate::maildir::uidlist::Record;
+use crate::maildir::uidlist::{Record, Uidlist};
 use crate::snapshot::{MessageRow, RowChange, Rows};
 use crate::{Keyword, ModSeq, Snapshot, Uid};
 use std::collections::HashSet;
@@ -22,16 +22,19 @@ impl State {
     /// Begins with what the index said. The UID list has the last word on UIDs, the
     /// directories on flags: a scan follows unless all is as when it was settled.
     /// With `restart` the index is in doubt, and every message gets that mod-sequence.
+    /// Unless the list is read, it is as it was when the index was settled.
     /// Gives the UIDs that the list had lost.
     pub(super) fn take_from_index(
         &mut self,
         contents: Contents,
         index: Option<Index>,
         restart: Option<ModSeq>,
+        list_is_read: bool,
     ) -> Vec<Uid> {
         let Contents {
             rows,
             keywords,
+            fields,
             history,
             highest_modseq,
             uid_next,
@@ -42,17 +45,22 @@ impl State {
         let (own, unknown) = self.own_keywords(&keywords);
         let mut gone = HashSet::new();
         let mut healed = Vec::new();
-        for row in rows.iter() {
-            match self.place_in_list(&row) {
-                InList::Listed => {}
-                InList::Added => healed.push(row.uid),
-                InList::Otherwise => {
-                    gone.insert(row.uid);
+        let mut kept = rows;
+        if list_is_read {
+            for row in kept.iter() {
+                match self.place_in_list(&row) {
+                    InList::Listed => {}
+                    InList::Added => healed.push(row.uid),
+                    InList::Otherwise => {
+                        gone.insert(row.uid);
+                    }
                 }
             }
+            kept.remove(&gone);
+            self.uidlist.take_over(&mut kept, &fields);
+        } else {
+            self.uidlist.fields = fields;
         }
-        let mut kept = rows;
-        kept.remove(&gone);
         restate(&mut kept, &own, restart);
         self.names.reserve(kept.len());
         for row in kept.iter() {
@@ -174,7 +182,7 @@ impl State {
     }
     /// Makes the index that is missing; without one the mailbox works all the same.
     pub(super) fn make_index(&mut self) {
-        let picture = picture(&self.snapshot, &self.history, self.uidlist.guid);
+        let picture = picture(&self.snapshot, &self.history, &self.uidlist);
         match Index::create(&self.directory, picture) {
             Ok(index) => self.index = Some(index),
             Err(error) => {
@@ -190,11 +198,12 @@ impl State {
             }
             return;
         };
+        let fields_changed = std::mem::take(&mut self.uidlist.fields_changed);
         let result = index.commit().and_then(|()| {
-            if !index.wants_rewrite() {
+            if !index.wants_rewrite() && !fields_changed {
                 return Ok(());
             }
-            let picture = picture(&self.snapshot, &self.history, self.uidlist.guid);
+            let picture = picture(&self.snapshot, &self.history, &self.uidlist);
             index.rewrite(&self.directory, picture)
         });
         if let Err(error) = result {
@@ -231,9 +240,14 @@ impl State {
             doubtful: self.seen.map(|seen| seen.doubtful || must_scan),
             own_changes: self.own_changes,
             scanned_seconds: now_seconds().saturating_sub(age),
-            uidlist: self.uidlist.stamp(),
+            // Only where the rows have all of it can the index speak for the list.
+            uidlist: self
+                .uidlist
+                .stamp()
+                .filter(|_| self.uidlist.records.is_empty()),
             keywords: self.keywords.stamps(&self.directory),
             uid_next: self.snapshot.uid_next.get(),
+            dead: u32::try_from(self.uidlist.dead).unwrap_or(u32::MAX),
         };
         if let Some(index) = &mut self.index
             && let Err(error) = index.settle(settled)
@@ -287,15 +301,16 @@ fn translate(keywords: &[u16], own: &[Option<u16>]) -> Vec<u16> {
 fn picture<'a>(
     snapshot: &'a Snapshot,
     history: &'a History,
-    guid: [u8; 16],
+    uidlist: &'a Uidlist,
 ) -> Picture<'a, impl Iterator<Item = MessageRow<'a>>> {
     Picture {
         uid_validity: snapshot.uid_validity,
-        guid,
+        guid: uidlist.guid,
         uid_next: snapshot.uid_next,
         highest_modseq: snapshot.highest_modseq,
         keywords: &snapshot.keywords,
         history,
         rows: snapshot.rows(),
+        fields: &uidlist.fields,
     }
 }

@@ -23,6 +23,7 @@ pub(crate) use scan::measured_octets;
 use crate::disk;
 use crate::maildir::uidlist::default_unique_id;
 use crate::message::{FoldedText, Summary, WithHeaders, contains, is_searchable, text_contains};
+use crate::snapshot::RowChange;
 use crate::summaries::{Owner, Summaries, is_long};
 use crate::{Error, Flags, Keyword, ModSeq, Result, Snapshot, Uid};
 use change::Transfer;
@@ -440,20 +441,26 @@ impl Mailbox {
         let mut rest = Vec::with_capacity(snapshot.len());
         let mut stored = false;
         for row in snapshot.rows() {
-            let record = state.uidlist.records.get_mut(&row.uid.get());
-            let shown = record.as_deref().and_then(|record| record.field('P'));
+            let State {
+                uidlist, snapshot, ..
+            } = &mut *state;
+            let here = snapshot.of_uid(row.uid);
+            let record = here.map(|row| uidlist.record_of(&row));
+            let shown = record.as_ref().and_then(|record| record.field('P'));
             let unique_id = match shown {
                 Some("") if is_unique_id(row.unique_name) => Arc::from(row.unique_name),
                 Some(text) if is_unique_id(text) => Arc::from(text),
                 _ => Arc::from(default_unique_id(row.uid.get(), uid_validity)),
             };
-            let mut number = None;
-            if let Some(record) = record {
-                number = record.field('O').and_then(|text| text.parse::<u64>().ok());
-                if record.field('P').is_none() {
-                    record.set_field('P', &unique_id);
-                    stored = true;
-                }
+            let order = record.as_ref().and_then(|record| record.field('O'));
+            let number = order.and_then(|text| text.parse::<u64>().ok());
+            if let (Some(here), None) = (here, shown) {
+                let change = RowChange {
+                    listed: Some(uidlist.list_unique_id(&here)),
+                    ..RowChange::default()
+                };
+                snapshot.rows.change(row.uid, &change);
+                stored = true;
             }
             match number {
                 Some(number) => numbered.push((number, row.uid, unique_id)),
@@ -461,8 +468,8 @@ impl Mailbox {
             }
         }
         if stored && !self.is_gone() {
-            let directory = state.directory.clone();
-            state.uidlist.rewrite(&directory)?;
+            state.rewrite_list()?;
+            self.publish(state);
         }
         numbered.sort_unstable_by_key(|(number, uid, _)| (*number, *uid));
         let mut listing: Vec<(Uid, Arc<str>)> = numbered

@@ -41,8 +41,17 @@ impl Mailbox {
             control_file::make_directory(&directory.join(name))?;
         }
         remove_old_temporaries(&directory.join("tmp"));
-        let list = Uidlist::read(&directory)?;
-        let found = read_index(&directory, list.as_ref());
+        let found = read_index(&directory);
+        let settled = match &found {
+            Found::Exact(_, contents) => Uidlist::settled(&directory, contents)?,
+            _ => None,
+        };
+        let list_is_read = settled.is_none();
+        let list = match settled {
+            None => Uidlist::read(&directory)?,
+            settled => settled,
+        };
+        let found = own_index(found, list.as_ref());
         let mut imported_keywords = HashMap::new();
         let uidlist = match (list, &found) {
             (Some(list), _) => list,
@@ -62,7 +71,13 @@ impl Mailbox {
         let guid = uidlist.guid;
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let queue = Arc::new(Queue::new(id));
-        let mut state = begin(directory, uidlist, keywords, found, Arc::clone(&queue))?;
+        let known = Known {
+            uidlist,
+            list_is_read,
+            keywords,
+            found,
+        };
+        let mut state = begin(directory, known, Arc::clone(&queue))?;
         for (unique, names) in imported_keywords {
             let Some(uid) = state.named(&unique).map(|row| row.uid) else {
                 continue;
@@ -90,11 +105,15 @@ impl Mailbox {
 }
 
 /// Reads the index; one that cannot be read is as none.
-fn read_index(directory: &Path, list: Option<&Uidlist>) -> Found {
-    let found = Index::open(directory).unwrap_or_else(|error| {
+fn read_index(directory: &Path) -> Found {
+    Index::open(directory).unwrap_or_else(|error| {
         tracing::warn!(directory = %directory.display(), %error, "the index cannot be opened");
         Found::Nothing
-    });
+    })
+}
+
+/// The index, if it is of the mailbox whose list this is.
+fn own_index(found: Found, list: Option<&Uidlist>) -> Found {
     match found {
         Found::Exact(_, contents) | Found::Doubtful(contents)
             if list.is_some_and(|list| {
@@ -107,21 +126,30 @@ fn read_index(directory: &Path, list: Option<&Uidlist>) -> Found {
     }
 }
 
-/// The first state of a mailbox: what its index says, brought up to date.
-fn begin(
-    directory: PathBuf,
+/// What a mailbox's files say when it is opened.
+struct Known {
     uidlist: Uidlist,
+    /// Whether the list's records were read, as the index cannot speak for them.
+    list_is_read: bool,
     keywords: KeywordTable,
     found: Found,
-    queue: Arc<Queue>,
-) -> Result<State> {
+}
+
+/// The first state of a mailbox: what its index says, brought up to date.
+fn begin(directory: PathBuf, known: Known, queue: Arc<Queue>) -> Result<State> {
+    let Known {
+        uidlist,
+        list_is_read,
+        keywords,
+        found,
+    } = known;
     let mut healed = Vec::new();
     let mut writes_index = true;
     let mut state = match found {
         Found::Exact(index, contents) => {
             let highest = contents.highest_modseq;
             let mut state = State::new(directory, uidlist, keywords, highest, queue);
-            healed = state.take_from_index(contents, Some(*index), None);
+            healed = state.take_from_index(contents, Some(*index), None, list_is_read);
             state
         }
         other => {
@@ -131,7 +159,7 @@ fn begin(
             match other {
                 Found::Doubtful(contents) => {
                     tracing::info!(directory = %path, "the index was not closed or is a copy: all mod-sequences are new");
-                    healed = state.take_from_index(contents, None, Some(modseq));
+                    healed = state.take_from_index(contents, None, Some(modseq), list_is_read);
                 }
                 Found::Unreadable(reason) => {
                     tracing::warn!(directory = %path, reason, "the index is unreadable and made anew");
@@ -156,9 +184,8 @@ fn begin(
         tracing::warn!(directory = %state.directory.display(), "UIDs that the list lost were taken from the index");
         state.uidlist.needs_rewrite = true;
     }
-    if state.uidlist.is_wasteful() {
-        let directory = state.directory.clone();
-        state.uidlist.rewrite(&directory)?;
+    if state.uidlist.is_wasteful(&state.snapshot.rows) {
+        state.rewrite_list()?;
         state.settle_header();
     } else {
         state.uidlist.keep_second_name(&state.directory);

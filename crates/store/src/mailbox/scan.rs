@@ -8,7 +8,7 @@ use crate::maildir::filename::{self, Info};
 use crate::maildir::watch;
 use crate::message::count_line_ends;
 use crate::model::InternalDate;
-use crate::snapshot::{OwnedRow, RowChange};
+use crate::snapshot::{Listed, OwnedRow, RowChange};
 use crate::{Result, Uid};
 use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Read};
@@ -284,8 +284,9 @@ impl State {
         if !unlisted.is_empty() {
             self.sync_halves(unlisted_in)?;
             unlisted.sort_by(|a, b| filename::delivery_order(a).cmp(&filename::delivery_order(b)));
+            let rows = &mut self.snapshot.rows;
             self.uidlist
-                .assign(&self.directory, &unlisted, &sizes, known_next)?;
+                .assign(&self.directory, &unlisted, &sizes, rows, known_next)?;
         }
         let modseq = if measured.is_empty() {
             return Ok(false);
@@ -313,6 +314,7 @@ impl State {
                 unique_name: Box::from(&*unique),
                 in_new,
                 suffix,
+                listed: Listed::default(),
             });
         }
         self.admit(rows);

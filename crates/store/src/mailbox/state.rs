@@ -151,9 +151,12 @@ impl State {
     /// Adds new messages with the UIDs they got; rows in any order.
     pub(super) fn admit(&mut self, mut fresh: Vec<OwnedRow>) {
         fresh.sort_unstable_by_key(|row| row.uid);
+        for row in &mut fresh {
+            row.listed = self.uidlist.claim(row.uid.get(), row.size_octets);
+        }
         if let Some(index) = &mut self.index {
             let came = fresh.iter().map(OwnedRow::row);
-            index.came(came, &self.keywords.names);
+            index.came(came, &self.keywords.names, &self.uidlist.fields);
         }
         self.names.reserve(fresh.len());
         for row in &fresh {
@@ -183,6 +186,11 @@ impl State {
         if let (Some(index), Some(row)) = (&mut self.index, self.snapshot.of_uid(uid)) {
             index.changed(&row, &self.keywords.names);
         }
+    }
+    /// Writes the UID list anew.
+    pub(super) fn rewrite_list(&mut self) -> Result<()> {
+        let rows = &mut self.snapshot.rows;
+        self.uidlist.rewrite(&self.directory, rows)
     }
     /// Makes the names in `new` (first) and `cur` durable, where asked. What was
     /// renamed from `new` to `cur` must not be gone from the one before it is durable

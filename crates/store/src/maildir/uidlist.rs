@@ -6,7 +6,8 @@ use super::dotlock::Dotlock;
 use crate::control_file;
 use crate::disk::{self, Stamp};
 use crate::index::Contents;
-use crate::{Error, Result, UidValidity};
+use crate::snapshot::{Listed, MessageRow, RowChange, Rows};
+use crate::{Error, Result, Uid, UidValidity};
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -20,6 +21,10 @@ const SECOND_NAME: &str = "pillarbox-uidlist";
 /// How far UIDs jump when the list had to be taken from its second name, which may
 /// lack what others appended.
 const HEALING_GAP: u32 = 10_000;
+/// A header is not longer.
+const HEADER_OCTETS: usize = 4 << 10;
+/// A line that is longer is no record.
+const LINE_OCTETS: usize = 32 << 10;
 /// The highest UID.
 const LAST_UID: u32 = u32::MAX - 1;
 
@@ -54,18 +59,23 @@ impl Record {
         self.fields = Some(fields.join(" ").into_boxed_str());
     }
     fn write(&self, uid: u32, into: &mut Vec<u8>) {
-        into.extend_from_slice(uid.to_string().as_bytes());
-        if let Some(fields) = self.fields.as_deref().filter(|fields| !fields.is_empty()) {
-            into.push(b' ');
-            into.extend_from_slice(fields.as_bytes());
-        }
-        into.extend_from_slice(b" :");
-        into.extend_from_slice(self.name.as_bytes());
-        into.push(b'\n');
+        write_record(uid, self.fields.as_deref(), &self.name, into);
     }
 }
 
-/// The list in memory.
+fn write_record(uid: u32, fields: Option<&str>, name: &str, into: &mut Vec<u8>) {
+    into.extend_from_slice(uid.to_string().as_bytes());
+    if let Some(fields) = fields.filter(|fields| !fields.is_empty()) {
+        into.push(b' ');
+        into.extend_from_slice(fields.as_bytes());
+    }
+    into.extend_from_slice(b" :");
+    into.extend_from_slice(name.as_bytes());
+    into.push(b'\n');
+}
+
+/// The list in memory. What it says of the mailbox's messages stands in their rows;
+/// here is what does not fit there, and the records that no row has taken.
 #[derive(Debug, Clone)]
 pub(crate) struct Uidlist {
     /// The UIDVALIDITY.
@@ -76,12 +86,16 @@ pub(crate) struct Uidlist {
     pub(crate) guid: [u8; 16],
     /// Header keys nobody here knows.
     unknown_keys: Vec<String>,
-    /// Records by UID.
+    /// Records by UID that no message's row has taken.
     pub(crate) records: BTreeMap<u32, Record>,
-    /// The highest UID of each name.
+    /// The highest UID of each name among them.
     by_name: HashMap<Arc<str>, u32>,
+    /// Fields of messages whose rows say [`Listed::OTHER`].
+    pub(crate) fields: HashMap<u32, Box<str>>,
+    /// Whether what is listed of messages changed since the index was told.
+    pub(crate) fields_changed: bool,
     /// How many records of the file are of messages that are gone.
-    dead: usize,
+    pub(crate) dead: usize,
     /// The file as last read or written.
     stamp: Option<Stamp>,
     /// Whether the file must be rewritten (older version, no GUID, bad lines).
@@ -103,6 +117,8 @@ impl Uidlist {
             unknown_keys: Vec::new(),
             records: BTreeMap::new(),
             by_name: HashMap::new(),
+            fields: HashMap::new(),
+            fields_changed: false,
             dead: 0,
             stamp: None,
             needs_rewrite: true,
@@ -118,6 +134,8 @@ impl Uidlist {
             unknown_keys: Vec::new(),
             records: BTreeMap::new(),
             by_name: HashMap::new(),
+            fields: HashMap::new(),
+            fields_changed: false,
             dead: 0,
             stamp: None,
             needs_rewrite: true,
@@ -159,6 +177,41 @@ impl Uidlist {
             list.needs_rewrite = true;
             list
         }))
+    }
+    /// The list of an index that was settled when the file was as it is now: only its
+    /// header is read. `None` if the file changed.
+    pub(crate) fn settled(directory: &Path, contents: &Contents) -> Result<Option<Self>> {
+        let Some(settled) = &contents.settled else {
+            return Ok(None);
+        };
+        let path = directory.join(NAME);
+        let mut header = vec![0; HEADER_OCTETS];
+        let opened = disk::open_regular(&path).and_then(|(file, metadata)| {
+            let length = file.read_at(&mut header, 0)?;
+            header.truncate(length);
+            Ok(metadata.stamp)
+        });
+        let stamp = match opened {
+            Ok(stamp) => stamp,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(control_file::failed("read", &path, error)),
+        };
+        let end = memchr::memchr(b'\n', &header);
+        let line = end.and_then(|end| header.get(..end));
+        let (Some(line), true) = (line, settled.uidlist == Some(stamp)) else {
+            return Ok(None);
+        };
+        let Some(mut list) = Self::parse(line)? else {
+            return Ok(None);
+        };
+        let theirs = (list.uid_validity.get(), list.guid) == (contents.uid_validity, contents.guid);
+        if !theirs || list.needs_rewrite {
+            return Ok(None);
+        }
+        list.uid_next = list.uid_next.max(contents.uid_next);
+        list.dead = usize::try_from(settled.dead).unwrap_or_default();
+        list.stamp = Some(stamp);
+        Ok(Some(list))
     }
     /// Reads the octets of a list; `None` if the header is none.
     pub(crate) fn parse(octets: &[u8]) -> Result<Option<Self>> {
@@ -206,6 +259,8 @@ impl Uidlist {
             unknown_keys,
             records: BTreeMap::new(),
             by_name: HashMap::new(),
+            fields: HashMap::new(),
+            fields_changed: false,
             dead: 0,
             stamp: None,
             needs_rewrite: guid.is_none() || version != Some("3"),
@@ -213,6 +268,7 @@ impl Uidlist {
         for line in lines.filter(|line| !line.is_empty()) {
             let record = std::str::from_utf8(line)
                 .ok()
+                .filter(|line| line.len() <= LINE_OCTETS)
                 .and_then(|line| parse_record(line, version == Some("3")));
             match record {
                 Some((uid, record)) => list.insert(uid, record),
@@ -251,22 +307,106 @@ impl Uidlist {
     pub(crate) fn uid_of(&self, name: &str) -> Option<u32> {
         self.by_name.get(name).copied()
     }
-    /// Forgets a message that is gone; its line stays until the next rewrite.
+    /// Forgets a record, or a message that is gone; its line stays until the next rewrite.
     pub(crate) fn forget(&mut self, uid: u32) {
-        if let Some(record) = self.records.remove(&uid) {
-            self.dead += 1;
-            if self.by_name.get(&record.name) == Some(&uid) {
-                self.by_name.remove(&record.name);
-            }
+        self.dead += 1;
+        self.fields.remove(&uid);
+        self.take_record(uid);
+    }
+    fn take_record(&mut self, uid: u32) -> Option<Record> {
+        let record = self.records.remove(&uid)?;
+        if self.by_name.get(&record.name) == Some(&uid) {
+            self.by_name.remove(&record.name);
         }
+        Some(record)
+    }
+    /// A message's row takes its record; gives what the row is to say of it.
+    pub(crate) fn claim(&mut self, uid: u32, size_octets: u64) -> Listed {
+        let record = self.take_record(uid);
+        let fields = record.and_then(|record| record.fields);
+        self.describe(uid, fields.as_deref(), size_octets)
+    }
+    /// The rows of an index take their records; `fields` is what the index has of theirs.
+    pub(crate) fn take_over(&mut self, rows: &mut Rows, fields: &HashMap<u32, Box<str>>) {
+        let mut otherwise = Vec::new();
+        for row in rows.iter() {
+            let uid = row.uid.get();
+            let listed = self.claim(uid, row.size_octets);
+            if listed != row.listed {
+                otherwise.push((row.uid, listed));
+            }
+            self.fields_changed |= self.fields.get(&uid) != fields.get(&uid);
+        }
+        for (uid, listed) in otherwise {
+            self.relist(uid, listed, rows);
+        }
+    }
+    /// What a row is to say of these fields; they are kept where it cannot.
+    fn describe(&mut self, uid: u32, fields: Option<&str>, size_octets: u64) -> Listed {
+        let mut listed = Listed::default();
+        let all = fields.unwrap_or_default();
+        for field in all.split(' ').filter(|field| !field.is_empty()) {
+            let known = match field.split_at_checked(1) {
+                Some(("P", text)) if text == default_unique_id(uid, self.uid_validity) => {
+                    Listed::UNIQUE_ID
+                }
+                Some(("W", text)) if text == size_octets.to_string() => Listed::SIZE,
+                _ => Listed::OTHER,
+            };
+            if known == Listed::OTHER || listed.has(known) {
+                self.fields.insert(uid, Box::from(all));
+                return Listed::OTHER;
+            }
+            listed = listed.with(known);
+        }
+        self.fields.remove(&uid);
+        listed
+    }
+    /// The fields of a message's record.
+    fn fields_of(&self, row: &MessageRow<'_>) -> Option<Box<str>> {
+        let uid = row.uid.get();
+        if row.listed.has(Listed::OTHER) {
+            return self.fields.get(&uid).cloned();
+        }
+        let mut fields = String::new();
+        if row.listed.has(Listed::UNIQUE_ID) {
+            fields.push('P');
+            fields.push_str(&default_unique_id(uid, self.uid_validity));
+        }
+        if row.listed.has(Listed::SIZE) {
+            let space = if fields.is_empty() { "" } else { " " };
+            fields.push_str(&format!("{space}W{}", row.size_octets));
+        }
+        (!fields.is_empty()).then(|| fields.into_boxed_str())
+    }
+    /// A message's record.
+    pub(crate) fn record_of(&self, row: &MessageRow<'_>) -> Record {
+        Record {
+            name: Arc::from(row.unique_name),
+            fields: self.fields_of(row),
+        }
+    }
+    /// Lists the unique-id that everyone has for a message that has none; gives what its
+    /// row is to say then.
+    pub(crate) fn list_unique_id(&mut self, row: &MessageRow<'_>) -> Listed {
+        self.fields_changed = true;
+        if !row.listed.has(Listed::OTHER) {
+            return row.listed.with(Listed::UNIQUE_ID);
+        }
+        let uid = row.uid.get();
+        let mut record = self.record_of(row);
+        record.set_field('P', &default_unique_id(uid, self.uid_validity));
+        self.fields
+            .extend(record.fields.map(|fields| (uid, fields)));
+        row.listed
     }
     /// The file as last read or written.
     pub(crate) fn stamp(&self) -> Option<Stamp> {
         self.stamp
     }
     /// Whether a rewrite is worth it.
-    pub(crate) fn is_wasteful(&self) -> bool {
-        self.needs_rewrite || (self.dead > 256 && self.dead > self.records.len() / 3)
+    pub(crate) fn is_wasteful(&self, rows: &Rows) -> bool {
+        self.needs_rewrite || (self.dead > 256 && self.dead > rows.len() / 3)
     }
     /// Gives UIDs to names, in order, and appends them durably, with the sizes as sent
     /// (`W`) of those that had to be measured. Names that another
@@ -280,10 +420,11 @@ impl Uidlist {
         directory: &Path,
         names: &[Arc<str>],
         sizes: &HashMap<Arc<str>, u64>,
+        rows: &mut Rows,
         known_next: u32,
     ) -> Result<Vec<u32>> {
         let _lock = Dotlock::take(directory)?;
-        self.merge(directory)?;
+        self.merge(directory, rows)?;
         let mut uids = Vec::with_capacity(names.len());
         let mut lines = Vec::new();
         let mut fresh = Vec::new();
@@ -314,7 +455,7 @@ impl Uidlist {
         // if the caller sorts, which it does.
         if fresh.is_empty() {
             match self.needs_rewrite {
-                true => self.rewrite_locked(directory)?,
+                true => self.rewrite_locked(directory, rows)?,
                 false => self.sync(directory)?,
             }
             return Ok(uids);
@@ -323,7 +464,7 @@ impl Uidlist {
             for (uid, record) in fresh {
                 self.insert(uid, record);
             }
-            self.rewrite_locked(directory)?;
+            self.rewrite_locked(directory, rows)?;
             return Ok(uids);
         }
         let path = directory.join(NAME);
@@ -368,7 +509,7 @@ impl Uidlist {
     }
     /// Takes over what other programs wrote since: records at or above our next UID,
     /// and a higher next UID. A file that is gone is written again.
-    fn merge(&mut self, directory: &Path) -> Result<()> {
+    fn merge(&mut self, directory: &Path, rows: &mut Rows) -> Result<()> {
         let path = directory.join(NAME);
         let stamp = stamp_of(&path)?;
         if stamp.is_some() && stamp == self.stamp {
@@ -382,11 +523,21 @@ impl Uidlist {
             Some(theirs) if theirs.uid_validity == self.uid_validity => {
                 let next = self.uid_next;
                 for (uid, record) in theirs.records {
+                    let row = Uid::new(uid).and_then(|uid| rows.of_uid(uid));
                     if uid >= next {
                         self.insert(uid, record);
                     } else if let Some(own) = self.records.get_mut(&uid) {
                         if own.name == record.name {
                             *own = record;
+                        }
+                    } else if let Some(row) = row {
+                        if *record.name == *row.unique_name {
+                            let was = self.fields_of(&row);
+                            let fields = record.fields.as_deref();
+                            let listed = self.describe(uid, fields, row.size_octets);
+                            if listed != row.listed || was.as_deref() != fields {
+                                self.relist(row.uid, listed, rows);
+                            }
                         }
                     } else {
                         self.dead += 1;
@@ -407,16 +558,24 @@ impl Uidlist {
         }
         Ok(())
     }
+    fn relist(&mut self, uid: Uid, listed: Listed, rows: &mut Rows) {
+        let change = RowChange {
+            listed: Some(listed),
+            ..RowChange::default()
+        };
+        rows.change(uid, &change);
+        self.fields_changed = true;
+    }
     /// Writes the list anew, under the lock.
-    pub(crate) fn rewrite(&mut self, directory: &Path) -> Result<()> {
+    pub(crate) fn rewrite(&mut self, directory: &Path, rows: &mut Rows) -> Result<()> {
         let _lock = Dotlock::take(directory)?;
         if self.stamp.is_some() {
-            self.merge(directory)?;
+            self.merge(directory, rows)?;
         }
-        self.rewrite_locked(directory)
+        self.rewrite_locked(directory, rows)
     }
     /// A crash leaves the old or the new list, never part of one.
-    fn rewrite_locked(&mut self, directory: &Path) -> Result<()> {
+    fn rewrite_locked(&mut self, directory: &Path, rows: &Rows) -> Result<()> {
         let mut octets = format!("3 V{} N{} G", self.uid_validity, self.uid_next).into_bytes();
         for octet in self.guid {
             octets.extend_from_slice(format!("{octet:02x}").as_bytes());
@@ -426,7 +585,16 @@ impl Uidlist {
             octets.extend_from_slice(key.as_bytes());
         }
         octets.push(b'\n');
-        for (uid, record) in &self.records {
+        let mut waiting = self.records.iter().peekable();
+        for row in rows.iter() {
+            let uid = row.uid.get();
+            while let Some((uid, record)) = waiting.next_if(|(other, _)| **other < uid) {
+                record.write(*uid, &mut octets);
+            }
+            let fields = self.fields_of(&row);
+            write_record(uid, fields.as_deref(), row.unique_name, &mut octets);
+        }
+        for (uid, record) in waiting {
             record.write(*uid, &mut octets);
         }
         let stamp =
@@ -540,7 +708,8 @@ mod tests {
         if let Some(record) = list.records.get_mut(&9) {
             record.set_field('P', "x");
         }
-        list.rewrite(directory.path()).unwrap();
+        list.rewrite(directory.path(), &mut Rows::default())
+            .unwrap();
         let text = std::fs::read_to_string(directory.path().join(NAME)).unwrap();
         assert_eq!(
             text,
@@ -561,7 +730,8 @@ mod tests {
     fn appends_after_a_torn_line_and_honours_others() {
         let directory = tempfile::tempdir().unwrap();
         let mut list = Uidlist::new(UidValidity::MIN).unwrap();
-        list.rewrite(directory.path()).unwrap();
+        list.rewrite(directory.path(), &mut Rows::default())
+            .unwrap();
         let path = directory.path().join(NAME);
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.push_str("1 :theirs\n2 :to");
@@ -576,6 +746,7 @@ mod tests {
                 directory.path(),
                 &["theirs".into(), "ours".into()],
                 &HashMap::new(),
+                &mut Rows::default(),
                 1,
             )
             .unwrap();

@@ -1,6 +1,6 @@
 //! Some rows, packed: 48 octets each, and their names one after another.
 
-use super::row::MessageRow;
+use super::row::{Listed, MessageRow};
 use crate::model::{Flags, InternalDate, ModSeq, Uid};
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ const RECENT: u64 = 1 << 5;
 const IN_NEW: u64 = 1 << 6;
 const UNENDED: u64 = 0b11 << UNENDED_SHIFT;
 const UNENDED_SHIFT: u32 = 7;
+const LISTED: u64 = 0b111 << LISTED_SHIFT;
+const LISTED_SHIFT: u32 = 9;
 const SIZE_SHIFT: u32 = 16;
 /// More octets than this no message has.
 const LARGEST_SIZE: u64 = u64::MAX >> SIZE_SHIFT;
@@ -49,6 +51,10 @@ impl PackedRow {
             true => self.size_and_marks |= mark,
             false => self.size_and_marks &= !mark,
         }
+    }
+    fn set_listed(&mut self, listed: Listed) {
+        self.size_and_marks =
+            self.size_and_marks & !LISTED | u64::from(listed.0) << LISTED_SHIFT & LISTED;
     }
     fn flags(&self) -> Flags {
         Flags(u8::try_from(self.size_and_marks & FLAGS).unwrap_or_default())
@@ -169,6 +175,9 @@ impl Chunk {
             unique_name: self.names.get(start..end).unwrap_or_default(),
             in_new: row.mark(IN_NEW),
             suffix: row.suffix(),
+            listed: Listed(
+                u8::try_from((row.size_and_marks & LISTED) >> LISTED_SHIFT).unwrap_or_default(),
+            ),
         }
     }
     /// Whether another row goes in.
@@ -199,6 +208,7 @@ impl Chunk {
         self.highest_modseq = self.highest_modseq.max(row.modseq);
         packed.set_mark(RECENT, row.recent);
         packed.set_mark(IN_NEW, row.in_new);
+        packed.set_listed(row.listed);
         self.tally.add(Tally::of(&packed));
         self.rows.push(packed);
         if self.rows.len() == CHUNK_ROWS {
@@ -249,6 +259,9 @@ impl Chunk {
         if let Some(in_new) = change.in_new {
             row.set_mark(IN_NEW, in_new);
         }
+        if let Some(listed) = change.listed {
+            row.set_listed(listed);
+        }
         row.modseq = change.modseq.unwrap_or(row.modseq);
         self.highest_modseq = self.highest_modseq.max(row.modseq);
         self.tally.add(Tally::of(row));
@@ -285,4 +298,5 @@ pub(crate) struct RowChange<'a> {
     pub(crate) modseq: Option<ModSeq>,
     pub(crate) in_new: Option<bool>,
     pub(crate) suffix: Option<&'a str>,
+    pub(crate) listed: Option<Listed>,
 }

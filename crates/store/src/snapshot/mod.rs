@@ -6,7 +6,7 @@ mod rows;
 
 pub(crate) use chunk::RowChange;
 pub use row::MessageRow;
-pub(crate) use row::OwnedRow;
+pub(crate) use row::{Listed, OwnedRow};
 pub(crate) use rows::Rows;
 
 use crate::model::{Keyword, ModSeq, Uid, UidValidity};

@@ -2,6 +2,28 @@
 
 use crate::model::{Flags, InternalDate, ModSeq, Uid};
 
+/// What a message's record in the UID list has besides its name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Listed(pub(crate) u8);
+
+impl Listed {
+    /// The unique-id that everyone has to whom none was given before.
+    pub(crate) const UNIQUE_ID: Self = Self(1);
+    /// The size as sent.
+    pub(crate) const SIZE: Self = Self(2);
+    /// Something else; the list has it whole.
+    pub(crate) const OTHER: Self = Self(4);
+
+    /// Whether all of `other` is said.
+    pub(crate) fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+    /// Both together.
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
 /// One message as a snapshot shows it.
 #[derive(Debug, Clone, Copy)]
 pub struct MessageRow<'a> {
@@ -27,6 +49,8 @@ pub struct MessageRow<'a> {
     pub(crate) in_new: bool,
     /// What follows the unique name in its file's name.
     pub(crate) suffix: &'a str,
+    /// What the UID list says of it.
+    pub(crate) listed: Listed,
 }
 
 impl MessageRow<'_> {
@@ -66,6 +90,7 @@ impl MessageRow<'_> {
             unique_name: Box::from(self.unique_name),
             in_new: self.in_new,
             suffix: Box::from(self.suffix),
+            listed: self.listed,
         }
     }
 }
@@ -84,6 +109,7 @@ pub(crate) struct OwnedRow {
     pub(crate) unique_name: Box<str>,
     pub(crate) in_new: bool,
     pub(crate) suffix: Box<str>,
+    pub(crate) listed: Listed,
 }
 
 impl OwnedRow {
@@ -101,6 +127,7 @@ impl OwnedRow {
             unique_name: &self.unique_name,
             in_new: self.in_new,
             suffix: &self.suffix,
+            listed: self.listed,
         }
     }
 }

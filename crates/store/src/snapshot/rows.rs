@@ -159,7 +159,7 @@ impl<'a> FromIterator<MessageRow<'a>> for Rows {
 
 #[cfg(test)]
 mod tests {
-    use super::super::row::OwnedRow;
+    use super::super::row::{Listed, OwnedRow};
     use super::*;
     use crate::{Flags, InternalDate};
 
@@ -180,6 +180,7 @@ mod tests {
             unique_name: "n".repeat(1 + number as usize % 700).into(),
             in_new: number.is_multiple_of(5),
             suffix: [":2,", "", ":2,S"][number as usize % 3].into(),
+            listed: Listed(number as u8 % 8),
         }
     }
 
@@ -208,12 +209,13 @@ mod tests {
             modseq: Some(7),
             in_new: Some(false),
             suffix: Some(":2,RS"),
+            listed: Some(Listed::SIZE),
         };
         rows.change(uid(1000), &change);
         let changed = rows.of_uid(uid(1000)).unwrap();
         assert_eq!((changed.flags, changed.modseq), (Flags::SEEN, 7));
         assert_eq!((changed.keywords, changed.suffix), (&[9][..], ":2,RS"));
-        assert!(changed.recent && !changed.in_new);
+        assert!(changed.recent && !changed.in_new && changed.listed == Listed::SIZE);
         assert_eq!(changed.unique_name, row(1000).unique_name.as_ref());
         assert_eq!(changed.size_octets, row(1000).size_octets);
         assert_eq!(

@@ -173,6 +173,7 @@ mod tests {
             unique_name: "x",
             in_new: false,
             suffix: ":2,",
+            listed: crate::snapshot::Listed::default(),
         });
         Snapshot {
             uid_validity: UidValidity::new(7).unwrap(),
