@@ -1,6 +1,7 @@
 //! Looking at an index without opening its mailbox, for `pillarbox check`.
 
-use super::{MAX_OCTETS, NAME, replay};
+use super::replay::{self, Unreadable};
+use super::{MAX_OCTETS, NAME};
 use crate::Result;
 use crate::control_file::failed;
 use crate::disk;
@@ -29,13 +30,12 @@ pub fn inspect_index(directory: &Path) -> Result<Option<String>> {
     if metadata.stamp.size_octets > MAX_OCTETS {
         return Ok(Some("the index is too large".to_owned()));
     }
-    let mut octets = Vec::new();
-    file.take(MAX_OCTETS)
-        .read_to_end(&mut octets)
-        .map_err(|error| failed("read", &path, error))?;
-    let replay = match replay::replay(&octets) {
+    let replay = match replay::replay(file.take(MAX_OCTETS)) {
         Ok(replay) => replay,
-        Err(reason) => return Ok(Some(format!("the index cannot be read: {reason}"))),
+        Err(Unreadable::Content(reason)) => {
+            return Ok(Some(format!("the index cannot be read: {reason}")));
+        }
+        Err(Unreadable::Disk(error)) => return Err(failed("read", &path, error)),
     };
     let Some(list) = Uidlist::read(directory)? else {
         return Ok(None);

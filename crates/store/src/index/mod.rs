@@ -45,7 +45,7 @@ use crate::disk::{self, File};
 use crate::snapshot::MessageRow;
 use crate::{Keyword, ModSeq, Uid, UidValidity};
 use record::{Complete, MAX_PAYLOAD, Writer, kind};
-use replay::{HEADER, Header};
+use replay::{HEADER, Header, Unreadable};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
@@ -134,11 +134,10 @@ impl Index {
         if length > MAX_OCTETS {
             return Ok(Found::Unreadable("it is too large"));
         }
-        let mut octets = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-        (&mut file).take(MAX_OCTETS).read_to_end(&mut octets)?;
-        let replay = match replay::replay(&octets) {
+        let replay = match replay::replay((&mut file).take(MAX_OCTETS)) {
             Ok(replay) => replay,
-            Err(reason) => return Ok(Found::Unreadable(reason)),
+            Err(Unreadable::Content(reason)) => return Ok(Found::Unreadable(reason)),
+            Err(Unreadable::Disk(error)) => return Err(error),
         };
         let own = file.metadata()?.stamp.inode == replay.inode;
         let settled = replay.boot.is_none() && replay.contents.settled.is_some();
@@ -153,7 +152,7 @@ impl Index {
         let index = Self {
             file,
             end: replay.end as u64,
-            allocated: octets.len() as u64,
+            allocated: length,
             snapshot_octets: replay.snapshot_octets as u64,
             torn: replay.torn,
             opened: !settled,

@@ -6,6 +6,7 @@ use super::record::{FRAME, MAX_PAYLOAD, Reader, Settled, kind};
 use crate::snapshot::Rows;
 use crate::{Keyword, ModSeq, Uid};
 use std::collections::{HashMap, HashSet};
+use std::io::{self, BufReader, Read};
 
 /// Octets of the header: magic, version, UIDVALIDITY, GUID, inode, checksum.
 pub(super) const HEADER: usize = 44;
@@ -102,34 +103,97 @@ pub(super) struct Replay {
     pub(super) torn: bool,
 }
 
-/// Reads an index. What follows the last valid record is left out; a snapshot that
-/// is not whole, or a valid record that contradicts what came before it, makes the
-/// file unreadable.
-pub(super) fn replay(octets: &[u8]) -> Result<Replay, &'static str> {
-    let (header, mut chain) = Header::read(octets)?;
+/// Why an index cannot be read.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// What it says, in words.
+    Content(&'static str),
+    Disk(io::Error),
+}
+
+impl From<&'static str> for Unreadable {
+    fn from(reason: &'static str) -> Self {
+        Self::Content(reason)
+    }
+}
+
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+/// Reads an index, record by record. What follows the last valid record is left out; a
+/// snapshot that is not whole, or a valid record that contradicts what came before it,
+/// makes the file unreadable.
+pub(super) fn replay(file: impl Read) -> Result<Replay, Unreadable> {
+    let mut records = Records {
+        file: BufReader::with_capacity(BUFFER_OCTETS, file),
+        record: Vec::new(),
+    };
+    records.fill(HEADER)?;
+    let (header, mut chain) = Header::read(&records.record)?;
     let mut replaying = Replaying::new(header);
     let mut end = HEADER;
-    let mut rest = Reader(octets.get(HEADER..).unwrap_or_default());
-    while let Some(payload) = next_record(&mut rest, chain) {
+    while let Some(payload) = records.next(chain)? {
         chain = crc32(chain, payload);
         end += FRAME + payload.len();
         replaying.take(payload, end)?;
     }
-    let torn = octets
-        .get(end..)
-        .is_some_and(|rest| rest.iter().any(|octet| *octet != 0));
-    replaying.finish(header.inode, end, chain, torn)
+    let torn = records.is_torn()?;
+    Ok(replaying.finish(header.inode, end, chain, torn)?)
 }
 
-/// The payload of the record that is next, if one is valid.
-fn next_record<'a>(rest: &mut Reader<'a>, chain: u32) -> Option<&'a [u8]> {
-    let length = usize::try_from(rest.u32()?).ok()?;
-    let checksum = rest.u32()?;
-    if length == 0 || length > MAX_PAYLOAD {
-        return None;
+/// So much is read at once.
+const BUFFER_OCTETS: usize = 64 << 10;
+
+/// The records of a file, one after another.
+struct Records<R> {
+    file: BufReader<R>,
+    /// What was read last, with its frame.
+    record: Vec<u8>,
+}
+
+impl<R: Read> Records<R> {
+    /// Reads up to so many octets of what is being read, less where the file ends.
+    fn fill(&mut self, octets: usize) -> io::Result<()> {
+        let missing = octets.saturating_sub(self.record.len());
+        let missing = u64::try_from(missing).unwrap_or_default();
+        (&mut self.file)
+            .take(missing)
+            .read_to_end(&mut self.record)
+            .map(drop)
     }
-    let payload = rest.raw(length)?;
-    (crc32(chain, payload) == checksum).then_some(payload)
+    /// The payload of the record that is next, if one is valid.
+    fn next(&mut self, chain: u32) -> io::Result<Option<&[u8]>> {
+        self.record.clear();
+        self.fill(FRAME)?;
+        let mut frame = Reader(&self.record);
+        let (Some(length), Some(checksum)) = (frame.u32(), frame.u32()) else {
+            return Ok(None);
+        };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length == 0 || length > MAX_PAYLOAD {
+            return Ok(None);
+        }
+        self.fill(FRAME + length)?;
+        let payload = self.record.get(FRAME..).unwrap_or_default();
+        let valid = payload.len() == length && crc32(chain, payload) == checksum;
+        Ok(valid.then_some(payload))
+    }
+    /// Whether what was read last, or what follows it, is something else than zeros.
+    fn is_torn(&mut self) -> io::Result<bool> {
+        loop {
+            if self.record.iter().any(|octet| *octet != 0) {
+                return Ok(true);
+            }
+            self.record.clear();
+            self.fill(BUFFER_OCTETS)?;
+            if self.record.is_empty() {
+                return Ok(false);
+            }
+        }
+    }
 }
 
 struct Replaying {

@@ -157,7 +157,7 @@ fn a_torn_end_is_left_out_and_written_over() {
     let mut stages = Vec::new();
     let whole = |index: &Index, stages: &mut Vec<(usize, String)>| {
         let octets = std::fs::read(path.join(NAME)).unwrap();
-        let replay = replay::replay(&octets).unwrap();
+        let replay = replay::replay(octets.as_slice()).unwrap();
         assert_eq!(replay.end as u64, index.end);
         stages.push((replay.end, words(&replay.contents)));
     };
