@@ -13,6 +13,7 @@ pub(crate) mod maildir;
 pub mod message;
 pub mod model;
 pub mod modified_utf7;
+pub(crate) mod processors;
 pub mod snapshot;
 pub(crate) mod special_use;
 pub(crate) mod summaries;

@@ -21,6 +21,8 @@ const INLINE_OCTETS: u64 = 16 * 1024;
 const SHORT_OCTETS: u64 = 256 << 10;
 /// How many messages are marked `\Seen` at once.
 const CHUNK_MESSAGES: usize = 32;
+/// How many are summarised at once.
+const SUMMARISED_MESSAGES: usize = 256;
 
 /// Whether FETCH sets `\Seen`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,10 +176,32 @@ impl Fetching {
         self.failure.get_or_insert(outcome);
     }
 
+    /// Has the chunk's messages summarised, where they are not and it is worth it.
+    fn summarise(&self, view: &View, ahead: Ahead) {
+        let listing = match ahead {
+            Ahead::Nothing => return,
+            Ahead::Summaries => None,
+            Ahead::Listings => Some(Listing::make as _),
+        };
+        let rows = self
+            .chunk
+            .iter()
+            .filter_map(|index| view.told().row(*index));
+        let uids: Vec<Uid> = rows.map(|row| row.uid).collect();
+        if uids.len() > 1 {
+            view.mailbox().summarise_ahead(&uids, listing);
+        }
+    }
+
     /// Takes further messages; `false` if there are none.
     fn refill(&mut self, view: &View) -> bool {
         self.now_seen.clear();
-        while self.chunk.len() < CHUNK_MESSAGES {
+        let ahead = Ahead::of(&self.items);
+        let most = match (self.seen, ahead) {
+            (Seen::Set, _) | (_, Ahead::Nothing) => CHUNK_MESSAGES,
+            (Seen::Leave, _) => SUMMARISED_MESSAGES,
+        };
+        while self.chunk.len() < most {
             let Some(range) = self.ranges.front_mut() else {
                 break;
             };
@@ -211,8 +235,46 @@ impl Fetching {
                 }
             }
         }
+        self.summarise(view, ahead);
         self.current = Some(view.mailbox().snapshot());
         !self.chunk.is_empty()
+    }
+}
+
+/// What is made of a chunk's messages before they are looked at one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    Nothing,
+    Summaries,
+    Listings,
+}
+
+impl Ahead {
+    fn of(items: &[FetchItem]) -> Self {
+        let of_item = |item: &FetchItem| match item {
+            FetchItem::Envelope | FetchItem::BodyStructure => Self::Listings,
+            FetchItem::Body | FetchItem::Rfc822Header | FetchItem::Rfc822Text => Self::Summaries,
+            FetchItem::Section(section) if section.path.is_empty() => match section.text {
+                SectionText::Whole => Self::Nothing,
+                _ => Self::Summaries,
+            },
+            FetchItem::Section(_) => Self::Summaries,
+            FetchItem::Flags
+            | FetchItem::InternalDate
+            | FetchItem::Rfc822
+            | FetchItem::Rfc822Size
+            | FetchItem::Uid
+            | FetchItem::ModSeq
+            | FetchItem::EmailId
+            | FetchItem::ThreadId
+            | FetchItem::SaveDate => Self::Nothing,
+        };
+        let all: Vec<Self> = items.iter().map(of_item).collect();
+        match all.contains(&Self::Listings) {
+            true => Self::Listings,
+            false if all.contains(&Self::Summaries) => Self::Summaries,
+            false => Self::Nothing,
+        }
     }
 }
 

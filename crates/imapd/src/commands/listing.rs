@@ -32,7 +32,8 @@ impl Listing {
         }
     }
 
-    fn make(summary: &Summary) -> Vec<u8> {
+    /// As it is kept.
+    pub fn make(summary: &Summary) -> Vec<u8> {
         let mut out = Writer::new();
         out.raw(&[FORM, 0, 0, 0, 0]).envelope(&summary.envelope);
         let envelope_octets = u32::try_from(out.octets().len() - HEADER).unwrap_or_default();

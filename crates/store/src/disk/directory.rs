@@ -1,5 +1,6 @@
 //! Directories in which many names are changed one after the other.
 
+use super::{File, Metadata};
 use std::io;
 use std::path::PathBuf;
 
@@ -25,6 +26,18 @@ impl Directory {
     /// The path of a name in it.
     pub(crate) fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+    /// As [`super::open_regular`].
+    pub(crate) fn open_regular(&self, name: &str) -> io::Result<(File, Metadata)> {
+        use rustix::fs::{Mode, OFlags};
+        match &self.opened {
+            Some(directory) => {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+                super::regular(std::fs::File::from(file).into())
+            }
+            None => super::open_regular(&self.path_of(name)),
+        }
     }
     /// As [`super::rename`].
     pub(crate) fn rename(&self, name: &str, to: &Self, new_name: &str) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! One mailbox: append, flags, copy, move, expunge. Each commits, then publishes.
 
+mod ahead;
 mod change;
 mod follow;
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub fn header_values(header: &[u8], name: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// So many names are compared one by one.
-const COMPARED_NAMES: usize = 16;
+const COMPARED_NAMES: usize = 32;
 /// What selected fields mostly fit into.
 const LISTED_OCTETS: usize = 512;
 

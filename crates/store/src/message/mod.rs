@@ -24,6 +24,8 @@ pub use text::{WithHeaders, fold, text_contains};
 
 /// How much of a file is scanned for structure.
 const SCANNED_OCTETS: u64 = 64 << 20;
+/// More memory is not kept for the next message.
+const KEPT_OCTETS: usize = 1 << 20;
 
 /// The fields that clients ask for to show a list of messages.
 pub const LISTED_FIELDS: [&[u8]; 24] = [
@@ -195,23 +197,32 @@ impl Summary {
     /// # Errors
     /// When the file cannot be read.
     pub fn read(message: &OpenedMessage) -> Result<Self> {
-        let mut text =
-            vec![0; usize::try_from(message.file_octets.min(SCANNED_OCTETS)).unwrap_or_default()];
+        Self::read_by_way_of(&mut Vec::new(), message)
+    }
+
+    /// As [`Summary::read`], by way of memory that is used again for the next message.
+    pub(crate) fn read_by_way_of(memory: &mut Vec<u8>, message: &OpenedMessage) -> Result<Self> {
+        let size = usize::try_from(message.file_octets.min(SCANNED_OCTETS)).unwrap_or_default();
+        if memory.len() < size || memory.len() > KEPT_OCTETS.max(size) {
+            *memory = vec![0; size];
+        }
         let mut filled = 0;
-        while filled < text.len() {
-            let count = message.file.read_at(&mut text[filled..], filled as u64);
+        while filled < size {
+            let count = message
+                .file
+                .read_at(&mut memory[filled..size], filled as u64);
             match count.map_err(|error| Error::io("read a message", error))? {
                 0 => break,
                 count => filled += count,
             }
         }
-        text.truncate(filled);
-        let mut summary = scan::scan(&text);
+        let text = &memory[..filled];
+        let mut summary = scan::scan(text);
         if message.file_octets > SCANNED_OCTETS {
             let rest = message.count_from(filled as u64, text.last().copied())?;
             summary.extend(filled as u64, &rest);
         }
-        summary.listed_header = summary.list_header(&text);
+        summary.listed_header = summary.list_header(text);
         Ok(summary)
     }
 

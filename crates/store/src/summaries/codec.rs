@@ -6,7 +6,7 @@ use crate::message::{Address, Content, Envelope, Part, Summary};
 const DEPTH: usize = 128;
 
 /// A summary as octets.
-pub(super) fn encode(summary: &Summary) -> Vec<u8> {
+pub(crate) fn encode(summary: &Summary) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     optional(&mut out, summary.listed_header.as_deref());
     number(&mut out, summary.size_octets);

@@ -271,6 +271,15 @@ impl RecordFile {
         }
         taken
     }
+    /// Whether there is a record of a message, as far as one knows without reading it.
+    pub(crate) fn knows(&self, uid: Uid) -> bool {
+        let found = self.find(uid.get());
+        found.is_ok_and(|index| self.places[index].start != u32::MAX)
+    }
+    /// Whether further records are kept.
+    pub(crate) fn has_room(&self) -> bool {
+        self.end + (self.pending.len() as u64) < self.kind.file_octets()
+    }
     /// Keeps a message's record, unless there is no room for it.
     ///
     /// # Errors

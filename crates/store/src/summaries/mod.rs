@@ -4,6 +4,7 @@
 mod codec;
 mod file;
 
+pub(crate) use codec::encode;
 pub(crate) use file::{Owner, is_long};
 
 use crate::message::Summary;
@@ -52,6 +53,10 @@ impl Kept {
             Self::In(file) => file.get(uid, take),
             _ => None,
         }
+    }
+    /// Whether there is a record of a message, as far as one knows without reading it.
+    fn knows(&self, uid: Uid) -> bool {
+        matches!(self, Self::In(file) if file.knows(uid))
     }
     /// Works on the file, and does without it where that fails.
     fn update(&mut self, work: impl FnOnce(&mut RecordFile) -> std::io::Result<()>) {
@@ -113,6 +118,14 @@ impl Summaries {
         self.remember(uid, &summary);
         Some(summary)
     }
+    /// Whether summaries are kept of messages that have none yet.
+    pub(crate) fn keeps(&self) -> bool {
+        matches!(&self.summaries, Kept::In(file) if file.has_room())
+    }
+    /// Whether a message's summary is kept.
+    pub(crate) fn knows(&self, uid: Uid) -> bool {
+        self.summaries.knows(uid)
+    }
     /// The listed header of a message's summary, if that is known.
     pub(crate) fn listed_header(&mut self, uid: Uid) -> Option<Option<Vec<u8>>> {
         self.summaries.get(uid, codec::decode_listed_header)
@@ -120,8 +133,11 @@ impl Summaries {
     /// Keeps a message's summary.
     pub(crate) fn put(&mut self, uid: Uid, summary: &Arc<Summary>) {
         self.remember(uid, summary);
-        self.summaries
-            .update(|file| file.put(uid, &codec::encode(summary)));
+        self.put_encoded(uid, &encode(summary));
+    }
+    /// Keeps a message's summary, as [`encode`] has it.
+    pub(crate) fn put_encoded(&mut self, uid: Uid, encoded: &[u8]) {
+        self.summaries.update(|file| file.put(uid, encoded));
     }
     /// A message's listing, if it is kept.
     pub(crate) fn listing(&mut self, uid: Uid) -> Option<Vec<u8>> {
