@@ -144,34 +144,9 @@ impl Imap {
         Ok(())
     }
 
-    /// Waits for an untagged line that ends so.
-    ///
-    /// # Errors
-    /// When the connection ends.
-    pub fn wait_for(&mut self, part: &str) -> anyhow::Result<()> {
-        loop {
-            let line = self.lines.line()?;
-            if line
-                .windows(part.len())
-                .any(|window| window == part.as_bytes())
-            {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Reads until nothing more comes for a while.
-    ///
-    /// # Errors
-    /// When the connection ends.
-    pub fn drain(&mut self) -> anyhow::Result<()> {
-        while !self
-            .lines
-            .is_silent_for(std::time::Duration::from_millis(1))?
-        {
-            self.lines.line()?;
-        }
-        Ok(())
+    /// The socket, for who reads it otherwise; what was received and not read is lost.
+    pub fn into_stream(self) -> TcpStream {
+        self.lines.into_stream()
     }
 
     /// Sends many commands at once and reads their answers.

@@ -1,10 +1,11 @@
 //! Clients that cost little beside the servers they measure.
 
 pub mod imap;
+pub mod listeners;
 pub mod pop3;
 
 use anyhow::{Context, bail};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -53,6 +54,10 @@ impl Lines {
         }
     }
 
+    fn into_stream(self) -> TcpStream {
+        self.reader.into_inner()
+    }
+
     fn skip(&mut self, mut octets: u64) -> anyhow::Result<()> {
         self.received += octets;
         while octets > 0 {
@@ -65,16 +70,5 @@ impl Lines {
             octets -= taken;
         }
         Ok(())
-    }
-
-    fn is_silent_for(&mut self, time: Duration) -> anyhow::Result<bool> {
-        if !self.reader.buffer().is_empty() {
-            return Ok(false);
-        }
-        self.reader.get_mut().set_read_timeout(Some(time))?;
-        let mut octet = [0];
-        let read = self.reader.get_mut().read(&mut octet);
-        self.reader.get_mut().set_read_timeout(Some(PATIENCE))?;
-        Ok(read.is_err())
     }
 }

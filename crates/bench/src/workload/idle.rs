@@ -2,32 +2,65 @@
 
 use super::{Row, Stage, Workload, at_most, told};
 use crate::client::imap::Imap;
+use crate::client::listeners::Listeners;
 use crate::sample::{Unit, median, percentile};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-const DROP: Row = at_most(
-    "idle-drop",
-    "a file in new/ to EXISTS in IDLE, median",
-    Unit::Milliseconds,
-    10.0,
+/// Median and p99 of one kind of news.
+struct Rows {
+    median: Row,
+    slow: Row,
+}
+
+const fn rows(median: [&'static str; 2], slow: &'static str) -> Rows {
+    let [id, what] = median;
+    Rows {
+        median: at_most(id, what, Unit::Milliseconds, 10.0),
+        slow: at_most(slow, "the same, p99", Unit::Milliseconds, 50.0),
+    }
+}
+
+const DROP_1: Rows = rows(
+    [
+        "idle-1-drop",
+        "a file in new/ to EXISTS in IDLE, 1 listener, median",
+    ],
+    "idle-1-drop-p99",
 );
-const DROP_SLOW: Row = at_most("idle-drop-p99", "the same, p99", Unit::Milliseconds, 50.0);
-const APPEND: Row = at_most(
-    "idle-append",
-    "APPEND to EXISTS in IDLE, median",
-    Unit::Milliseconds,
-    10.0,
+const APPEND_1: Rows = rows(
+    [
+        "idle-1-append",
+        "APPEND to EXISTS in IDLE, 1 listener, median",
+    ],
+    "idle-1-append-p99",
 );
-const APPEND_SLOW: Row = at_most("idle-append-p99", "the same, p99", Unit::Milliseconds, 50.0);
-const FLAG: Row = at_most(
-    "idle-flag",
-    "STORE to FETCH in IDLE, median",
-    Unit::Milliseconds,
-    10.0,
+const FLAG_1: Rows = rows(
+    ["idle-1-flag", "STORE to FETCH in IDLE, 1 listener, median"],
+    "idle-1-flag-p99",
 );
-const FLAG_SLOW: Row = at_most("idle-flag-p99", "the same, p99", Unit::Milliseconds, 50.0);
+const DROP_500: Rows = rows(
+    [
+        "idle-500-drop",
+        "a file in new/ to EXISTS in IDLE, 500 listeners (Dovecot: 100), median",
+    ],
+    "idle-500-drop-p99",
+);
+const APPEND_500: Rows = rows(
+    [
+        "idle-500-append",
+        "APPEND to EXISTS in IDLE, 500 listeners (Dovecot: 100), median",
+    ],
+    "idle-500-append-p99",
+);
+const FLAG_500: Rows = rows(
+    [
+        "idle-500-flag",
+        "STORE to FETCH in IDLE, 500 listeners (Dovecot: 100), median",
+    ],
+    "idle-500-flag-p99",
+);
 const NOOP_ALONE: Row = told("noop-alone", "NOOP, alone, p99", Unit::Milliseconds);
 const NOOP_BUSY: Row = at_most(
     "noop-busy",
@@ -39,96 +72,79 @@ const NOOP_BUSY: Row = at_most(
 pub const WORKLOAD: Workload = Workload {
     name: "idle",
     rows: &[
-        DROP,
-        DROP_SLOW,
-        APPEND,
-        APPEND_SLOW,
-        FLAG,
-        FLAG_SLOW,
+        DROP_1.median,
+        DROP_1.slow,
+        APPEND_1.median,
+        APPEND_1.slow,
+        FLAG_1.median,
+        FLAG_1.slow,
+        DROP_500.median,
+        DROP_500.slow,
+        APPEND_500.median,
+        APPEND_500.slow,
+        FLAG_500.median,
+        FLAG_500.slow,
         NOOP_ALONE,
         NOOP_BUSY,
     ],
     play,
 };
 
-const LISTENERS: usize = 20;
-const EVENTS: usize = 10;
+const MANY: usize = 500;
+/// Of a server that has a process a session: each takes an inotify instance, of which a
+/// user has 128, and without one it looks every 30 seconds.
+const MANY_PROCESSES: usize = 100;
+const EVENTS: usize = 20;
 
 fn play(stage: &mut Stage) -> anyhow::Result<()> {
-    stage.begin(&["anna"], "cur", 1_000.min(stage.scale.messages))?;
-    let mut writer = Imap::selected(stage.imap(), "anna", "INBOX")?;
-    let mut listeners = Vec::new();
-    for _ in 0..LISTENERS {
-        let mut listener = Imap::selected(stage.imap(), "anna", "INBOX")?;
-        listener.send(b"a IDLE\r\n")?;
-        listener.read_continuation()?;
-        listeners.push(listener);
-    }
-    let message = stage.corpus.message(1)?;
-    let maildir = stage.site.maildir("anna");
-    let waits = events(&mut listeners, "EXISTS", |number| {
-        let temporary = maildir.join(format!("tmp/{number}"));
-        fs::write(&temporary, &message)?;
-        fs::rename(
-            temporary,
-            maildir.join(format!("new/179000000{number}.M1P{number}.bench")),
-        )?;
-        Ok(())
-    })?;
-    note(stage, &waits, &DROP, &DROP_SLOW);
-    writer.run("NOOP")?;
-    let waits = events(&mut listeners, "EXISTS", |_| {
-        writer.append("INBOX", &message)
-    })?;
-    note(stage, &waits, &APPEND, &APPEND_SLOW);
-    let waits = events(&mut listeners, "FETCH", |number| {
-        writer.run(&format!("STORE {} +FLAGS (\\Flagged)", number + 1))?;
-        Ok(())
-    })?;
-    note(stage, &waits, &FLAG, &FLAG_SLOW);
-    drop((listeners, writer));
+    news(stage, 1, &[DROP_1, APPEND_1, FLAG_1])?;
+    let many = match stage.peer.name() {
+        "pillarbox" => MANY,
+        _ => MANY_PROCESSES,
+    };
+    news(stage, many, &[DROP_500, APPEND_500, FLAG_500])?;
     fairness(stage)
 }
 
-/// Causes events one after another; gives each listener's wait in milliseconds.
-fn events(
-    listeners: &mut [Imap],
-    part: &str,
-    mut cause: impl FnMut(usize) -> anyhow::Result<()>,
-) -> anyhow::Result<Vec<f64>> {
+/// How long listeners wait for news of three kinds.
+fn news(stage: &mut Stage, count: usize, rows: &[Rows; 3]) -> anyhow::Result<()> {
+    let messages = 1_000.min(stage.scale.messages);
+    stage.begin(&["anna"], "cur", messages)?;
+    let mut writer = Imap::selected(stage.imap(), "anna", "INBOX")?;
+    let mut listeners = Listeners::open(stage.imap(), "anna", count)?;
+    let message = stage.corpus.message(1)?;
+    let maildir = stage.site.maildir("anna");
+    let [drop_rows, append_rows, flag_rows] = rows;
     let mut waits = Vec::new();
-    for number in 0..EVENTS {
-        for listener in listeners.iter_mut() {
-            listener.drain()?;
-        }
-        let began = Instant::now();
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = listeners
-                .iter_mut()
-                .map(|listener| {
-                    scope.spawn(move || -> anyhow::Result<f64> {
-                        listener.wait_for(part)?;
-                        Ok(began.elapsed().as_secs_f64() * 1_000.0)
-                    })
-                })
-                .collect();
-            cause(number)?;
-            for thread in threads {
-                waits.push(
-                    thread
-                        .join()
-                        .map_err(|_| anyhow::anyhow!("a listener panicked"))??,
-                );
-            }
-            anyhow::Ok(())
-        })?;
+    for number in 1..=EVENTS {
+        let exists = format!("* {} EXISTS", messages + number);
+        waits.extend(listeners.hear(&exists, || {
+            let temporary = maildir.join(format!("tmp/{number}"));
+            fs::write(&temporary, &message)?;
+            let delivered = format!("new/{}.M1P{number}.bench", 1_790_000_000 + number);
+            Ok(fs::rename(temporary, maildir.join(delivered))?)
+        })?);
     }
-    Ok(waits)
+    note(stage, &mut waits, drop_rows);
+    for number in 1..=EVENTS {
+        let exists = format!("* {} EXISTS", messages + EVENTS + number);
+        waits.extend(listeners.hear(&exists, || writer.append("INBOX", &message))?);
+    }
+    note(stage, &mut waits, append_rows);
+    for number in 1..=EVENTS {
+        let fetch = format!("* {number} FETCH (");
+        waits.extend(listeners.hear(&fetch, || {
+            writer.run(&format!("STORE {number} +FLAGS (\\Flagged)"))?;
+            Ok(())
+        })?);
+    }
+    note(stage, &mut waits, flag_rows);
+    Ok(())
 }
 
-fn note(stage: &mut Stage, waits: &[f64], middle: &Row, slow: &Row) {
-    stage.tell(middle, median(waits.iter().copied()));
-    stage.tell(slow, percentile(waits.to_vec(), 99));
+fn note(stage: &mut Stage, waits: &mut Vec<f64>, rows: &Rows) {
+    stage.tell(&rows.median, median(waits.iter().copied()));
+    stage.tell(&rows.slow, percentile(std::mem::take(waits), 99));
 }
 
 fn fairness(stage: &mut Stage) -> anyhow::Result<()> {
