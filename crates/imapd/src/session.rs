@@ -320,10 +320,7 @@ impl ImapSession {
 
     /// Waits for the client, or ends a connection that waited too long.
     fn wait(&mut self) -> Option<Action> {
-        let deadline = match self.login {
-            Some(_) => self.active + Duration::from_secs(self.options.idle_seconds),
-            None => self.login_deadline,
-        };
+        let deadline = self.deadline();
         if self.now >= deadline {
             self.bye("Autologout; idle for too long");
             return None;
@@ -333,6 +330,14 @@ impl ImapSession {
         })
     }
 
+    /// When a client that sends nothing is sent away.
+    fn deadline(&self) -> Instant {
+        match self.login {
+            Some(_) => self.active + Duration::from_secs(self.options.idle_seconds),
+            None => self.login_deadline,
+        }
+    }
+
     /// Takes a line that is no command.
     fn step_line(&mut self, work: Work) -> Option<Action> {
         match (self.buffer.poll_line(), work) {
@@ -340,7 +345,7 @@ impl ImapSession {
                 let idling = matches!(work, Work::Idling { .. });
                 self.work = work;
                 if idling && self.changed {
-                    self.tell(Told::All, Look::Now);
+                    self.tell(Told::All, Look::AtPublished);
                     return None;
                 }
                 return self.wait();
@@ -569,7 +574,29 @@ impl Session<Login> for ImapSession {
         }
     }
 
-    fn may_block(&self) -> bool {
-        self.login.is_some()
+    /// Output that waits is given out first, and a session that only waits looks at
+    /// nothing: neither is worth a thread of its own, the less if hundreds idle on one
+    /// mailbox and all wake at once.
+    fn may_block(&self, now: Instant) -> bool {
+        if self.login.is_none() || !self.queue.is_empty() || !self.out.is_empty() {
+            return false;
+        }
+        if self.received || !self.buffer.is_empty() || self.service == Service::Stopping {
+            return true;
+        }
+        match self.work {
+            Work::Over | Work::LoggingIn { .. } | Work::FindingKeys { .. } | Work::StartingTls => {
+                false
+            }
+            Work::Ready => now >= self.deadline(),
+            Work::Idling { .. } => {
+                let news_on_disk = || self.view.as_ref().is_some_and(View::must_touch_disk);
+                now >= self.deadline() || self.changed && news_on_disk()
+            }
+            Work::Fetching { .. }
+            | Work::Searching { .. }
+            | Work::Challenged { .. }
+            | Work::Proven { .. } => true,
+        }
     }
 }

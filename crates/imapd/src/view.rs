@@ -36,6 +36,9 @@ pub enum Look {
     Now,
     /// When the last look is a while ago.
     WhenDue,
+    /// Not at all: who woke the session has published what there is, unless it could
+    /// not.
+    AtPublished,
 }
 
 /// A selected mailbox as its client knows it.
@@ -210,9 +213,21 @@ impl View {
         }
     }
 
-    /// Looks for changes on disk, now or when due.
+    /// Whether telling what was published needs the disk: there is new mail to claim,
+    /// or it was not published, or the mailbox is to be left.
+    pub fn must_touch_disk(&self) -> bool {
+        let claims = || self.access == Access::ReadWrite && self.mailbox.is_claimable();
+        self.mailbox.is_behind() || self.is_gone() || claims()
+    }
+
+    /// Looks for changes on disk, as far as asked for.
     pub fn look(&mut self, look: Look, now: Instant) -> Result<()> {
-        if look == Look::Now || now.saturating_duration_since(self.synced) >= SYNC_INTERVAL {
+        let looks = match look {
+            Look::Now => true,
+            Look::WhenDue => now.saturating_duration_since(self.synced) >= SYNC_INTERVAL,
+            Look::AtPublished => self.mailbox.is_behind(),
+        };
+        if looks {
             self.synced = now;
             self.mailbox.sync()?;
         }

@@ -433,7 +433,7 @@ impl Session<Login> for Pop3Session {
         }
     }
 
-    fn may_block(&self) -> bool {
+    fn may_block(&self, _now: Instant) -> bool {
         self.login.is_some() || matches!(self.state, State::Transaction(_))
     }
 }

@@ -97,7 +97,7 @@ impl Kind {
 
     fn next(&mut self, now: Instant) -> Action {
         fn step<L>(session: &mut impl Session<L>, now: Instant) -> Action {
-            if session.may_block() {
+            if session.may_block(now) {
                 tokio::task::block_in_place(|| session.next(now))
             } else {
                 session.next(now)

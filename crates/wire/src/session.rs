@@ -22,9 +22,9 @@ pub trait Session<Login>: Send {
     /// `Close`.
     fn next(&mut self, now: Instant) -> Action;
 
-    /// Says that `next` may touch the disk (the client is logged in). Before
-    /// that the server may call it on a network thread.
-    fn may_block(&self) -> bool;
+    /// Whether `next`, called now, may touch the disk. Where it does not the server
+    /// may call it on a network thread.
+    fn may_block(&self, now: Instant) -> bool;
 }
 
 /// What the server is to do for a session.

@@ -52,6 +52,10 @@ pub struct Mailbox {
     id: u64,
     guid: [u8; 16],
     gone: AtomicBool,
+    /// Somebody is about to claim what is recent.
+    claiming: AtomicBool,
+    /// A change that was noticed could not be read.
+    behind: AtomicBool,
     state: Mutex<State>,
     /// What is shown without waiting for the disk.
     published: Mutex<Snapshot>,
@@ -141,6 +145,7 @@ impl Mailbox {
         let snapshot = state.snapshot.clone();
         let changed = self.publish(state);
         refreshed?;
+        self.behind.store(false, Ordering::Release);
         if changed {
             self.wake();
             self.summarise_new(before, snapshot.uid_next());
@@ -188,7 +193,8 @@ impl Mailbox {
         };
         if let Err(error) = self.sync_locked(state) {
             tracing::warn!(%error, "a watched mailbox cannot be read");
-            // Sessions look for themselves and tell their clients.
+            // Sessions look for themselves.
+            self.behind.store(true, Ordering::Release);
             self.wake();
         }
         true
@@ -197,13 +203,33 @@ impl Mailbox {
     pub fn snapshot(&self) -> Snapshot {
         self.published.lock().clone()
     }
+    /// Whether [`Mailbox::snapshot`] lacks a change that was noticed: who is woken is to
+    /// look for itself.
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
+    }
     /// Whether it was deleted (or renamed away, for INBOX never).
     pub fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
-    /// Moves all of `new/` to `cur/` and gives the UIDs of what was recent, ascending.
+    /// Whether something is shown as recent that nobody is about to claim.
+    pub fn is_claimable(&self) -> bool {
+        !self.claiming.load(Ordering::Acquire) && self.snapshot().recent_uids().next().is_some()
+    }
+    /// Moves all of `new/` to `cur/` and gives the UIDs of what was recent, ascending. While
+    /// another claims, what is shown as recent is that one's: nobody waits for it.
     pub fn claim_recent(&self) -> Result<Vec<Uid>> {
-        self.change(State::claim_recent)
+        if self.is_gone() {
+            return Err(Error::NonExistent);
+        }
+        if !self.is_claimable() || self.claiming.swap(true, Ordering::AcqRel) {
+            return Ok(Vec::new());
+        }
+        self.change(|state| {
+            // What comes from here on is shown after this claim, to be claimed by another.
+            self.claiming.store(false, Ordering::Release);
+            state.claim_recent()
+        })
     }
     /// Wakes this waker at each change, whoever made it, until the guard drops.
     /// While there is a subscription the directories are watched.

@@ -93,6 +93,8 @@ impl Mailbox {
             id,
             guid,
             gone: AtomicBool::new(false),
+            claiming: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
             published: Mutex::new(state.snapshot.clone()),
             state: Mutex::new(state),
             wakers: Mutex::new(Wakers::default()),

@@ -190,9 +190,10 @@ mod kernel {
     use std::os::fd::{AsFd, OwnedFd};
     use std::path::PathBuf;
     use std::sync::{Arc, OnceLock, Weak};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
-    /// How long events are gathered before the mailbox hears of them.
+    /// How long events are gathered before mailboxes hear of them, after they just did:
+    /// the first after a silence waits for nothing.
     const DEBOUNCE: Duration = Duration::from_millis(3);
     /// How soon a mailbox that was busy is told again.
     const AGAIN: rustix::event::Timespec = rustix::event::Timespec {
@@ -399,9 +400,10 @@ mod kernel {
 
     fn watch_forever(watcher: &'static Watcher) {
         let mut busy = false;
+        let mut told = Instant::now();
         loop {
             watcher.wait(busy.then_some(&AGAIN));
-            std::thread::sleep(DEBOUNCE);
+            std::thread::sleep(DEBOUNCE.saturating_sub(told.elapsed()));
             watcher.gather();
             let untold = std::mem::take(&mut watcher.table.lock().untold);
             busy = false;
@@ -412,6 +414,7 @@ mod kernel {
                     busy = true;
                 }
             }
+            told = Instant::now();
         }
     }
 }

@@ -150,11 +150,15 @@ impl Snapshot {
                 let Some(uid) = chunk.uid(offset) else {
                     continue;
                 };
+                let index = self.rows.start(number) + offset;
+                // Where nothing before it went it is where it was.
                 let now = newer
-                    .index_of(uid)
-                    .and_then(|index| newer.rows.locate(index));
+                    .rows
+                    .locate(index)
+                    .filter(|(other, at)| other.uid(*at) == Some(uid))
+                    .or_else(|| newer.rows.locate(newer.index_of(uid)?));
                 match now {
-                    None => difference.expunged.push(self.rows.start(number) + offset),
+                    None => difference.expunged.push(index),
                     Some((other, at)) if !chunk.looks_alike(offset, other, at) => {
                         difference.changed.push(uid);
                     }
