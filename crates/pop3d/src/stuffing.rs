@@ -4,6 +4,8 @@ use std::io::{self, Read};
 
 /// How many octets are read at once.
 const PIECE_OCTETS: usize = 16 * 1024;
+/// Lines are mostly longer.
+const LINE_OCTETS: usize = 32;
 
 /// Reads a message (CRLF line ends) with dots stuffed, ended by CRLF `.` CRLF.
 pub struct Stuffed<R> {
@@ -23,20 +25,32 @@ pub struct Stuffed<R> {
     finished: bool,
 }
 
-/// Appends a whole message, dots stuffed, and the last line: what [`Stuffed`] gives of
-/// [`Extent::Whole`].
-pub fn stuff(text: &[u8], out: &mut Vec<u8>) {
-    if text.first() == Some(&b'.') {
+/// Appends a whole message as it is stored, every line end made CRLF, dots stuffed, and
+/// the last line: what [`Stuffed`] gives of [`Extent::Whole`].
+pub fn stuff(stored: &[u8], out: &mut Vec<u8>) {
+    out.reserve(stored.len() + stored.len() / LINE_OCTETS);
+    if stored.first() == Some(&b'.') {
         out.push(b'.');
     }
     let mut from = 0;
-    for place in memchr::memmem::find_iter(text, b"\n.") {
-        out.extend_from_slice(text.get(from..=place).unwrap_or_default());
-        out.push(b'.');
-        from = place + 1;
+    for place in memchr::memchr_iter(b'\n', stored) {
+        let before = place.checked_sub(1).and_then(|before| stored.get(before));
+        let (is_bare, dot) = (before != Some(&b'\r'), stored.get(place + 1) == Some(&b'.'));
+        if is_bare || dot {
+            out.extend_from_slice(stored.get(from..place).unwrap_or_default());
+            // The LF goes with what follows.
+            from = place;
+        }
+        if is_bare {
+            out.push(b'\r');
+        }
+        if dot {
+            out.extend_from_slice(b"\n.");
+            from = place + 1;
+        }
     }
-    out.extend_from_slice(text.get(from..).unwrap_or_default());
-    match text.last() {
+    out.extend_from_slice(stored.get(from..).unwrap_or_default());
+    match stored.last() {
         None | Some(b'\n') => {}
         Some(b'\r') => out.push(b'\n'),
         Some(_) => out.extend_from_slice(b"\r\n"),
@@ -188,6 +202,9 @@ mod tests {
             let mut at_once = Vec::new();
             stuff(text.as_bytes(), &mut at_once);
             assert_eq!(at_once, whole.as_bytes());
+            let mut of_bare = Vec::new();
+            stuff(text.replace("\r\n", "\n").as_bytes(), &mut of_bare);
+            assert_eq!(of_bare, at_once);
         }
         whole
     }
@@ -200,6 +217,7 @@ mod tests {
             ("a\r\n.\r\n..b\r\nc.\r\n", "a\r\n..\r\n...b\r\nc.\r\n.\r\n"),
             ("no end", "no end\r\n.\r\n"),
             ("half\r", "half\r\n.\r\n"),
+            ("\r\n\r\n.\r\n\r\n", "\r\n\r\n..\r\n\r\n.\r\n"),
         ] {
             assert_eq!(stuffed(text, Extent::Whole), sent, "{text:?}");
         }

@@ -35,9 +35,8 @@ pub struct Transaction {
     policy: Policy,
     /// The message sent last, to be marked `\Seen`.
     retrieved: Option<Uid>,
-    /// The message under way as it is stored, and as it is sent without stuffing.
+    /// The message under way.
     stored: StoredText,
-    sent: Vec<u8>,
     access: Option<ExclusiveAccess>,
 }
 
@@ -69,7 +68,6 @@ impl Transaction {
             policy,
             retrieved: None,
             stored: StoredText::default(),
-            sent: Vec::new(),
             access,
         })
     }
@@ -172,12 +170,8 @@ impl Transaction {
                 Box::new(Stuffed::new(reader, Extent::Whole)),
             ));
         }
-        self.sent.clear();
-        self.stored.send_to(&mut self.sent);
         let mut octets = reply.into_octets();
-        // A dot in a hundred lines, and the last line.
-        octets.reserve(self.sent.len() + self.sent.len() / 4_096 + 16);
-        stuff(&self.sent, &mut octets);
+        stuff(self.stored.stored(), &mut octets);
         Ok(Answer::Octets(octets))
     }
 
@@ -190,7 +184,6 @@ impl Transaction {
     /// Gives back the memory that is of use while commands come one after another.
     pub fn rest(&mut self) {
         self.stored.rest();
-        self.sent = Vec::new();
     }
 
     /// Takes note that all output was sent: a retrieved message is now seen, if

@@ -42,8 +42,6 @@ pub struct Fetching {
     current: Option<Snapshot>,
     /// Messages of the chunk that became `\Seen` by this command.
     now_seen: HashSet<Uid>,
-    /// Where the next response is written, so that one that fails leaves nothing.
-    scratch: Writer,
     /// The message that is read.
     stored: StoredText,
     /// The tagged reply if nothing goes wrong.
@@ -62,7 +60,6 @@ impl Fetching {
             chunk: VecDeque::new(),
             current: None,
             now_seen: HashSet::new(),
-            scratch: Writer::new(),
             stored: StoredText::default(),
             reply,
             failure: None,
@@ -119,15 +116,17 @@ impl Fetching {
                 if self.changed_since.is_some_and(is_old) {
                     return None;
                 }
-                let written = self.respond(view, enabled, index, row, snapshot);
+                let mark = out.mark();
+                let written = self.respond(view, enabled, index, (row, snapshot), out);
+                if written.is_err() {
+                    out.rewind(mark);
+                }
                 Some((written, row.uid, row.modseq))
             });
             self.current = current;
             match written {
                 None => {}
-                Some((Ok((mut written, flags_told)), uid, modseq)) => {
-                    out.append(&mut written);
-                    self.scratch = written;
+                Some((Ok(flags_told), uid, modseq)) => {
                     if flags_told {
                         view.note(uid, modseq);
                     }
@@ -143,16 +142,16 @@ impl Fetching {
         }
     }
 
-    /// One message's response; says too whether the flags were told.
+    /// Writes one message's response, or part of it where it fails; says whether the
+    /// flags were told.
     fn respond(
         &mut self,
         view: &View,
         enabled: Enabled,
         index: usize,
-        row: MessageRow<'_>,
-        snapshot: &Snapshot,
-    ) -> store::Result<(Writer, bool)> {
-        let out = std::mem::take(&mut self.scratch);
+        (row, snapshot): (MessageRow<'_>, &Snapshot),
+        out: &mut Writer,
+    ) -> store::Result<bool> {
         let mut stored = std::mem::take(&mut self.stored);
         let message = Response {
             fetching: self,
@@ -363,12 +362,12 @@ struct Response<'a> {
     opened: Option<OpenedMessage>,
     whole: Option<Extent>,
     stored: &'a mut StoredText,
-    out: Writer,
+    out: &'a mut Writer,
 }
 
 impl Response<'_> {
-    /// Writes it; says too whether the flags were told.
-    fn write(mut self, index: usize) -> store::Result<(Writer, bool)> {
+    /// Writes it; says whether the flags were told.
+    fn write(mut self, index: usize) -> store::Result<bool> {
         let fetching = self.fetching;
         self.out
             .text("* ")
@@ -397,7 +396,7 @@ impl Response<'_> {
             flags_told = true;
         }
         self.out.text(")").crlf();
-        Ok((self.out, flags_told))
+        Ok(flags_told)
     }
 
     fn item(&mut self, item: &FetchItem) -> store::Result<()> {
@@ -410,7 +409,7 @@ impl Response<'_> {
             FetchItem::Flags => {
                 self.out.text("FLAGS ");
                 self.view
-                    .write_flag_list(self.snapshot, &self.row, &mut self.out);
+                    .write_flag_list(self.snapshot, &self.row, self.out);
             }
             FetchItem::InternalDate => {
                 let date = show_internal_date(self.row.internal_date);
@@ -460,7 +459,7 @@ impl Response<'_> {
     }
 
     fn section(&mut self, section: &Section) -> store::Result<()> {
-        write_section_name(section, &mut self.out);
+        write_section_name(section, self.out);
         let path = section.path.as_slice();
         let (piece, fields) = match &section.text {
             SectionText::Whole if path.is_empty() => return self.message(section.partial),
@@ -510,9 +509,20 @@ impl Response<'_> {
     fn message(&mut self, partial: Option<(u64, u64)>) -> store::Result<()> {
         let opened = self.opened()?;
         if partial.is_none() && self.stored.read(&opened, SHORT_OCTETS)? {
-            let stored = &self.stored;
-            let octets = stored.sent_octets();
-            self.out.literal(octets, |out| stored.send_to(out));
+            let (stored, expected) = (&*self.stored, self.row.size_octets);
+            let mark = self.out.mark();
+            let mut sent = 0;
+            self.out.literal(expected, |out| {
+                let begin = out.len();
+                stored.send_to(out);
+                sent = (out.len() - begin) as u64;
+            });
+            if sent != expected {
+                // The file is not as it was measured, or its name tells a wrong size.
+                self.out.rewind(mark);
+                let octets = stored.sent_octets();
+                self.out.literal(octets, |out| stored.send_to(out));
+            }
             return Ok(());
         }
         let extent = self.whole()?;

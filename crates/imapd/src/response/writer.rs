@@ -23,6 +23,13 @@ pub struct Writer {
     octets: Vec<u8>,
 }
 
+/// A place in what is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    segments: usize,
+    octets: usize,
+}
+
 /// A literal cannot hold NUL (RFC 3501 section 9, CHAR8).
 pub fn replace_nul(octets: &mut [u8]) {
     if memchr::memchr(0, octets).is_none() {
@@ -52,6 +59,27 @@ impl Writer {
         self.before
     }
 
+    /// Where the next octet will be written; see [`Writer::rewind`].
+    pub fn mark(&self) -> Mark {
+        Mark {
+            segments: self.before.len(),
+            octets: self.octets.len(),
+        }
+    }
+
+    /// Takes back what was written since a mark.
+    pub fn rewind(&mut self, mark: Mark) {
+        // What was cut off since begins with the octets written before.
+        let mut since = self.before.drain(mark.segments.min(self.before.len())..);
+        match since.next() {
+            Some(Segment::Octets(octets)) => self.octets = octets,
+            Some(Segment::Reader(_)) => self.octets.clear(),
+            None => {}
+        }
+        drop(since);
+        self.octets.truncate(mark.octets);
+    }
+
     /// What was written after the last long piece.
     pub fn octets(&self) -> &[u8] {
         &self.octets
@@ -65,17 +93,6 @@ impl Writer {
     /// Whether it should be sent before more is written.
     pub fn is_long(&self) -> bool {
         !self.before.is_empty() || self.octets.len() >= LONG_OCTETS
-    }
-
-    /// What another wrote, which has nothing then and can be written to again.
-    pub fn append(&mut self, other: &mut Self) -> &mut Self {
-        if !other.before.is_empty() {
-            self.cut();
-            self.before.append(&mut other.before);
-        }
-        self.raw(&other.octets);
-        other.octets.clear();
-        self
     }
 
     fn cut(&mut self) {
@@ -102,6 +119,10 @@ impl Writer {
     pub fn literal(&mut self, octets: u64, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
         self.literal_announcement(octets);
         let begin = self.octets.len();
+        if self.octets.capacity() - begin < usize::try_from(octets).unwrap_or_default() {
+            // Until it is long further ones follow, mostly.
+            self.octets.reserve(LONG_OCTETS);
+        }
         write(&mut self.octets);
         replace_nul(self.octets.get_mut(begin..).unwrap_or_default());
         self
@@ -463,6 +484,62 @@ mod tests {
         let mut writer = Writer::new();
         write(&mut writer);
         String::from_utf8_lossy(writer.octets()).into_owned()
+    }
+
+    type Write = fn(&mut Writer, Box<dyn Read + Send>);
+
+    #[test]
+    fn what_is_taken_back_leaves_nothing() {
+        let reader = || Box::new(&b"reader"[..]) as Box<dyn Read + Send>;
+        let rests: [Write; 4] = [
+            |_, _| {},
+            |writer, _| {
+                writer.text("rest");
+            },
+            |writer, reader| {
+                writer.reader(reader).text("rest");
+            },
+            |writer, reader| {
+                writer.text("more").reader(reader);
+            },
+        ];
+        let begins: [Write; 4] = [
+            |_, _| {},
+            |writer, _| {
+                writer.text("begin");
+            },
+            |writer, reader| {
+                writer.text("begin").reader(reader);
+            },
+            |writer, reader| {
+                writer.reader(reader).text("begin");
+            },
+        ];
+        for begin in begins {
+            for rest in rests {
+                let (mut writer, mut expected) = (Writer::new(), Writer::new());
+                begin(&mut writer, reader());
+                begin(&mut expected, reader());
+                let mark = writer.mark();
+                rest(&mut writer, reader());
+                writer.rewind(mark);
+                assert_eq!(all(writer), all(expected));
+            }
+        }
+    }
+
+    fn all(writer: Writer) -> String {
+        let mut text = String::new();
+        for segment in writer.into_segments() {
+            match segment {
+                Segment::Octets(octets) => text.push_str(&String::from_utf8_lossy(&octets)),
+                Segment::Reader(mut reader) => {
+                    reader.read_to_string(&mut text).expect("readable");
+                }
+            }
+            text.push('|');
+        }
+        text
     }
 
     #[test]

@@ -5,13 +5,15 @@ use crate::OpenedMessage;
 use crate::error::{Error, Result};
 use memchr::memchr_iter;
 
+/// Lines are mostly longer.
+const LINE_OCTETS: usize = 32;
+
 /// The text of a message as its file has it, in memory that is used again for the next.
 #[derive(Debug, Default)]
 pub struct StoredText {
     /// What was read, and behind it what an earlier message left.
     octets: Vec<u8>,
     length: usize,
-    line_ends: (u64, u64),
 }
 
 impl StoredText {
@@ -38,38 +40,31 @@ impl StoredText {
                 count => self.length += count,
             }
         }
-        self.line_ends = count_line_ends(self.stored(), None);
         Ok(true)
     }
 
-    fn stored(&self) -> &[u8] {
+    /// The text, with the line ends that the file has.
+    pub fn stored(&self) -> &[u8] {
         &self.octets[..self.length]
     }
 
     /// How many octets it has as sent, with CRLF line ends.
     pub fn sent_octets(&self) -> u64 {
-        self.length as u64 + self.line_ends.1
+        self.length as u64 + count_line_ends(self.stored(), None).1
     }
 
     /// Appends it as sent: as many octets as [`StoredText::sent_octets`] says.
     pub fn send_to(&self, out: &mut Vec<u8>) {
         let stored = self.stored();
-        let (all, bare) = self.line_ends;
-        if bare == 0 {
-            return out.extend_from_slice(stored);
-        }
-        out.reserve(stored.len() + usize::try_from(bare).unwrap_or_default());
+        out.reserve(stored.len() + stored.len() / LINE_OCTETS);
         let mut from = 0;
         for place in memchr_iter(b'\n', stored) {
-            // Where all line ends are bare nothing needs a look.
-            if all == bare
-                || place
-                    .checked_sub(1)
-                    .is_none_or(|before| stored[before] != b'\r')
-            {
+            let before = place.checked_sub(1).map(|before| stored[before]);
+            if before != Some(b'\r') {
                 out.extend_from_slice(&stored[from..place]);
-                out.extend_from_slice(b"\r\n");
-                from = place + 1;
+                out.push(b'\r');
+                // The LF goes with what follows.
+                from = place;
             }
         }
         out.extend_from_slice(&stored[from..]);
@@ -112,6 +107,7 @@ mod tests {
             stored.send_to(&mut sent);
             assert_eq!(sent, expected);
             assert_eq!(stored.sent_octets(), extent.octets);
+            assert_eq!(stored.stored(), *text);
             assert_eq!(stored.read(&message, 1).unwrap(), text.len() <= 1);
         }
     }
