@@ -1,4 +1,4 @@
-//! Measures Pillarbox side by side with Dovecot and writes `BENCHMARKS.md`.
+//! Measures Pillarbox side by side with other servers and writes `BENCHMARKS.md`.
 
 mod client;
 mod corpus;
@@ -11,9 +11,9 @@ mod workload;
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use corpus::Corpus;
-use peer::{Dovecot, Peer, Pillarbox, Tuning};
+use peer::{Courier, Dovecot, Peer, Pillarbox, Tuning};
 use sample::Samples;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use workload::{Scale, Stage, Workload};
 
 /// Against what to measure.
@@ -21,6 +21,8 @@ use workload::{Scale, Stage, Workload};
 enum Against {
     /// Debian's Dovecot, with default settings and tuned.
     Dovecot,
+    /// Debian's Courier.
+    Courier,
     /// Nothing.
     None,
 }
@@ -35,9 +37,9 @@ enum Against {
     after_help = "Examples:\n  cargo run --release -p bench -- --against dovecot\n  cargo run --release -p bench -- --against none --only search --messages 1000"
 )]
 struct Arguments {
-    /// Against what
-    #[arg(long, value_enum, default_value_t = Against::Dovecot)]
-    against: Against,
+    /// Against what; several with commas
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "dovecot")]
+    against: Vec<Against>,
     /// Messages in a mailbox
     #[arg(long, default_value_t = 10_000)]
     messages: usize,
@@ -53,6 +55,9 @@ struct Arguments {
     /// Only these workloads
     #[arg(long)]
     only: Vec<String>,
+    /// Also how cost grows with the mailbox, in a table of its own: some minutes more
+    #[arg(long)]
+    growth: bool,
     /// Where the table goes besides standard output; BENCHMARKS.md where all workloads run
     #[arg(long)]
     output: Option<PathBuf>,
@@ -70,19 +75,25 @@ fn main() -> anyhow::Result<()> {
         })
         .collect();
     let names: Vec<&str> = workload::ALL.iter().map(|workload| workload.name).collect();
+    let grows = arguments.growth || arguments.only.iter().any(|only| only == "growth");
     anyhow::ensure!(
-        !chosen.is_empty(),
-        "no such workload; there are {}",
+        grows || !chosen.is_empty(),
+        "no such workload; there are {}, growth",
         names.join(", ")
     );
     let pillarbox = Pillarbox::build()?;
     let mut peers: Vec<Box<dyn Peer>> = vec![Box::new(pillarbox)];
-    let mut version = None;
-    if arguments.against == Against::Dovecot {
+    let mut versions = Vec::new();
+    if arguments.against.contains(&Against::Dovecot) {
         let dovecot = Dovecot::install(Tuning::Default)?;
-        version = Some(dovecot.version().to_owned());
+        versions.push(format!("Dovecot {}", dovecot.version()));
         peers.push(Box::new(dovecot));
         peers.push(Box::new(Dovecot::install(Tuning::Reused)?));
+    }
+    if arguments.against.contains(&Against::Courier) {
+        let courier = Courier::unpack()?;
+        versions.push(format!("Courier {}", courier.version()));
+        peers.push(Box::new(courier));
     }
     eprintln!("making {} messages", arguments.messages);
     let corpus = Corpus::make(&arguments.below, arguments.messages, peer::owner()?)
@@ -93,47 +104,86 @@ fn main() -> anyhow::Result<()> {
         idle: arguments.idle,
     };
     let mut samples = Samples::new();
+    let course = Course {
+        peers: &peers,
+        corpus: &corpus,
+        below: &arguments.below,
+    };
     for workload in &chosen {
-        for round in 1..=arguments.rounds {
-            for peer in &peers {
-                // Tuning is about logins and processes.
-                if peer.name() == "dovecot, tuned" && workload.name != "login" {
-                    continue;
-                }
-                eprintln!(
-                    "{} {round}/{}: {}",
-                    workload.name,
-                    arguments.rounds,
-                    peer.name()
-                );
-                let mut stage = Stage::new(
-                    peer.as_ref(),
-                    &corpus,
-                    scale,
-                    &arguments.below,
-                    &mut samples,
-                )?;
-                (workload.play)(&mut stage)
-                    .with_context(|| format!("{} on {}", workload.name, peer.name()))?;
-            }
+        course.play(workload, scale, arguments.rounds, &mut samples)?;
+    }
+    let mut growth = Vec::new();
+    if grows {
+        for messages in [scale.messages / 10, scale.messages, scale.big] {
+            let scale = Scale { messages, ..scale };
+            // The biggest takes minutes.
+            let rounds = if messages == scale.big {
+                1
+            } else {
+                arguments.rounds
+            };
+            let mut samples = Samples::new();
+            course.play(workload::GROWTH, scale, rounds, &mut samples)?;
+            growth.push((messages, samples));
         }
     }
     let about = report::About {
         scale,
         rounds: arguments.rounds,
         octets: corpus.octets,
-        dovecot: version,
+        peers: versions,
     };
-    let text = report::write(&about, &chosen, &samples);
-    print!("{text}");
-    let whole = arguments.only.is_empty() && arguments.against == Against::Dovecot;
+    let table = report::write(&about, &chosen, &samples);
+    let growth = report::write_growth(&growth);
+    print!("{table}\n{growth}");
+    let whole = arguments.only.is_empty() && arguments.against == [Against::Dovecot];
     let output = arguments.output.or_else(|| {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../BENCHMARKS.md");
         whole.then(|| PathBuf::from(file))
     });
     if let Some(output) = output {
-        report::replace(&output, &text)
-            .with_context(|| format!("cannot write {}", output.display()))?;
+        let parts = [
+            (&report::MEASURED, table, !chosen.is_empty()),
+            (&report::GROWTH, growth, grows),
+        ];
+        for (part, text, _) in parts.iter().filter(|(.., measured)| *measured) {
+            report::replace(&output, part, text)
+                .with_context(|| format!("cannot write {}", output.display()))?;
+        }
     }
     Ok(())
+}
+
+/// The servers, and with what they are measured.
+struct Course<'a> {
+    peers: &'a [Box<dyn Peer>],
+    corpus: &'a Corpus,
+    below: &'a Path,
+}
+
+impl Course<'_> {
+    /// Plays a workload on all servers in turn, round after round.
+    fn play(
+        &self,
+        workload: &Workload,
+        scale: Scale,
+        rounds: usize,
+        samples: &mut Samples,
+    ) -> anyhow::Result<()> {
+        let rounds = (workload.rounds)(rounds);
+        for round in 1..=rounds {
+            for peer in self.peers {
+                // Tuning is about logins and processes.
+                if peer.name() == "dovecot, tuned" && workload.name != "login" {
+                    continue;
+                }
+                let name = peer.name();
+                eprintln!("{} {round}/{rounds}: {name}", workload.name);
+                let mut stage = Stage::new(peer.as_ref(), self.corpus, scale, self.below, samples)?;
+                (workload.play)(&mut stage)
+                    .with_context(|| format!("{} on {name}", workload.name))?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -69,6 +69,20 @@ pub fn memory(root: u32) -> u64 {
     tree(root).into_iter().filter_map(of).sum::<u64>() * 1024
 }
 
+/// Where the system is told to forget what it has read.
+const FORGET: &str = "/proc/sys/vm/drop_caches";
+
+/// Lets the system forget files, their names and their directories, where it may be told.
+pub fn forget_files() {
+    nix::unistd::sync();
+    let _ = fs::write(FORGET, "3");
+}
+
+/// Whether [`forget_files`] does what it says.
+pub fn can_forget_files() -> bool {
+    fs::OpenOptions::new().write(true).open(FORGET).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

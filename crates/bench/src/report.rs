@@ -1,15 +1,30 @@
 //! The table.
 
+use crate::process::can_forget_files;
 use crate::sample::{Sample, Samples, Unit, median};
-use crate::workload::{Row, Scale, Target, Workload};
+use crate::workload::{self, Row, Scale, Target, Workload};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-/// Between these lines of the file the table is; what stands around them is written by
-/// people and stays.
-const BEGIN: &str = "<!-- measured -->\n";
-const END: &str = "<!-- end -->\n";
+/// Between two lines of the file a table is; what stands around them is written by people
+/// and stays.
+pub struct Part {
+    begin: &'static str,
+    end: &'static str,
+}
+
+/// The workloads.
+pub const MEASURED: Part = Part {
+    begin: "<!-- measured -->\n",
+    end: "<!-- end -->\n",
+};
+/// How cost grows.
+pub const GROWTH: Part = Part {
+    begin: "<!-- growth -->\n",
+    end: "<!-- end of growth -->\n",
+};
 
 /// What was measured on what.
 pub struct About {
@@ -17,43 +32,58 @@ pub struct About {
     pub rounds: usize,
     /// Octets of the corpus.
     pub octets: u64,
-    /// Dovecot's version.
-    pub dovecot: Option<String>,
+    /// What else was measured, with versions.
+    pub peers: Vec<String>,
 }
 
 /// Writes what was measured, as Markdown.
 pub fn write(about: &About, workloads: &[&Workload], samples: &Samples) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{}\n", machine());
+    let mut compared = vec![format!("Pillarbox {}", env!("CARGO_PKG_VERSION"))];
+    compared.extend(about.peers.iter().cloned());
     let _ = writeln!(
         text,
-        "Pillarbox {} and {}; {} messages of {} MB in a mailbox, {} in a big one; {} rounds, each on all in turn; medians, with the smallest and the biggest in brackets.\n",
-        env!("CARGO_PKG_VERSION"),
-        about
-            .dovecot
-            .as_ref()
-            .map_or("nothing else".to_owned(), |version| format!(
-                "Dovecot {version}"
-            )),
+        "{}; {} messages of {} MB in a mailbox, {} in a big one; {} rounds, each on all in turn; medians, with the smallest and the biggest in brackets.\n",
+        compared.join(", "),
         about.scale.messages,
         about.octets / 1_000_000,
         about.scale.big,
         about.rounds,
     );
-    text += "| | pillarbox | dovecot | ratio | to reach | | cpu of pillarbox, dovecot | memory |\n";
-    text += "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
+    let others = others(samples.values());
+    // What is to be reached is said of the first.
+    let first = others.first().copied().unwrap_or("nothing");
+    let _ = write!(
+        text,
+        "| | pillarbox | {first} | ratio | to reach | | cpu of pillarbox, {first} | memory |"
+    );
+    for other in others.iter().skip(1) {
+        let _ = write!(text, " {other} | ratio |");
+    }
+    let columns = 7 + 2 * others.len().saturating_sub(1);
+    let _ = writeln!(text, "\n| --- |{}", " --- |".repeat(columns));
     for row in workloads.iter().flat_map(|workload| workload.rows) {
-        if let Some(line) = line(row, samples) {
+        if let Some(line) = line(row, samples, &others) {
             text += &line;
         }
     }
     text
 }
 
-fn line(row: &Row, samples: &Samples) -> Option<String> {
+/// The servers that were measured beside Pillarbox, each with the settings it comes with.
+fn others<'a>(
+    rows: impl Iterator<Item = &'a BTreeMap<&'static str, Vec<Sample>>> + Clone,
+) -> Vec<&'static str> {
+    let all = ["dovecot", "courier"].into_iter();
+    all.filter(|peer| rows.clone().any(|of| of.contains_key(peer)))
+        .collect()
+}
+
+fn line(row: &Row, samples: &Samples, others: &[&str]) -> Option<String> {
     let of = samples.get(row.id)?;
     let ours = of.get("pillarbox")?;
-    let theirs = of.get("dovecot");
+    let theirs = others.first().and_then(|first| of.get(first));
     let ratio = |theirs: &Vec<Sample>| ratio(row.unit, middle(ours), middle(theirs));
     let against_default = theirs.map(ratio);
     let against_tuned = of.get("dovecot, tuned").map(ratio);
@@ -109,14 +139,64 @@ fn line(row: &Row, samples: &Samples) -> Option<String> {
             (ours, theirs) => format!("{ours}, {theirs}"),
         }
     };
-    Some(format!(
-        "| {} | {} | {} | {shown_ratio} | {target} | {mark} | {} | {} |\n",
+    let mut line = format!(
+        "| {} | {} | {} | {shown_ratio} | {target} | {mark} | {} | {} |",
         row.what,
         spread(row.unit, ours),
         theirs.map_or(String::new(), |theirs| spread(row.unit, theirs)),
         both(&processor),
         both(&memory),
-    ))
+    );
+    for theirs in others.iter().skip(1).map(|other| of.get(other)) {
+        let measured = theirs.map(|theirs| (spread(row.unit, theirs), ratio(theirs)));
+        let (measured, ratio) = measured.map_or_else(Default::default, |(measured, ratio)| {
+            (measured, format!("{ratio:.1}x"))
+        });
+        let _ = write!(line, " {measured} | {ratio} |");
+    }
+    line.push('\n');
+    Some(line)
+}
+
+/// Writes what mailboxes of several sizes cost, as Markdown.
+pub fn write_growth(growth: &[(usize, Samples)]) -> String {
+    let mut text = String::new();
+    let others = others(growth.iter().flat_map(|(_, samples)| samples.values()));
+    let peers = std::iter::once("pillarbox").chain(others);
+    let columns: Vec<(&str, usize, &Samples)> = peers
+        .flat_map(|peer| {
+            growth
+                .iter()
+                .map(move |(messages, samples)| (peer, *messages, samples))
+        })
+        .collect();
+    if columns.is_empty() {
+        return text;
+    }
+    let cold = if can_forget_files() {
+        "the server was just started and the system has no file in memory"
+    } else {
+        "the server was just started (the system may have files in memory: it was not to be told to forget)"
+    };
+    let _ = writeln!(
+        text,
+        "Milliseconds. Cold: {cold}; all else with the mail in memory. The big mailbox has each file of the corpus several times, by hard links.\n"
+    );
+    text += "| |";
+    for (peer, messages, _) in &columns {
+        let _ = write!(text, " {peer}, {messages} |");
+    }
+    let _ = writeln!(text, "\n| --- |{}", " --- |".repeat(columns.len()));
+    for row in workload::GROWTH.rows {
+        let _ = write!(text, "| {} |", row.what);
+        for (peer, _, samples) in &columns {
+            let measured = samples.get(row.id).and_then(|of| of.get(peer));
+            let value = measured.map_or(String::new(), |samples| number(middle(samples)));
+            let _ = write!(text, " {value} |");
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn middle(samples: &[Sample]) -> f64 {
@@ -187,16 +267,25 @@ fn machine() -> String {
     )
 }
 
-/// Puts the table into a file, in the place of the one before.
+/// Puts a table into a file, in the place of the one before.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn replace(file: &Path, table: &str) -> anyhow::Result<()> {
-    let old = fs::read_to_string(file).unwrap_or_else(|_| format!("# Benchmarks\n\n{BEGIN}{END}"));
-    let begin = old.find(BEGIN).map(|place| place + BEGIN.len());
-    let end = old.find(END);
+pub fn replace(file: &Path, part: &Part, table: &str) -> anyhow::Result<()> {
+    let empty = || {
+        let parts = [MEASURED, GROWTH].map(|part| format!("{}{}", part.begin, part.end));
+        format!("# Benchmarks\n\n{}", parts.join("\n"))
+    };
+    let old = fs::read_to_string(file).unwrap_or_else(|_| empty());
+    let begin = old.find(part.begin).map(|place| place + part.begin.len());
+    let end = old.find(part.end);
     let (Some(begin), Some(end)) = (begin, end) else {
-        anyhow::bail!("{} has no lines {BEGIN:?} and {END:?}", file.display());
+        anyhow::bail!(
+            "{} has no lines {:?} and {:?}",
+            file.display(),
+            part.begin,
+            part.end
+        );
     };
     Ok(fs::write(
         file,
@@ -217,9 +306,16 @@ mod tests {
     #[test]
     fn what_people_wrote_stays() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(file.path(), format!("before\n{BEGIN}old\n{END}after\n")).expect("written");
-        replace(file.path(), "new\n").expect("replaced");
+        let around = |growth: &str| {
+            let (measured, grown) = (&MEASURED, &GROWTH);
+            format!(
+                "before\n{}table\n{}between\n{}{growth}{}after\n",
+                measured.begin, measured.end, grown.begin, grown.end
+            )
+        };
+        fs::write(file.path(), around("old\n")).expect("written");
+        replace(file.path(), &GROWTH, "new\n").expect("replaced");
         let text = fs::read_to_string(file.path()).expect("read");
-        assert_eq!(text, format!("before\n{BEGIN}new\n{END}after\n"));
+        assert_eq!(text, around("new\n"));
     }
 }

@@ -1,8 +1,10 @@
 //! The servers that are compared, each with mail of its own below one directory.
 
+mod courier;
 mod dovecot;
 mod pillarbox;
 
+pub use courier::Courier;
 pub use dovecot::{Dovecot, Tuning};
 pub use pillarbox::Pillarbox;
 
@@ -18,10 +20,33 @@ const MAIL_USER: &str = "nobody";
 /// The users there are: `anna`, and `user1` to this.
 pub const USERS: usize = 10;
 
+/// What not every server has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extension {
+    /// RFC 7888.
+    LiteralPlus,
+    /// RFC 3502.
+    MultiAppend,
+    /// RFC 6851.
+    Move,
+    /// RFC 7162.
+    Qresync,
+    /// News in IDLE within seconds.
+    PromptIdle,
+}
+
 /// A server that can be started and ended, over mail that stays.
 pub trait Peer: Sync {
     /// Its name in tables.
     fn name(&self) -> &'static str;
+    /// What names of mailboxes beside INBOX begin with.
+    fn prefix(&self) -> &'static str {
+        ""
+    }
+    /// Whether it has what not all have; rows that need it are left empty.
+    fn has(&self, _extension: Extension) -> bool {
+        true
+    }
     /// Starts it.
     ///
     /// # Errors
@@ -70,6 +95,25 @@ impl Site {
     /// A user's Maildir.
     pub fn maildir(&self, user: &str) -> PathBuf {
         self.path().join("mail").join(user).join("Maildir")
+    }
+
+    /// Makes empty mailboxes beside a user's INBOX; gives their directories.
+    ///
+    /// # Errors
+    /// When one cannot be made.
+    pub fn make_mailboxes(&self, user: &str, names: &[String]) -> anyhow::Result<Vec<PathBuf>> {
+        let inbox = self.maildir(user);
+        let mailboxes: Vec<PathBuf> = names
+            .iter()
+            .map(|name| inbox.join(format!(".{name}")))
+            .collect();
+        for mailbox in &mailboxes {
+            for folder in ["cur", "new", "tmp"] {
+                fs::create_dir_all(mailbox.join(folder))?;
+            }
+        }
+        self.give_away()?;
+        Ok(mailboxes)
     }
 
     fn give_away(&self) -> anyhow::Result<()> {

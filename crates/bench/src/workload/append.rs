@@ -2,6 +2,7 @@
 
 use super::{Row, Stage, Workload, rate};
 use crate::client::imap::Imap;
+use crate::peer::Extension;
 use crate::sample::Unit;
 use anyhow::ensure;
 
@@ -28,6 +29,7 @@ const MULTI: Row = rate(
 pub const WORKLOAD: Workload = Workload {
     name: "append",
     rows: &[ONE, EIGHT, PIPELINED, MULTI],
+    rounds: super::always,
     play,
 };
 
@@ -67,6 +69,9 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
         })
     })?;
     expect(stage, 2 * EACH)?;
+    if !stage.peer.has(Extension::LiteralPlus) || !stage.peer.has(Extension::MultiAppend) {
+        return Ok(());
+    }
     stage.measure(&PIPELINED, |stage| {
         let mut octets = Vec::new();
         for message in &messages {

@@ -3,6 +3,7 @@
 use super::{Row, Stage, Workload, at_most, rate, told};
 use crate::client::imap::Imap;
 use crate::corpus::{CHINESE, Corpus, RARE};
+use crate::peer::Extension;
 use crate::process;
 use crate::sample::Unit;
 use anyhow::ensure;
@@ -53,6 +54,7 @@ const MEMORY: Row = at_most(
 pub const WORKLOAD: Workload = Workload {
     name: "big",
     rows: &[RESTART, MEMORY, FLAGS, STORE, QRESYNC, BODY, BODY_CHINESE],
+    rounds: super::always,
     play,
 };
 
@@ -81,22 +83,9 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
         ensure!(session.run("FETCH 1:* FLAGS")?.fetched == count, "not all");
         Ok(1.0)
     })?;
-    session.run("ENABLE QRESYNC")?;
-    let known = session.run("SELECT INBOX")?;
-    session.run("STORE 200:209 +FLAGS.SILENT (\\Draft)")?;
-    let (Some(validity), Some(mod_sequence)) = (known.uid_validity, known.highest_mod_sequence)
-    else {
-        anyhow::bail!("no UIDVALIDITY or HIGHESTMODSEQ");
-    };
-    let mut returning = Imap::login(stage.imap(), "anna")?;
-    returning.run("ENABLE QRESYNC")?;
-    stage.measure(&QRESYNC, |_| {
-        let answer = returning.run(&format!(
-            "SELECT INBOX (QRESYNC ({validity} {mod_sequence}))"
-        ))?;
-        ensure!(answer.fetched == 10, "{answer:?}");
-        Ok(1.0)
-    })?;
+    if stage.peer.has(Extension::Qresync) {
+        return_to_changes(stage, &mut session)?;
+    }
     // The corpus comes round again and again.
     let rounds = count / stage.corpus.count();
     let found = |per_round: usize, rest: usize| rounds * per_round + rest;
@@ -122,6 +111,26 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// A client comes back to ten changed flags.
+fn return_to_changes(stage: &mut Stage, session: &mut Imap) -> anyhow::Result<()> {
+    session.run("ENABLE QRESYNC")?;
+    let known = session.run("SELECT INBOX")?;
+    session.run("STORE 200:209 +FLAGS.SILENT (\\Draft)")?;
+    let (Some(validity), Some(mod_sequence)) = (known.uid_validity, known.highest_mod_sequence)
+    else {
+        anyhow::bail!("no UIDVALIDITY or HIGHESTMODSEQ");
+    };
+    let mut returning = Imap::login(stage.imap(), "anna")?;
+    returning.run("ENABLE QRESYNC")?;
+    stage.measure(&QRESYNC, |_| {
+        let answer = returning.run(&format!(
+            "SELECT INBOX (QRESYNC ({validity} {mod_sequence}))"
+        ))?;
+        ensure!(answer.fetched == 10, "{answer:?}");
+        Ok(1.0)
+    })
 }
 
 /// Milliseconds of one STORE in a mailbox of so many.

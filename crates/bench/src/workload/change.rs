@@ -2,6 +2,7 @@
 
 use super::{Row, Stage, Workload, rate, time, told};
 use crate::client::imap::Imap;
+use crate::peer::Extension;
 use crate::sample::Unit;
 use anyhow::ensure;
 
@@ -38,6 +39,7 @@ pub const WORKLOAD: Workload = Workload {
         MOVE,
         EXPUNGE,
     ],
+    rounds: super::always,
     play,
 };
 
@@ -63,23 +65,30 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
         }
         Ok(singly as f64)
     })?;
-    qresync(stage, &mut session)?;
-    let left = count - 5;
-    for mailbox in ["Copies", "Moved"] {
+    let has_qresync = stage.peer.has(Extension::Qresync);
+    if has_qresync {
+        qresync(stage, &mut session)?;
+    }
+    let left = if has_qresync { count - 5 } else { count };
+    let [copies, moved] = ["Copies", "Moved"].map(|name| format!("{}{name}", stage.peer.prefix()));
+    for mailbox in [&copies, &moved] {
         session.run(&format!("CREATE {mailbox}"))?;
     }
     stage.measure(&COPY, |_| {
-        session.run("COPY 1:* Copies")?;
+        session.run(&format!("COPY 1:* {copies}"))?;
         Ok(left as f64)
     })?;
-    session.run("SELECT Copies")?;
-    stage.measure(&MOVE, |_| {
-        let moved = session.run("MOVE 1:* Moved")?.expunged;
-        ensure!(moved == left, "{moved} were moved");
-        Ok(left as f64)
-    })?;
-    let there = session.run("SELECT Moved")?.exists;
-    ensure!(there == Some(left), "{there:?} arrived");
+    let there = session.run(&format!("SELECT {copies}"))?.exists;
+    ensure!(there == Some(left), "{there:?} were copied");
+    if stage.peer.has(Extension::Move) {
+        stage.measure(&MOVE, |_| {
+            let gone = session.run(&format!("MOVE 1:* {moved}"))?.expunged;
+            ensure!(gone == left, "{gone} were moved");
+            Ok(left as f64)
+        })?;
+        let there = session.run(&format!("SELECT {moved}"))?.exists;
+        ensure!(there == Some(left), "{there:?} arrived");
+    }
     session.run("STORE 1:* +FLAGS.SILENT (\\Deleted)")?;
     stage.measure(&EXPUNGE, |_| {
         let gone = session.run("EXPUNGE")?.expunged;

@@ -3,6 +3,7 @@
 use super::{Row, Stage, Workload, at_most, told};
 use crate::client::imap::Imap;
 use crate::client::listeners::Listeners;
+use crate::peer::Extension;
 use crate::sample::{Unit, median, percentile};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,6 +88,7 @@ pub const WORKLOAD: Workload = Workload {
         NOOP_ALONE,
         NOOP_BUSY,
     ],
+    rounds: super::always,
     play,
 };
 
@@ -97,6 +99,9 @@ const MANY_PROCESSES: usize = 100;
 const EVENTS: usize = 20;
 
 fn play(stage: &mut Stage) -> anyhow::Result<()> {
+    if !stage.peer.has(Extension::PromptIdle) {
+        return fairness(stage);
+    }
     news(stage, 1, &[DROP_1, APPEND_1, FLAG_1])?;
     let many = match stage.peer.name() {
         "pillarbox" => MANY,

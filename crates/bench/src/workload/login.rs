@@ -32,6 +32,7 @@ const POP3_8: Row = row(
 pub const WORKLOAD: Workload = Workload {
     name: "login",
     rows: &[IMAP_1, IMAP_8, POP3_1, POP3_8],
+    rounds: super::always,
     play,
 };
 

@@ -33,6 +33,7 @@ const TLS: Row = at_most(
 pub const WORKLOAD: Workload = Workload {
     name: "memory",
     rows: &[REST, PLAIN, TLS],
+    rounds: super::always,
     play,
 };
 

@@ -4,8 +4,10 @@
 mod append;
 mod big;
 mod change;
+mod growth;
 mod idle;
 mod login;
+mod many;
 mod memory;
 mod pop3;
 mod reading;
@@ -87,11 +89,23 @@ pub enum Target {
 pub struct Workload {
     pub name: &'static str,
     pub rows: &'static [Row],
+    /// How often it is played where all are played so often.
+    pub rounds: fn(usize) -> usize,
     pub play: fn(&mut Stage) -> anyhow::Result<()>,
 }
 
+/// In each round.
+fn always(rounds: usize) -> usize {
+    rounds
+}
+
+/// Once: it takes long, and gives nearly the same each time.
+fn once(rounds: usize) -> usize {
+    rounds.min(1)
+}
+
 /// All of them, in the order they are played.
-pub const ALL: [&Workload; 9] = [
+pub const ALL: [&Workload; 10] = [
     &login::WORKLOAD,
     &append::WORKLOAD,
     &reading::WORKLOAD,
@@ -101,7 +115,11 @@ pub const ALL: [&Workload; 9] = [
     &idle::WORKLOAD,
     &memory::WORKLOAD,
     &big::WORKLOAD,
+    &many::WORKLOAD,
 ];
+
+/// What is played with mailboxes of several sizes, for a table of its own.
+pub const GROWTH: &Workload = &growth::WORKLOAD;
 
 /// How big everything is.
 #[derive(Debug, Clone, Copy)]
@@ -153,12 +171,22 @@ impl<'a> Stage<'a> {
     /// Ends the server, if there is one, and begins with new mail: `count` messages in
     /// a folder of every named user's Maildir.
     fn begin(&mut self, users: &[&str], folder: &str, count: usize) -> anyhow::Result<()> {
+        self.begin_with(|stage| {
+            users.iter().try_for_each(|user| {
+                let folder = stage.site.maildir(user).join(folder);
+                stage.corpus.link_into(&folder, count)
+            })
+        })
+    }
+
+    /// Ends the server, if there is one, and begins with the mail that is delivered now.
+    fn begin_with(
+        &mut self,
+        deliver: impl FnOnce(&Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         self.server = None;
         self.site = Site::new(self.below)?;
-        for user in users {
-            let folder = self.site.maildir(user).join(folder);
-            self.corpus.link_into(&folder, count)?;
-        }
+        deliver(self)?;
         // An MTA has synced what it delivered.
         nix::unistd::sync();
         self.restart()
@@ -246,7 +274,11 @@ mod tests {
     #[test]
     fn rows_have_names_of_their_own() {
         let mut seen = std::collections::HashSet::new();
-        for row in ALL.iter().flat_map(|workload| workload.rows) {
+        for row in ALL
+            .iter()
+            .chain([&GROWTH])
+            .flat_map(|workload| workload.rows)
+        {
             assert!(seen.insert(row.id), "{}", row.id);
         }
     }

@@ -24,6 +24,7 @@ const DELE: Row = told("pop3-dele", "DELE of all, and QUIT", Unit::PerSecond);
 pub const WORKLOAD: Workload = Workload {
     name: "pop3",
     rows: &[LIST_FIRST, LIST_LATER, RETR, RETR_PIPELINED, DELE],
+    rounds: super::always,
     play,
 };
 

@@ -41,6 +41,7 @@ pub const WORKLOAD: Workload = Workload {
         BODIES,
         SINGLE,
     ],
+    rounds: super::always,
     play,
 };
 

@@ -26,6 +26,7 @@ pub const WORKLOAD: Workload = Workload {
         BODY_CHINESE,
         TEXT_ABSENT,
     ],
+    rounds: super::always,
     play,
 };
 

@@ -1,0 +1,157 @@
+//! What one mailbox costs, cold and warm: played with mailboxes of several sizes, so that
+//! the table shows how cost grows.
+
+use super::{Row, Stage, Workload, told};
+use crate::client::imap::Imap;
+use crate::client::pop3::Pop3;
+use crate::corpus::{Corpus, RARE};
+use crate::peer::Extension;
+use crate::process;
+use crate::sample::Unit;
+use anyhow::ensure;
+
+const fn row(id: &'static str, what: &'static str) -> Row {
+    told(id, what, Unit::Milliseconds)
+}
+
+const SELECT_COLD: Row = row("growth-select-cold", "SELECT, cold");
+const LIST_COLD: Row = row("growth-list-cold", "list of all, cold");
+const SELECT: Row = row("growth-select", "SELECT in a new session");
+const FLAGS: Row = row("growth-flags", "FETCH FLAGS of all");
+const LIST_FIRST: Row = row("growth-list-first", "first list of all");
+const LIST_LATER: Row = row("growth-list-later", "the same again");
+const BODY_FIRST: Row = row("growth-body-first", "first SEARCH BODY");
+const BODY_LATER: Row = row("growth-body-later", "SEARCH BODY later");
+const STORE: Row = row("growth-store", "one STORE");
+const APPEND: Row = row("growth-append", "one APPEND");
+const POP3: Row = row("growth-pop3", "POP3 login, UIDL and LIST");
+const QRESYNC: Row = row("growth-qresync", "SELECT (QRESYNC) after 10 changes");
+
+pub const WORKLOAD: Workload = Workload {
+    name: "growth",
+    rows: &[
+        SELECT_COLD,
+        LIST_COLD,
+        SELECT,
+        FLAGS,
+        LIST_FIRST,
+        LIST_LATER,
+        BODY_FIRST,
+        BODY_LATER,
+        STORE,
+        APPEND,
+        POP3,
+        QRESYNC,
+    ],
+    rounds: super::always,
+    play,
+};
+
+const LIST: &str = "FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)";
+/// So many appends are measured together.
+const APPENDS: usize = 20;
+/// So many stores.
+const STORES: usize = 100;
+
+fn play(stage: &mut Stage) -> anyhow::Result<()> {
+    let count = stage.scale.messages;
+    stage.begin(&["anna"], "cur", count)?;
+    let mut session = Imap::selected(stage.imap(), "anna", "INBOX")?;
+    stage.measure(&LIST_FIRST, |_| fetch(&mut session, LIST, count))?;
+    stage.measure(&LIST_LATER, |_| fetch(&mut session, LIST, count))?;
+    stage.measure(&FLAGS, |_| fetch(&mut session, "FETCH 1:* FLAGS", count))?;
+    let expected = Corpus::rare(stage.corpus.count()) * (count / stage.corpus.count())
+        + Corpus::rare(count % stage.corpus.count());
+    for row in [&BODY_FIRST, &BODY_LATER] {
+        stage.measure(row, |_| {
+            let found = session.run(&format!("SEARCH BODY {RARE}"))?.found;
+            ensure!(found == expected, "{found} and not {expected}");
+            Ok(1.0)
+        })?;
+    }
+    session.run("STORE 1 +FLAGS.SILENT (\\Answered)")?;
+    stage.measure(&STORE, |_| {
+        for number in 1..=STORES {
+            session.run(&format!("STORE {number} +FLAGS.SILENT (\\Flagged)"))?;
+        }
+        Ok(STORES as f64)
+    })?;
+    if stage.peer.has(Extension::Qresync) {
+        return_to_changes(stage, &mut session)?;
+    }
+    drop(session);
+    pop3_list(stage, count)?;
+    stage.measure(&POP3, |stage| pop3_list(stage, count))?;
+    let message = stage.corpus.message(1)?;
+    stage.measure(&APPEND, |stage| {
+        let mut session = Imap::login(stage.imap(), "anna")?;
+        for _ in 0..APPENDS {
+            session.append("INBOX", &message)?;
+        }
+        Ok(APPENDS as f64)
+    })?;
+    cold(stage, count + APPENDS)
+}
+
+/// A server that was just started, over mail that the system has forgotten.
+fn cold(stage: &mut Stage, count: usize) -> anyhow::Result<()> {
+    // All knows of what was appended, and has written what it keeps.
+    let mut session = Imap::selected(stage.imap(), "anna", "INBOX")?;
+    fetch(&mut session, LIST, count)?;
+    session.run("LOGOUT")?;
+    stage.settle();
+    Imap::selected(stage.imap(), "anna", "INBOX")?.run("LOGOUT")?;
+    stage.restart()?;
+    process::forget_files();
+    let mut session = Imap::login(stage.imap(), "anna")?;
+    stage.measure(&SELECT_COLD, |_| select(&mut session, count))?;
+    stage.measure(&LIST_COLD, |_| fetch(&mut session, LIST, count))?;
+    let mut session = Imap::login(stage.imap(), "anna")?;
+    stage.measure(&SELECT, |_| select(&mut session, count))
+}
+
+/// A client comes back to ten changed flags.
+fn return_to_changes(stage: &mut Stage, session: &mut Imap) -> anyhow::Result<()> {
+    session.run("ENABLE QRESYNC")?;
+    let known = session.run("SELECT INBOX")?;
+    session.run("STORE 20:29 +FLAGS.SILENT (\\Draft)")?;
+    let (Some(validity), Some(mod_sequence)) = (known.uid_validity, known.highest_mod_sequence)
+    else {
+        anyhow::bail!("no UIDVALIDITY or HIGHESTMODSEQ");
+    };
+    stage.settle();
+    Imap::selected(stage.imap(), "anna", "INBOX")?.run("LOGOUT")?;
+    let mut returning = Imap::login(stage.imap(), "anna")?;
+    returning.run("ENABLE QRESYNC")?;
+    stage.measure(&QRESYNC, |_| {
+        let answer = returning.run(&format!(
+            "SELECT INBOX (QRESYNC ({validity} {mod_sequence}))"
+        ))?;
+        ensure!(answer.fetched == 10, "{answer:?}");
+        Ok(1.0)
+    })
+}
+
+fn select(session: &mut Imap, count: usize) -> anyhow::Result<f64> {
+    let exists = session.run("SELECT INBOX")?.exists;
+    ensure!(exists == Some(count), "there are {exists:?}");
+    Ok(1.0)
+}
+
+fn fetch(session: &mut Imap, command: &str, count: usize) -> anyhow::Result<f64> {
+    let fetched = session.run(command)?.fetched;
+    ensure!(fetched == count, "{fetched} messages");
+    Ok(1.0)
+}
+
+fn pop3_list(stage: &Stage, count: usize) -> anyhow::Result<f64> {
+    let mut session = Pop3::login(stage.pop3(), "anna")?;
+    let identifiers = session.run_lines("UIDL")?.0;
+    let sizes = session.run_lines("LIST")?.0;
+    ensure!(
+        identifiers == count && sizes == count,
+        "{identifiers} and {sizes}"
+    );
+    session.run("QUIT")?;
+    Ok(1.0)
+}
