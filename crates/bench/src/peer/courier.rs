@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What it consists of.
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 10] = [
     "courier-imap",
     "courier-base",
     "courier-pop",
     "courier-authlib",
     "courier-authlib-userdb",
     "libcourier-unicode4",
+    // Without it each IMAP login looks a second for it.
+    "gamin",
     "libgamin0",
     "libidn12",
     "libltdl7",
@@ -177,7 +179,9 @@ mount -t overlay overlay -o "lowerdir=/etc,upperdir=$site/etc,workdir=$site/work
 mount -t tmpfs tmpfs /run
 mkdir -p /run/courier/authdaemon
 makeuserdb
-trap 'trap - TERM; kill 0' TERM
+# couriertcpd makes a process group of its own.
+listeners=
+trap 'trap - TERM; kill $listeners; kill 0' TERM
 libraries=/usr/lib/courier/courier
 /usr/lib/courier/courier-authlib/authdaemond &
 listen="couriertcpd -address=127.0.0.1 -maxprocs=1000 -maxperip=1000 -nodnslookup -noidentlookup"
@@ -185,7 +189,9 @@ set -a
 . /etc/courier/imapd
 IMAP_USELOCKS=0
 $listen "$imap" $libraries/imaplogin /usr/bin/imapd Maildir &
+listeners="$listeners $!"
 . /etc/courier/pop3d
 $listen "$pop3" $libraries/courierpop3login $libraries/courierpop3d Maildir &
+listeners="$listeners $!"
 wait
 "#;
