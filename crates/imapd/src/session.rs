@@ -10,7 +10,7 @@ use crate::grammar::framing::Sync;
 use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, Reply, Saved, parse};
 use crate::response::{More, Segment, Writer};
 use crate::rules::Told;
-use crate::view::{Look, View};
+use crate::view::{Access, Look, View};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
@@ -132,6 +132,8 @@ pub struct ImapSession {
     received: bool,
     /// The selected mailbox changed since it was looked at.
     changed: bool,
+    /// Whether what the client sent last was answered, and the answer sent.
+    answered: bool,
 }
 
 impl ImapSession {
@@ -154,6 +156,7 @@ impl ImapSession {
             now,
             received: false,
             changed: false,
+            answered: false,
             options,
         };
         let capabilities = session.capabilities();
@@ -325,6 +328,12 @@ impl ImapSession {
             self.bye("Autologout; idle for too long");
             return None;
         }
+        if self.moves_claimed() {
+            // The client goes first: what it sends is looked for in between.
+            return Some(Action::Wait {
+                until: Some(self.now),
+            });
+        }
         Some(Action::Wait {
             until: Some(deadline),
         })
@@ -336,6 +345,27 @@ impl ImapSession {
             Some(_) => self.active + Duration::from_secs(self.options.idle_seconds),
             None => self.login_deadline,
         }
+    }
+
+    /// Moves some of what this session claimed, when the client has its answer; says
+    /// whether there is more.
+    fn moves_claimed(&mut self) -> bool {
+        let answered = std::mem::replace(&mut self.answered, true);
+        let Some(mailbox) = self.unmoved() else {
+            return false;
+        };
+        if answered && let Err(error) = mailbox.move_claimed() {
+            tracing::error!(session = %self.options.session_id, %error, "new mail cannot be moved");
+            return false;
+        }
+        true
+    }
+
+    /// The selected mailbox, if it has something to be moved.
+    fn unmoved(&self) -> Option<&Mailbox> {
+        let view = self.view.as_ref()?;
+        let mailbox = view.mailbox();
+        (view.access() == Access::ReadWrite && mailbox.has_unmoved()).then_some(mailbox)
     }
 
     /// Takes a line that is no command.
@@ -533,6 +563,7 @@ fn refused(malformed: Malformed) -> Outcome {
 impl Session<Login> for ImapSession {
     fn receive(&mut self, bytes: &[u8]) {
         self.received = true;
+        self.answered = false;
         self.buffer.push(bytes);
     }
 
@@ -588,10 +619,11 @@ impl Session<Login> for ImapSession {
             Work::Over | Work::LoggingIn { .. } | Work::FindingKeys { .. } | Work::StartingTls => {
                 false
             }
-            Work::Ready => now >= self.deadline(),
+            Work::Ready => now >= self.deadline() || self.unmoved().is_some(),
             Work::Idling { .. } => {
                 let news_on_disk = || self.view.as_ref().is_some_and(View::must_touch_disk);
-                now >= self.deadline() || self.changed && news_on_disk()
+                let due = now >= self.deadline() || self.unmoved().is_some();
+                due || self.changed && news_on_disk()
             }
             Work::Fetching { .. }
             | Work::Searching { .. }

@@ -56,6 +56,8 @@ pub struct Mailbox {
     claiming: AtomicBool,
     /// A change that was noticed could not be read.
     behind: AtomicBool,
+    /// Whether claimed messages lie in `new/` and can be moved.
+    unmoved: AtomicBool,
     state: Mutex<State>,
     /// What is shown without waiting for the disk.
     published: Mutex<Snapshot>,
@@ -216,8 +218,9 @@ impl Mailbox {
     pub fn is_claimable(&self) -> bool {
         !self.claiming.load(Ordering::Acquire) && self.snapshot().recent_uids().next().is_some()
     }
-    /// Moves all of `new/` to `cur/` and gives the UIDs of what was recent, ascending. While
-    /// another claims, what is shown as recent is that one's: nobody waits for it.
+    /// Claims all that is recent for a session; gives its UIDs, ascending. It is moved
+    /// from `new/` to `cur/`, what is many by [`Mailbox::move_claimed`]. While another
+    /// claims, what is shown as recent is that one's: nobody waits for it.
     pub fn claim_recent(&self) -> Result<Vec<Uid>> {
         if self.is_gone() {
             return Err(Error::NonExistent);
@@ -228,7 +231,22 @@ impl Mailbox {
         self.change(|state| {
             // What comes from here on is shown after this claim, to be claimed by another.
             self.claiming.store(false, Ordering::Release);
-            state.claim_recent()
+            let recent = state.claim_recent();
+            let unmoved = state.snapshot.unmoved_uids().next().is_some();
+            self.unmoved.store(unmoved, Ordering::Release);
+            Ok(recent)
+        })
+    }
+    /// Whether claimed messages are still to be moved to `cur/`.
+    pub fn has_unmoved(&self) -> bool {
+        self.unmoved.load(Ordering::Acquire)
+    }
+    /// Moves some of them: what takes some milliseconds.
+    pub fn move_claimed(&self) -> Result<()> {
+        self.change(|state| {
+            let more = state.move_claimed();
+            self.unmoved.store(more, Ordering::Release);
+            Ok(())
         })
     }
     /// Wakes this waker at each change, whoever made it, until the guard drops.

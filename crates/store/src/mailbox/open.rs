@@ -89,12 +89,14 @@ impl Mailbox {
             }
         }
         state.commit();
+        let unmoved = state.snapshot.unmoved_uids().next().is_some();
         let mailbox = Arc::new(Self {
             id,
             guid,
             gone: AtomicBool::new(false),
             claiming: AtomicBool::new(false),
             behind: AtomicBool::new(false),
+            unmoved: AtomicBool::new(unmoved),
             published: Mutex::new(state.snapshot.clone()),
             state: Mutex::new(state),
             wakers: Mutex::new(Wakers::default()),

@@ -3,14 +3,16 @@
 
 use super::follow::Coverage;
 use super::state::{NAMES, State};
+use crate::Uid;
 use crate::disk::Directory;
 use crate::maildir::filename::Info;
 use crate::snapshot::{MessageRow, RowChange};
-use crate::{Result, Uid};
 use std::io::ErrorKind;
 
 /// For fewer names opening the directories costs more than it saves.
 const MANY_NAMES: usize = 8;
+/// So many files are moved while somebody waits; each takes some 20 microseconds.
+const MOVED_AT_ONCE: usize = 256;
 
 /// Renames one after the other. What the directories say of themselves is asked before
 /// the first and after the last: a foreign change in between is found with the next look
@@ -71,46 +73,66 @@ impl State {
         self.unsynced[1] = true;
         Ok(())
     }
-    /// Moves what is recent to `cur/`; gives its UIDs. A crash leaves some of it in
-    /// `new/`, where the next who looks finds it recent again.
-    pub(super) fn claim_recent(&mut self) -> Result<Vec<Uid>> {
+    /// Claims what is recent; gives its UIDs. Some of it is moved to `cur/` at once, what
+    /// is many is left to [`State::move_claimed`]. A crash leaves some of it in `new/`,
+    /// where the next who looks may find it recent again.
+    pub(super) fn claim_recent(&mut self) -> Vec<Uid> {
         let recent: Vec<Uid> = self.snapshot.recent_uids().collect();
-        if recent.is_empty() {
-            return Ok(recent);
+        let change = RowChange {
+            recent: Some(false),
+            ..RowChange::default()
+        };
+        let (first, later) = recent.split_at(recent.len().min(MOVED_AT_ONCE));
+        self.move_to_cur(first);
+        for uid in first.iter().chain(later) {
+            self.recent_in_cur.remove(uid);
+            self.change_row(*uid, &change);
         }
-        let mut renames = self.begin_renames(recent.len());
-        for &uid in &recent {
-            let Some(row) = self.find(uid).map(MessageRow::to_owned) else {
+        recent
+    }
+    /// Moves some of what was claimed to `cur/`; says whether there is more to move. A
+    /// crash leaves some of it in `new/`.
+    pub(super) fn move_claimed(&mut self) -> bool {
+        let mut unmoved = self.snapshot.unmoved_uids();
+        let some: Vec<Uid> = unmoved.by_ref().take(MOVED_AT_ONCE).collect();
+        let more = unmoved.next().is_some();
+        drop(unmoved);
+        self.move_to_cur(&some) && more
+    }
+    /// Moves messages to `cur/`; says whether that is possible.
+    fn move_to_cur(&mut self, uids: &[Uid]) -> bool {
+        let mut possible = true;
+        let mut renames = self.begin_renames(uids.len());
+        for &uid in uids {
+            let row = self.find(uid).filter(|row| row.in_new);
+            let Some(row) = row.map(MessageRow::to_owned) else {
                 continue;
-            };
-            let mut change = RowChange {
-                recent: Some(false),
-                ..RowChange::default()
             };
             let suffix = match &*row.suffix {
                 "" => Info::default().suffix(),
                 suffix => suffix.to_owned(),
             };
-            if row.in_new {
-                match self.rename_to_cur(&mut renames, &row.row(), &suffix) {
-                    Ok(()) => {
-                        change.in_new = Some(false);
-                        change.suffix = Some(&suffix);
-                    }
-                    Err(error) => {
-                        // Another program was faster, or the disk is full: it stays
-                        // where it is and is claimed all the same.
-                        self.must_scan |= self.coverage != Coverage::Full;
-                        if error.kind() != ErrorKind::NotFound {
-                            tracing::warn!(%error, "a message stays in new/");
-                        }
+            match self.rename_to_cur(&mut renames, &row.row(), &suffix) {
+                Ok(()) => {
+                    let change = RowChange {
+                        in_new: Some(false),
+                        suffix: Some(&suffix),
+                        ..RowChange::default()
+                    };
+                    self.change_row(uid, &change);
+                }
+                Err(error) => {
+                    // Another program was faster, or the disk is full: it stays where it
+                    // is and is claimed all the same.
+                    self.must_scan |= self.coverage != Coverage::Full;
+                    possible = false;
+                    if error.kind() != ErrorKind::NotFound {
+                        tracing::warn!(%error, "a message stays in new/");
                     }
                 }
             }
-            self.recent_in_cur.remove(&uid);
-            self.change_row(uid, &change);
         }
         self.end_renames(renames);
-        Ok(recent)
+        possible
     }
 }

@@ -190,7 +190,11 @@ impl State {
         let info = Info::parse(suffix);
         let keywords = self.keywords.of(row.unique_name, info.letters);
         let moved = row.in_new != in_new || row.suffix != suffix;
-        let recent = in_new || self.recent_in_cur.contains(&uid);
+        let recent = match in_new {
+            // What was claimed may wait there to be moved.
+            true => row.recent || !row.in_new,
+            false => self.recent_in_cur.contains(&uid),
+        };
         let changed = row.flags != info.flags || *row.keywords != *keywords;
         if !changed && !moved && row.recent == recent {
             return false;

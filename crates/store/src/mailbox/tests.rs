@@ -220,6 +220,62 @@ fn copy_move_expunge() {
 }
 
 #[test]
+fn many_claimed_messages_are_moved_bit_by_bit() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    drop(open(path));
+    for number in 0..700 {
+        std::fs::write(path.join(format!("new/{number}.a")), "x\n").unwrap();
+    }
+    let count = |half: &str| std::fs::read_dir(path.join(half)).unwrap().count();
+    let mailbox = open(path);
+    assert!(!mailbox.has_unmoved());
+    assert_eq!(mailbox.claim_recent().unwrap().len(), 700);
+    assert!(mailbox.has_unmoved() && count("new") > 0);
+    // Claimed they stay, whoever asks, and also where they are moved by a change.
+    assert_eq!(mailbox.sync().unwrap().recent_uids().count(), 0);
+    assert!(mailbox.claim_recent().unwrap().is_empty());
+    let (before, last) = (count("new"), uid(700));
+    mailbox
+        .store_flags(&[last], FlagAction::Add, Flags::SEEN, &[], None)
+        .unwrap();
+    assert_eq!(count("new"), before - 1);
+    mailbox.expunge(&[uid(699)]).unwrap();
+    // Another process goes on where this one ended.
+    drop(mailbox);
+    let mailbox = open(path);
+    assert_eq!(mailbox.sync().unwrap().recent_uids().count(), 0);
+    let mut turns = 0;
+    while mailbox.has_unmoved() {
+        mailbox.move_claimed().unwrap();
+        turns += 1;
+    }
+    assert_eq!(turns, 2);
+    assert_eq!((count("new"), count("cur")), (0, 699));
+    assert_eq!(mailbox.sync().unwrap().len(), 699);
+    let row = mailbox.snapshot();
+    assert_eq!(row.of_uid(last).unwrap().flags, Flags::SEEN);
+}
+
+#[test]
+fn a_full_disk_ends_the_moving() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    drop(open(path));
+    for number in 0..300 {
+        std::fs::write(path.join(format!("new/{number}.a")), "x\n").unwrap();
+    }
+    let mailbox = open(path);
+    mailbox.claim_recent().unwrap();
+    assert!(mailbox.has_unmoved());
+    // Nothing can be moved there.
+    std::fs::remove_dir_all(path.join("cur")).unwrap();
+    std::fs::write(path.join("cur"), "").unwrap();
+    mailbox.move_claimed().unwrap();
+    assert!(!mailbox.has_unmoved());
+}
+
+#[test]
 fn unique_ids_are_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();

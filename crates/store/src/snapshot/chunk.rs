@@ -92,6 +92,8 @@ pub(crate) struct Tally {
     pub(crate) recent: usize,
     pub(crate) unseen: usize,
     pub(crate) deleted: usize,
+    /// Claimed, but in `new/` still.
+    pub(crate) unmoved: usize,
     /// The sum of sizes as sent. A sum of this many sizes of 48 bits has room.
     pub(crate) octets: u64,
 }
@@ -102,6 +104,7 @@ impl Tally {
             recent: usize::from(row.mark(RECENT)),
             unseen: usize::from(row.is_unseen()),
             deleted: usize::from(row.flags().contains(Flags::DELETED)),
+            unmoved: usize::from(row.mark(IN_NEW) && !row.mark(RECENT)),
             octets: row.size_and_marks >> SIZE_SHIFT,
         }
     }
@@ -109,12 +112,14 @@ impl Tally {
         self.recent += other.recent;
         self.unseen += other.unseen;
         self.deleted += other.deleted;
+        self.unmoved += other.unmoved;
         self.octets += other.octets;
     }
     fn subtract(&mut self, other: Self) {
         self.recent -= other.recent;
         self.unseen -= other.unseen;
         self.deleted -= other.deleted;
+        self.unmoved -= other.unmoved;
         self.octets -= other.octets;
     }
 }

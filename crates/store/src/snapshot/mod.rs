@@ -10,7 +10,6 @@ pub(crate) use row::{Listed, OwnedRow};
 pub(crate) use rows::Rows;
 
 use crate::model::{Keyword, ModSeq, Uid, UidValidity};
-use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -110,6 +109,14 @@ impl Snapshot {
             .filter(|chunk| chunk.tally().recent > 0)
             .flat_map(|chunk| chunk.rows().filter(|row| row.recent).map(|row| row.uid))
     }
+    /// The UIDs of messages that were claimed and are in `new/` still, ascending.
+    pub(crate) fn unmoved_uids(&self) -> impl Iterator<Item = Uid> {
+        let chunks = self.rows.chunks().iter();
+        let is_unmoved = |row: &MessageRow<'_>| row.in_new && !row.recent;
+        chunks
+            .filter(|chunk| chunk.tally().unmoved > 0)
+            .flat_map(move |chunk| chunk.rows().filter(is_unmoved).map(|row| row.uid))
+    }
     /// The rows that changed after a mod-sequence, and their indices. What did not change
     /// is mostly not looked at.
     pub fn changed_since(&self, modseq: ModSeq) -> impl Iterator<Item = (usize, MessageRow<'_>)> {
@@ -141,9 +148,14 @@ impl Snapshot {
         if self.rows.is_same(&newer.rows) {
             return difference;
         }
-        let shared: HashSet<_> = newer.rows.chunks().iter().map(Arc::as_ptr).collect();
+        // Both are in UID order: what is shared is met in passing.
+        let mut theirs = newer.rows.chunks().iter().peekable();
         for (number, chunk) in self.rows.chunks().iter().enumerate() {
-            if shared.contains(&Arc::as_ptr(chunk)) {
+            while theirs
+                .next_if(|other| other.last_uid() < chunk.uid(0))
+                .is_some()
+            {}
+            if theirs.peek().is_some_and(|other| Arc::ptr_eq(other, chunk)) {
                 continue;
             }
             for offset in 0..chunk.len() {
