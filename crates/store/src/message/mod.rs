@@ -3,9 +3,11 @@
 mod address;
 mod date;
 mod decode;
+mod entity;
 mod facts;
 mod folded;
 mod header;
+mod html;
 mod parameter;
 mod scan;
 mod section;

@@ -2,10 +2,12 @@
 
 use super::decode::{Transfer, Unicode, decode_header};
 use super::header::{HEADER_OCTETS, fields};
+use super::html::HtmlText;
 use super::{Content, Extent, Part, Summary};
 use crate::{OpenedMessage, Result};
 use std::io::Read;
 use std::ops::ControlFlow;
+use unicode_normalization::char::decompose_compatible;
 
 /// How many octets of one text part are looked at.
 const PART_OCTETS: u64 = 64 << 20;
@@ -21,25 +23,34 @@ pub enum WithHeaders {
     No,
 }
 
-/// Folds case for comparing, near i;unicode-casemap (RFC 5051): what differs in
-/// case only is folded to one form.
+/// Folds text for comparing, near i;unicode-casemap (RFC 5051): characters are taken
+/// apart (full-width letters and ligatures become plain ones, accents stand behind their
+/// letters), and what differs in case only is folded to one form. Syllables of Hangul
+/// stay whole, as they do there.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
     let mut folded = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_ascii() {
-            folded.push(character.to_ascii_lowercase());
-        } else {
-            folded.extend(character.to_uppercase().flat_map(char::to_lowercase));
+        match character {
+            '\0'..='\x7f' => folded.push(character.to_ascii_lowercase()),
+            // Unified ideographs and Hangul: what most text of this kind consists of.
+            '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' => folded.push(character),
+            _ => decompose_compatible(character, |part| {
+                // Some are the small form of one and have no other, as the capital sharp s.
+                let small = part.to_lowercase();
+                let capital = small.flat_map(char::to_uppercase);
+                folded.extend(capital.flat_map(char::to_lowercase));
+            }),
         }
     }
     folded
 }
 
-/// Whether a message's text holds a string: every text part decoded (transfer
-/// encoding and charset) and folded. `needle` comes folded by [`fold`].
+/// Whether a message's text holds a string: every text part, attached or not, decoded
+/// (transfer encoding and charset) and folded, of HTML what [`HtmlText`] takes for its
+/// text. `needle` comes folded by [`fold`].
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -109,9 +120,7 @@ pub(super) fn say_body(
                 waiting.extend(parts.iter().map(|part| (part, WithHeaders::Yes)));
             }
             Content::Message(inner) => waiting.push((&inner.1, WithHeaders::Yes)),
-            Content::Single
-                if over.is_continue() && part.media_type.eq_ignore_ascii_case(b"text") =>
-            {
+            Content::Single if over.is_continue() && is_text(part) => {
                 over = say_text(message, part, listener)?;
             }
             Content::Single => {}
@@ -121,6 +130,20 @@ pub(super) fn say_body(
         }
     }
     Ok(ControlFlow::Continue(()))
+}
+
+/// Whether a part is text: `text/*`, and of `message/*` what is no message, as a report
+/// of a delivery that failed (RFC 3464).
+fn is_text(part: &Part) -> bool {
+    let types: [&[u8]; 2] = [b"text", b"message"];
+    let mut types = types.into_iter();
+    types.any(|text| part.media_type.eq_ignore_ascii_case(text))
+}
+
+/// Whether a part is HTML.
+fn is_html(part: &Part) -> bool {
+    part.media_type.eq_ignore_ascii_case(b"text")
+        && part.media_subtype.eq_ignore_ascii_case(b"html")
 }
 
 /// Says the fields of a part's header, each for itself.
@@ -172,12 +195,23 @@ fn say_text(
     let mut unicode = Unicode::new(charset.map(|(_, label)| label.as_slice()));
     let size = usize::try_from(part.body_octets).unwrap_or(PIECE_OCTETS);
     let mut piece = vec![0; size.clamp(1, PIECE_OCTETS)];
-    let mut text = String::new();
+    let mut html = is_html(part).then(HtmlText::default);
+    let (mut text, mut source) = (String::new(), String::new());
     loop {
         let count = reader.read(&mut piece).map_err(failed)?;
         let octets = transfer.decode(piece.get(..count).unwrap_or_default(), count == 0);
         text.clear();
-        unicode.decode(&octets, count == 0, &mut text);
+        match &mut html {
+            None => unicode.decode(&octets, count == 0, &mut text),
+            Some(html) => {
+                source.clear();
+                unicode.decode(&octets, count == 0, &mut source);
+                html.push(&source, &mut text);
+                if count == 0 {
+                    html.finish(&mut text);
+                }
+            }
+        }
         if listener(Said::Text(&fold(&text))).is_break() {
             return Ok(ControlFlow::Break(()));
         }
@@ -219,6 +253,156 @@ mod tests {
         assert!(contains(text, "\u{4e16}\u{754c}", WithHeaders::Yes));
         assert!(!contains(text, "\u{4e16}\u{754c}", WithHeaders::No));
         assert!(contains(text, "quoted-PRINTABLE", WithHeaders::No));
+    }
+
+    #[test]
+    fn html_is_searched_as_it_is_read() {
+        let html = "<html><head><style>p { color: red }</style><title>Title</title></head>\
+            <body class=\"content\"><p>Hel<b>lo</b>,&nbsp;caf&eacute;\n  world</p>\
+            <a href=\"https://example.org/?a=1&amp;b=2\">link</a>\
+            <script>var hidden;</script><!-- comment --><img alt='a cat'></body></html>";
+        let text = format!(
+            "Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: TEXT/Html; charset=utf-8\n\n{html}\n--b--\n"
+        );
+        let is_found = |needle| contains(text.as_bytes(), needle, WithHeaders::No);
+        for needle in [
+            "hello, caf\u{e9} WORLD",
+            "example.org/?a=1&b=2",
+            "A CAT",
+            "title",
+        ] {
+            assert!(is_found(needle), "{needle}");
+        }
+        for needle in [
+            "color",
+            "content\"",
+            "class",
+            "<b>",
+            "hidden",
+            "comment",
+            "titlehello",
+        ] {
+            assert!(!is_found(needle), "{needle}");
+        }
+        // What is no HTML is searched as it stands.
+        let plain = text.replace("TEXT/Html", "text/plain");
+        assert!(contains(plain.as_bytes(), "hel<b>lo", WithHeaders::No));
+    }
+
+    #[test]
+    fn attachments_messages_and_reports_are_searched() {
+        let text = "Subject: outer\nContent-Type: multipart/mixed; boundary=b\n\n\
+            --b\nContent-Type: text/csv; name=\"=?utf-8?q?t=C3=A4glich=2Ecsv?=\"\nContent-Disposition: attachment\nContent-Transfer-Encoding: base64\n\nw4RwZmVsO0Jpcm5lbg==\n\
+            --b\nContent-Type: message/rfc822\nContent-Disposition: attachment\n\nSubject: =?iso-8859-1?q?=DCberblick?=\nContent-Type: text/plain; charset=gb18030\nContent-Transfer-Encoding: quoted-printable\n\n=CA=C0=BD=\n=E7=B5=C4\n\
+            --b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; relay.example\n\
+            --b\nContent-Type: application/json\n\n\"opaque\"\n--b--\n";
+        let is_found = |needle| contains(text.as_bytes(), needle, WithHeaders::No);
+        for needle in [
+            "\u{e4}pfel;birnen",
+            "t\u{c4}glich.csv",
+            "subject:\u{a0}\u{fc}BERBLICK",
+            "\u{4e16}\u{754c}",
+            "RELAY.example",
+        ] {
+            assert!(is_found(needle), "{needle}");
+        }
+        for needle in ["outer", "opaque", "\u{754c}\u{4e16}", "w4RwZmVs"] {
+            assert!(!is_found(needle), "{needle}");
+        }
+        assert!(contains(text.as_bytes(), "OUTER", WithHeaders::Yes));
+        // No match goes from one part into the next.
+        assert!(!is_found("birnen--b"));
+    }
+
+    #[test]
+    fn what_differs_in_case_or_form_is_one() {
+        for (text, other) in [
+            ("STRASSE", "stra\u{df}e"),
+            ("STRA\u{1e9e}E", "strasse"),
+            (
+                "\u{3a3}\u{3af}\u{3c3}\u{3c5}\u{3c6}\u{3bf}\u{3c2}",
+                "\u{3c3}\u{399}\u{301}\u{3c3}\u{3a5}\u{3c6}\u{3bf}\u{3c3}",
+            ),
+            ("Cafe\u{301}", "CAF\u{c9}"),
+            ("\u{ff21}\u{ff22}", "ab"),
+            ("\u{fb01}n", "FIN"),
+            ("\u{416}", "\u{436}"),
+            ("a\u{a0}b", "A B"),
+        ] {
+            assert_eq!(fold(text), fold(other));
+        }
+        assert_eq!(fold("\u{4e16}\u{d55c}"), "\u{4e16}\u{d55c}");
+        assert_ne!(fold("\u{e9}"), fold("e"));
+    }
+
+    #[test]
+    fn folded_text_stays_as_it_is() {
+        for character in '\0'..=char::MAX {
+            let folded = fold(character.encode_utf8(&mut [0; 4]));
+            assert_eq!(fold(&folded), folded);
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever the parts: kept and read texts tell the same, and a needle from the
+        /// text of a part is found.
+        #[test]
+        fn kept_texts_tell_what_reading_tells(
+            parts in proptest::collection::vec(
+                (
+                    proptest::sample::select(vec!["plain", "html", "csv"]),
+                    proptest::sample::select(vec!["utf-8", "gb18030", "iso-2022-jp", "x-unknown"]),
+                    proptest::sample::select(vec!["8bit", "base64", "quoted-printable"]),
+                    "[a-cA-C<>&;é世界 \\n]{0,60}",
+                ),
+                0..4,
+            ),
+            subject in "[a-c世 ]{0,10}",
+            needle in "[a-c<&世界é]{1,3}",
+        ) {
+            let mut text = format!("Subject: {subject}\nContent-Type: multipart/mixed; boundary=b\n\n").into_bytes();
+            for (subtype, charset, encoding, content) in &parts {
+                let charset_of = encoding_rs::Encoding::for_label(charset.as_bytes());
+                let octets = charset_of.unwrap_or(encoding_rs::UTF_8).encode(content).0;
+                let header = format!("--b\nContent-Type: text/{subtype}; charset={charset}\nContent-Transfer-Encoding: {encoding}\n\n");
+                text.extend_from_slice(header.as_bytes());
+                text.extend(encoded(encoding, &octets));
+                text.push(b'\n');
+            }
+            text.extend_from_slice(b"--b--\n");
+            for with_headers in [WithHeaders::Yes, WithHeaders::No] {
+                let found = contains(&text, &needle, with_headers);
+                let is_there = parts.iter().any(|(subtype, charset, _, content)| {
+                    *subtype != "html" && *charset != "iso-2022-jp"
+                        && fold(content).contains(&fold(&needle))
+                });
+                proptest::prop_assert!(found || !is_there);
+            }
+        }
+    }
+
+    /// Octets in a transfer encoding.
+    fn encoded(encoding: &str, octets: &[u8]) -> Vec<u8> {
+        const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        match encoding {
+            "base64" => octets
+                .chunks(3)
+                .flat_map(|three| {
+                    let bits = (0..3).fold(0, |bits: usize, place| {
+                        bits << 8 | usize::from(three.get(place).copied().unwrap_or_default())
+                    });
+                    (0..4).map(move |place| match place <= three.len() {
+                        true => ALPHABET[bits >> (18 - 6 * place) & 63],
+                        false => b'=',
+                    })
+                })
+                .collect(),
+            "quoted-printable" => octets
+                .iter()
+                .flat_map(|octet| format!("={octet:02X}").into_bytes())
+                .collect(),
+            _ => octets.to_vec(),
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl Kind {
         match self {
             Self::Summaries => b"pbsums2\n",
             Self::Listings => b"pblist1\n",
-            Self::Texts => b"pbtext1\n",
+            Self::Texts => b"pbtext2\n",
         }
     }
     /// A longer record is not kept.
