@@ -8,6 +8,7 @@ pub mod connection;
 pub mod files;
 pub mod limits;
 pub mod proxy;
+pub mod search_texts;
 pub mod self_signed;
 pub mod serve;
 pub mod tls;

@@ -7,6 +7,7 @@ use crate::config::{Config, Listener, TlsMode};
 use crate::connection;
 use crate::limits::{Connections, Counter};
 use crate::proxy::{self, Network};
+use crate::search_texts;
 use crate::self_signed;
 use crate::tls::{self, Certificates};
 use crate::watch::FileWatch;
@@ -194,6 +195,7 @@ pub async fn serve(
         tls,
         connections: Connections::default(),
     });
+    let search_texts = search_texts::start(Arc::clone(&server.accounts.search_texts))?;
     let (stop, stopping) = watch::channel(false);
     let mut addresses = Vec::new();
     for (listener, socket) in listeners {
@@ -240,7 +242,9 @@ pub async fn serve(
     tracing::info!("stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(true);
-    let _ = tokio::time::timeout(GRACE, stop.closed()).await;
+    let until = tokio::time::Instant::now() + GRACE;
+    let _ = tokio::time::timeout_at(until, search_texts::end(search_texts)).await;
+    let _ = tokio::time::timeout_at(until, stop.closed()).await;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::disk::{self, Kind};
 use crate::maildir::{subscriptions, uidvalidity};
 pub use crate::special_use::SpecialUse;
 use crate::special_use::SpecialUses;
-use crate::{Error, Mailbox, MailboxName, ModSeq, Result, Uid, UidValidity};
+use crate::{Error, Mailbox, MailboxName, ModSeq, Result, SearchTexts, Uid, UidValidity};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,6 +88,8 @@ pub struct Account {
     open: DashMap<MailboxName, Weak<Mailbox>>,
     /// Held while the set of mailboxes changes and while one is opened.
     changing: Mutex<()>,
+    /// Who has texts completed in the background, if anybody.
+    search_texts: Option<Arc<SearchTexts>>,
 }
 
 impl Account {
@@ -95,6 +97,24 @@ impl Account {
     /// root and process: the caller keeps and shares it. A crash leaves some of the
     /// directories, all of them empty.
     pub fn open(root: &Path, layout: Layout) -> Result<Arc<Self>> {
+        Self::open_with(root, layout, None)
+    }
+
+    /// As [`Account::open`]; texts of mailboxes are completed in the background by who
+    /// asks `search_texts` what there is to do.
+    pub fn open_completing(
+        root: &Path,
+        layout: Layout,
+        search_texts: Arc<SearchTexts>,
+    ) -> Result<Arc<Self>> {
+        Self::open_with(root, layout, Some(search_texts))
+    }
+
+    fn open_with(
+        root: &Path,
+        layout: Layout,
+        search_texts: Option<Arc<SearchTexts>>,
+    ) -> Result<Arc<Self>> {
         if !disk::leads_to_directory(&root.join(LAST_MADE)) {
             disk::make_directories(root).map_err(|error| failed("make directory", root, error))?;
         }
@@ -108,6 +128,7 @@ impl Account {
             layout,
             open: DashMap::new(),
             changing: Mutex::new(()),
+            search_texts,
         }))
     }
 
@@ -415,6 +436,9 @@ impl Account {
         let directory = self.directory(name)?.ok_or(Error::NonExistent)?;
         make_maildir(&directory)?;
         let mailbox = Mailbox::open(directory, || uidvalidity::next(&self.root))?;
+        if let Some(search_texts) = &self.search_texts {
+            mailbox.complete_texts_by(search_texts);
+        }
         self.open.retain(|_, mailbox| mailbox.strong_count() > 0);
         self.open.insert(name.clone(), Arc::downgrade(&mailbox));
         Ok(mailbox)

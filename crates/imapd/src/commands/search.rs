@@ -28,6 +28,9 @@ pub fn search(view: &View, search: &Search, enabled: &mut Enabled) -> Ran {
     if names_modseq {
         enabled.enable_condstore();
     }
+    if search.key.looks_into_text() {
+        view.mailbox().begin_texts();
+    }
     let current = view.mailbox().snapshot();
     let key = by_uid(view, &search.key);
     Ok(Outcome::Searching(Box::new(Searching {

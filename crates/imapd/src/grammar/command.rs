@@ -369,6 +369,16 @@ impl SearchKey {
             _ => false,
         }
     }
+    /// Whether TEXT or BODY occurs in it.
+    pub fn looks_into_text(&self) -> bool {
+        match self {
+            Self::Body(_) | Self::Text(_) => true,
+            Self::And(keys) => keys.iter().any(Self::looks_into_text),
+            Self::Or(left, right) => left.looks_into_text() || right.looks_into_text(),
+            Self::Not(key) => key.looks_into_text(),
+            _ => false,
+        }
+    }
 }
 
 /// FETCH's arguments.

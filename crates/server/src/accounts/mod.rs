@@ -32,6 +32,8 @@ pub struct Accounts {
     /// in memory twice.
     open: DashMap<PathBuf, Arc<store::Account>>,
     retention: retention::Retention,
+    /// The mailboxes whose texts are to be completed.
+    pub search_texts: Arc<store::SearchTexts>,
     /// When each user logged in over POP3, where there is a delay between logins.
     visits: DashMap<String, Instant>,
     cache: Cache,
@@ -55,6 +57,7 @@ impl Accounts {
             users: RwLock::new(Arc::new(Users::load(&config.users_file)?)),
             open: DashMap::new(),
             retention: retention::Retention::default(),
+            search_texts: Arc::new(store::SearchTexts::new(config.keep_search_texts.into())),
             visits: DashMap::new(),
             cache: Cache::new(key),
             workers: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
@@ -71,6 +74,7 @@ impl Accounts {
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         let users = Arc::new(Users::load(&config.users_file)?);
         *self.users.write() = users;
+        self.search_texts.set_keep(config.keep_search_texts.into());
         self.cache.clear();
         Ok(())
     }
@@ -245,7 +249,8 @@ impl Accounts {
                     delimiter: config.layout.delimiter,
                     prefix: config.layout.prefix.clone(),
                 };
-                let account = store::Account::open(entry.key(), layout)?;
+                let texts = Arc::clone(&self.search_texts);
+                let account = store::Account::open_completing(entry.key(), layout, texts)?;
                 account.make_default_mailboxes()?;
                 entry.insert(Arc::clone(&account));
                 Ok(account)

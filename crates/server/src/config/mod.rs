@@ -29,6 +29,8 @@ pub struct Config {
     pub pop3: Pop3,
     /// After how many days in a mailbox messages are expunged, by the mailbox's name.
     pub expunge_after_days: BTreeMap<String, NonZeroU32>,
+    /// Of which mailboxes the text of messages is kept for searching.
+    pub keep_search_texts: KeepSearchTexts,
     /// Bounds.
     pub limits: Limits,
     /// Where passwords are taken without TLS.
@@ -132,6 +134,29 @@ pub enum Pop3Delete {
     Trash,
     /// They are gone for POP3 and stay for IMAP.
     Hide,
+}
+
+/// Of which mailboxes the text of messages is kept for searching.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeepSearchTexts {
+    /// Of none: each SEARCH TEXT or BODY reads the messages.
+    Never,
+    /// Of those in which somebody searched for text, from then on.
+    #[default]
+    Searched,
+    /// Of all that are opened.
+    Always,
+}
+
+impl From<KeepSearchTexts> for store::KeepTexts {
+    fn from(keep: KeepSearchTexts) -> Self {
+        match keep {
+            KeepSearchTexts::Never => Self::Never,
+            KeepSearchTexts::Searched => Self::Searched,
+            KeepSearchTexts::Always => Self::Always,
+        }
+    }
 }
 
 /// Bounds.
@@ -246,6 +271,7 @@ impl Default for Config {
             layout: Layout::default(),
             pop3: Pop3::default(),
             expunge_after_days: BTreeMap::new(),
+            keep_search_texts: KeepSearchTexts::default(),
             limits: Limits::default(),
             plaintext_login: Plaintext::default(),
             run_as_user: None,

@@ -17,13 +17,17 @@ mod scan;
 mod state;
 #[cfg(test)]
 mod tests;
+mod texts;
+#[cfg(test)]
+mod texts_tests;
 
 pub use incoming::Incoming;
 pub(crate) use scan::measured_octets;
+pub use texts::{TextCompletion, TextStep};
 
 use crate::disk;
 use crate::maildir::uidlist::default_unique_id;
-use crate::message::{FoldedText, Summary, WithHeaders, contains, is_searchable, text_contains};
+use crate::message::Summary;
 use crate::snapshot::RowChange;
 use crate::summaries::{Owner, Summaries, is_long};
 use crate::{Error, Flags, Keyword, ModSeq, Result, Snapshot, Uid};
@@ -64,6 +68,7 @@ pub struct Mailbox {
     wakers: Mutex<Wakers>,
     summaries: Mutex<Summaries>,
     appends: group::Waiting,
+    texts: texts::Texts,
 }
 
 #[derive(Debug, Default)]
@@ -159,9 +164,12 @@ impl Mailbox {
     fn publish(&self, mut state: MutexGuard<'_, State>) -> bool {
         state.commit();
         let mut published = self.published.lock();
-        let changed = published.highest_modseq != state.snapshot.highest_modseq
-            || published.uid_next != state.snapshot.uid_next;
+        let came = published.uid_next != state.snapshot.uid_next;
+        let changed = came || published.highest_modseq != state.snapshot.highest_modseq;
         *published = state.snapshot.clone();
+        if came {
+            self.complete_texts();
+        }
         changed
     }
     /// Runs a change, shows what came of it even if it failed midway, and wakes.
@@ -390,40 +398,6 @@ impl Mailbox {
         self.summaries().put_listing(uid, &listing);
         Ok(listing)
     }
-    /// Whether a message's text holds a string, as [`text_contains`] finds it. The text is
-    /// kept when it is first looked into.
-    pub fn text_contains(&self, uid: Uid, needle: &str, with_headers: WithHeaders) -> Result<bool> {
-        if !is_searchable(needle) {
-            let (summary, message) = (self.summary(uid)?, self.open_message(uid)?);
-            return text_contains(&message, &summary, needle, with_headers);
-        }
-        let look = |kept: &[u8]| contains(kept, needle, with_headers);
-        if let Some(found) = self.texts().search(uid, look) {
-            return Ok(found);
-        }
-        let (summary, message) = (self.summary(uid)?, self.open_message(uid)?);
-        let keeps_texts = self.summaries.lock().keeps_texts();
-        if keeps_texts && let Some(text) = FoldedText::read(&message, &summary)? {
-            self.summaries.lock().put_text(uid, text.octets());
-            if let Some(found) = look(text.octets()) {
-                return Ok(found);
-            }
-        }
-        text_contains(&message, &summary, needle, with_headers)
-    }
-    /// The summaries, with the texts opened.
-    fn texts(&self) -> MutexGuard<'_, Summaries> {
-        let mut summaries = self.summaries();
-        if summaries.texts_are_unopened() {
-            drop(summaries);
-            let (owner, directory, snapshot) = self.cache_owner();
-            summaries = self.summaries.lock();
-            if let Some(owner) = owner.filter(|_| summaries.texts_are_unopened()) {
-                summaries.open_texts(&directory, owner, &snapshot);
-            }
-        }
-        summaries
-    }
     /// Whose caches the mailbox's are, if it has any: who has the index has them.
     fn cache_owner(&self) -> (Option<Owner>, PathBuf, Snapshot) {
         let state = self.state.lock();
@@ -460,18 +434,10 @@ impl Mailbox {
             }
         }
         for uid in (before.get()..after.get()).filter_map(Uid::new) {
-            if let Err(error) = self.summarise_one(uid) {
+            if let Err(error) = self.summary(uid) {
                 tracing::debug!(%uid, %error, "not summarised");
             }
         }
-    }
-    fn summarise_one(&self, uid: Uid) -> Result<()> {
-        let summary = self.summary(uid)?;
-        let keeps_texts = self.summaries.lock().keeps_texts();
-        if keeps_texts && let Some(text) = FoldedText::read(&self.open_message(uid)?, &summary)? {
-            self.summaries.lock().put_text(uid, text.octets());
-        }
-        Ok(())
     }
     /// Writes out and gives back what is only kept in memory while a session works.
     pub fn rest(&self) {

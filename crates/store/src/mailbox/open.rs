@@ -102,6 +102,7 @@ impl Mailbox {
             wakers: Mutex::new(Wakers::default()),
             summaries: Mutex::new(Summaries::default()),
             appends: super::group::Waiting::default(),
+            texts: super::texts::Texts::default(),
         });
         queue.belongs_to(&mailbox);
         Ok(mailbox)

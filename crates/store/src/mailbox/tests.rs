@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::task::Wake;
 use std::time::{Duration, Instant};
 
-fn open(path: &Path) -> Arc<Mailbox> {
+pub(super) fn open(path: &Path) -> Arc<Mailbox> {
     Mailbox::open(path.to_owned(), || Ok(crate::UidValidity::MIN)).unwrap()
 }
 
@@ -21,6 +21,11 @@ fn put(mailbox: &Mailbox, text: &[u8], flags: Flags, keywords: &[&str]) -> Uid {
     let keywords = keywords.iter().map(|name| Keyword::from(*name)).collect();
     incoming.describe(flags, keywords, Some(InternalDate(1_000_000_000)));
     mailbox.append(vec![incoming]).unwrap()[0]
+}
+
+/// Appends a message without flags.
+pub(super) fn put_text(mailbox: &Mailbox, text: &[u8]) -> Uid {
+    put(mailbox, text, Flags::default(), &[])
 }
 
 fn deliver(path: &Path, name: &str) {
@@ -403,55 +408,4 @@ fn a_last_line_without_end_is_known_with_and_without_the_index() {
     assert_eq!(shown(&open(path)), expected);
     std::fs::remove_file(path.join(crate::index::NAME)).unwrap();
     assert_eq!(shown(&open(path)), expected);
-}
-
-#[test]
-fn texts_are_kept_from_the_first_search_on() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("pillarbox.texts");
-    let mailbox = open(directory.path());
-    let finds = |mailbox: &Mailbox, number: u32, needle: &str, with_headers| {
-        mailbox
-            .text_contains(uid(number), needle, with_headers)
-            .unwrap()
-    };
-    put(
-        &mailbox,
-        b"Subject: Hidden\r\n\r\nWords\r\n",
-        Flags::default(),
-        &[],
-    );
-    mailbox.rest();
-    assert!(!file.exists(), "nobody searched");
-    assert!(finds(&mailbox, 1, "words", WithHeaders::No));
-    // What comes now is kept as it comes.
-    put(
-        &mailbox,
-        b"Subject: x\r\n\r\nMore words\r\n",
-        Flags::default(),
-        &[],
-    );
-    mailbox.rest();
-    let kept = std::fs::read(&file).unwrap();
-    // What cannot be looked for in kept texts leaves them as they are.
-    assert!(!finds(&mailbox, 1, "words\0", WithHeaders::Yes));
-    assert!(finds(&mailbox, 1, "words", WithHeaders::No));
-    mailbox.rest();
-    assert_eq!(std::fs::read(&file).unwrap(), kept);
-    assert!(kept.windows(10).any(|window| window == b"more words"));
-    drop(mailbox);
-    // Whatever becomes of the file, the answers stay the same.
-    for place in (0..kept.len()).chain([usize::MAX]) {
-        let mut damaged = kept.clone();
-        if let Some(octet) = damaged.get_mut(place) {
-            *octet ^= 0x20;
-        }
-        std::fs::write(&file, damaged).unwrap();
-        let mailbox = open(directory.path());
-        assert!(finds(&mailbox, 1, "words", WithHeaders::No), "{place}");
-        assert!(finds(&mailbox, 1, "hidden", WithHeaders::Yes), "{place}");
-        assert!(!finds(&mailbox, 1, "hidden", WithHeaders::No), "{place}");
-        assert!(!finds(&mailbox, 1, "words\0", WithHeaders::Yes), "{place}");
-        assert!(finds(&mailbox, 2, "more words", WithHeaders::No), "{place}");
-    }
 }

@@ -104,7 +104,7 @@ impl MailboxName {
     }
 
     /// The mailbox that a directory of the root is, if it can be one's.
-    pub(crate) fn from_directory_name(name: &std::ffi::OsStr) -> Option<Self> {
+    pub fn from_directory_name(name: &std::ffi::OsStr) -> Option<Self> {
         let name = name.to_string_lossy();
         Self::from_storage_name(name.strip_prefix('.')?).filter(|name| !name.is_inbox())
     }

@@ -14,14 +14,26 @@ const END: char = '\0';
 const HEADER: usize = 4;
 
 /// The text of a message as it is kept: what BODY looks at, then the message's header.
+/// Nothing where it is too long to be kept.
 pub(crate) struct FoldedText(Vec<u8>);
 
+/// What looking into a text that is kept came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Searched {
+    /// The string is there.
+    Contains,
+    /// It is not.
+    Lacks,
+    /// The message has to be read.
+    TooLong,
+}
+
 impl FoldedText {
-    /// Reads and decodes a message; `None` if its text is too long to be kept.
+    /// Reads and decodes a message.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn read(message: &OpenedMessage, summary: &Summary) -> Result<Option<Self>> {
+    pub(crate) fn read(message: &OpenedMessage, summary: &Summary) -> Result<Self> {
         let mut octets = vec![0; HEADER];
         let take = |octets: &mut Vec<u8>, said: Said<'_>| {
             match said {
@@ -42,10 +54,10 @@ impl FoldedText {
             .ok()
             .filter(|_| over.is_continue())
         else {
-            return Ok(None);
+            return Ok(Self(Vec::new()));
         };
         octets[..HEADER].copy_from_slice(&length.to_le_bytes());
-        Ok(Some(Self(octets)))
+        Ok(Self(octets))
     }
 
     /// As it is kept.
@@ -54,14 +66,17 @@ impl FoldedText {
     }
 }
 
-/// Whether [`contains`] can look for a string: not for what divides the parts of a text.
+/// Whether [`look`] can look for a string: not for what divides the parts of a text.
 pub(crate) fn is_searchable(needle: &str) -> bool {
     !needle.contains(END)
 }
 
 /// Whether a text that was kept holds a string that is folded and searchable; `None` if
 /// it is no such text.
-pub(crate) fn contains(kept: &[u8], needle: &str, with_headers: WithHeaders) -> Option<bool> {
+pub(crate) fn look(kept: &[u8], needle: &str, with_headers: WithHeaders) -> Option<Searched> {
+    if kept.is_empty() {
+        return Some(Searched::TooLong);
+    }
     let (length, text) = kept.split_first_chunk::<HEADER>()?;
     let body_octets = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     let body = text.get(..body_octets)?;
@@ -69,5 +84,8 @@ pub(crate) fn contains(kept: &[u8], needle: &str, with_headers: WithHeaders) -> 
         WithHeaders::Yes => text,
         WithHeaders::No => body,
     };
-    Some(memchr::memmem::find(searched, needle.as_bytes()).is_some())
+    Some(match memchr::memmem::find(searched, needle.as_bytes()) {
+        Some(_) => Searched::Contains,
+        None => Searched::Lacks,
+    })
 }

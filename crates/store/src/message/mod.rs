@@ -18,7 +18,7 @@ use crate::{Error, OpenedMessage, Result};
 
 pub use date::parse_date;
 pub use decode::decode_header;
-pub(crate) use folded::{FoldedText, contains, is_searchable};
+pub(crate) use folded::{FoldedText, Searched, is_searchable, look};
 pub(crate) use header::count_line_ends;
 pub use header::{header_values, select_fields};
 pub use stored::StoredText;

@@ -49,6 +49,13 @@ impl Kind {
             Self::Texts => u32::MAX as u64,
         }
     }
+    /// What stands before the records: for texts also what [`RecordFile::know_below`] notes.
+    fn header_octets(self) -> usize {
+        match self {
+            Self::Summaries | Self::Listings => HEADER,
+            Self::Texts => HEADER + NOTE,
+        }
+    }
     /// How much is read to find the next record: all, where records are short.
     fn step_octets(self) -> usize {
         match self {
@@ -60,12 +67,16 @@ impl Kind {
 
 /// Magic, UIDVALIDITY and GUID.
 const HEADER: usize = 8 + 4 + 16;
+/// A UID, how long the file was, checksum of both.
+const NOTE: usize = 12;
 /// UID, length, checksum of the octets, checksum of these three.
 const RECORD_HEADER: usize = 16;
 /// So much is read at once, and written at once.
 const PIECE_OCTETS: usize = 64 << 10;
 /// A file is long that takes over a millisecond to open.
 const LONG_OCTETS: u64 = 2 << 20;
+/// Nothing is behind the end of a file.
+const NOWHERE: u32 = u32::MAX;
 /// Less than this wasted is not worth writing a file anew.
 const WASTE_OCTETS: u64 = 1 << 20;
 
@@ -77,11 +88,11 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    fn header(self, kind: Kind) -> [u8; HEADER] {
-        let mut header = [0; HEADER];
+    fn header(self, kind: Kind) -> Vec<u8> {
+        let mut header = vec![0; kind.header_octets()];
         header[..8].copy_from_slice(kind.magic());
         header[8..12].copy_from_slice(&self.uid_validity.get().to_le_bytes());
-        header[12..].copy_from_slice(&self.guid);
+        header[12..HEADER].copy_from_slice(&self.guid);
         header
     }
 }
@@ -104,6 +115,8 @@ pub(crate) struct RecordFile {
     kind: Kind,
     /// Where the messages' records are, by UID.
     places: Vec<Place>,
+    /// Below this UID all messages have records, as far as was noted.
+    known_below: u32,
     /// Where the next record goes.
     end: u64,
     /// Records to be written there.
@@ -125,8 +138,9 @@ impl RecordFile {
         snapshot: &Snapshot,
     ) -> io::Result<Self> {
         let path = directory.join(kind.file_name());
+        let is_there = |uid: u32| Uid::new(uid).is_some_and(|uid| snapshot.index_of(uid).is_some());
         let read = match disk::open_for_update(&path) {
-            Ok(file) => Self::read(file, kind, owner, snapshot)?,
+            Ok(file) => Self::read(file, kind, owner, is_there)?,
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
@@ -152,6 +166,30 @@ impl RecordFile {
             None => Self::create(directory, kind, owner),
         }
     }
+    /// Opens the file of texts, as [`RecordFile::open`].
+    pub(crate) fn open_texts(
+        directory: &Path,
+        owner: Owner,
+        snapshot: &Snapshot,
+    ) -> io::Result<Self> {
+        Self::open(directory, Kind::Texts, owner, snapshot)
+    }
+    /// Opens the file of texts to look into it only; `None` if there is none of this
+    /// mailbox's. `is_there` tells which messages there are.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn look_at_texts(
+        directory: &Path,
+        owner: Owner,
+        is_there: impl Fn(u32) -> bool,
+    ) -> io::Result<Option<Self>> {
+        match disk::open_regular(&directory.join(Kind::Texts.file_name())) {
+            Ok((file, _)) => Self::read(file, Kind::Texts, owner, is_there),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
     /// A crash leaves the old file, the new one, or none; any part of the new one.
     fn create(directory: &Path, kind: Kind, owner: Owner) -> io::Result<Self> {
         disk::replace_unsynced(directory, kind.file_name(), &owner.header(kind))?;
@@ -159,28 +197,39 @@ impl RecordFile {
             file: disk::open_for_update(&directory.join(kind.file_name()))?,
             kind,
             places: Vec::new(),
-            end: HEADER as u64,
+            known_below: 0,
+            end: kind.header_octets() as u64,
             pending: Vec::new(),
             window: (0, Vec::new()),
         })
     }
     /// Finds the records of the mailbox's messages; `None` if the file is not this mailbox's.
-    fn read(file: File, kind: Kind, owner: Owner, snapshot: &Snapshot) -> io::Result<Option<Self>> {
+    fn read(
+        file: File,
+        kind: Kind,
+        owner: Owner,
+        is_there: impl Fn(u32) -> bool,
+    ) -> io::Result<Option<Self>> {
         // A file may hold any number of records, in any order: what is kept of them is
         // bounded by the messages.
         let mut places = BTreeMap::new();
-        let is_there = |uid: u32| Uid::new(uid).is_some_and(|uid| snapshot.index_of(uid).is_some());
         let mut kept = Self {
             file,
             kind,
             places: Vec::new(),
-            end: HEADER as u64,
+            known_below: 0,
+            end: kind.header_octets() as u64,
             pending: Vec::new(),
             window: (0, Vec::new()),
         };
-        if kept.view(0, HEADER, kind.step_octets())? != Some(&owner.header(kind)[..]) {
+        let length = kind.header_octets();
+        let Some(header) = kept.view(0, length, kind.step_octets())? else {
+            return Ok(None);
+        };
+        if header.get(..HEADER) != owner.header(kind).get(..HEADER) {
             return Ok(None);
         }
+        let note = header.get(HEADER..).and_then(read_note);
         while kept.end < kind.file_octets() {
             let Some(header) = kept.view(kept.end, RECORD_HEADER, kind.step_octets())? else {
                 break;
@@ -198,6 +247,11 @@ impl RecordFile {
             kept.end += RECORD_HEADER as u64 + u64::from(length);
         }
         kept.places = places.into_values().collect();
+        if let Some((uid, end)) = note
+            && u64::from(end) <= kept.end
+        {
+            kept.known_below = uid;
+        }
         Ok(Some(kept))
     }
     /// Octets of the file; `None` behind its end. At least `piece` are read at once.
@@ -266,8 +320,8 @@ impl RecordFile {
         let index = self.find(uid.get()).ok()?;
         let taken = self.read_record(self.places[index], take).flatten();
         if taken.is_none() {
-            // Nothing is behind the end of a file. Taking it out would cost the rest.
-            self.places[index].start = u32::MAX;
+            // Taking it out would cost the rest.
+            self.places[index].start = NOWHERE;
         }
         taken
     }
@@ -309,6 +363,41 @@ impl RecordFile {
         }
         Ok(())
     }
+    /// Whether a message has a record; what it is worth is seen when it is read.
+    pub(crate) fn has(&self, uid: Uid) -> bool {
+        let found = self.find(uid.get());
+        found.is_ok_and(|index| self.places[index].start != NOWHERE)
+    }
+    /// Whether a message's record was found when the file was opened, or kept since.
+    pub(super) fn was_there(&self, uid: Uid) -> bool {
+        self.find(uid.get()).is_ok()
+    }
+    /// Whether the next record may find no room.
+    pub(crate) fn is_full(&self) -> bool {
+        let end = self.end + self.pending.len() as u64 + self.kind.record_octets() as u64;
+        end > self.kind.file_octets()
+    }
+    /// Below this UID all messages have records, as far as was noted.
+    pub(crate) fn known_below(&self) -> u32 {
+        self.known_below
+    }
+    /// Notes that below this UID all messages have records, so that nobody has to look
+    /// for them. A crash leaves the old note, the new one, which does not count in a
+    /// shorter file than it was made in, or none.
+    ///
+    /// # Errors
+    /// As [`RecordFile::put`].
+    pub(crate) fn know_below(&mut self, uid: u32) -> io::Result<()> {
+        self.flush()?;
+        if let Ok(end) = u32::try_from(self.end)
+            && self.known_below != uid
+            && self.kind.header_octets() > HEADER
+        {
+            self.known_below = uid;
+            self.file.write_at(&note(uid, end), HEADER as u64)?;
+        }
+        Ok(())
+    }
     /// Writes what is to be written.
     ///
     /// # Errors
@@ -336,6 +425,37 @@ impl RecordFile {
 pub(crate) fn is_long(directory: &Path) -> bool {
     let stamp = disk::stamp(&directory.join(Kind::Summaries.file_name()));
     matches!(stamp, Ok(Some(stamp)) if stamp.size_octets > LONG_OCTETS)
+}
+
+/// Below which UID all messages' texts are kept, if texts are; 0 where that was not
+/// noted or the file has to be made anew.
+pub(crate) fn texts_known_below(directory: &Path, owner: Owner) -> Option<u32> {
+    let kind = Kind::Texts;
+    let (file, metadata) = disk::open_regular(&directory.join(kind.file_name())).ok()?;
+    let mut header = vec![0; kind.header_octets()];
+    let count = file.read_at(&mut header, 0).unwrap_or_default();
+    let is_ours = count == header.len() && header.get(..HEADER) == owner.header(kind).get(..HEADER);
+    let noted = header.get(HEADER..).and_then(read_note);
+    let noted = noted.filter(|(_, end)| u64::from(*end) <= metadata.stamp.size_octets);
+    Some(noted.filter(|_| is_ours).map_or(0, |(uid, _)| uid))
+}
+
+fn note(uid: u32, end: u32) -> [u8; NOTE] {
+    let mut note = [0; NOTE];
+    note[..4].copy_from_slice(&uid.to_le_bytes());
+    note[4..8].copy_from_slice(&end.to_le_bytes());
+    let checksum = crc32(0, &note[..8]);
+    note[8..].copy_from_slice(&checksum.to_le_bytes());
+    note
+}
+
+fn read_note(octets: &[u8]) -> Option<(u32, u32)> {
+    let number = |at: usize| {
+        let octets = octets.get(at..at + 4)?;
+        Some(u32::from_le_bytes(octets.try_into().ok()?))
+    };
+    let (uid, end, checksum) = (number(0)?, number(4)?, number(8)?);
+    (crc32(0, octets.get(..8)?) == checksum).then_some((uid, end))
 }
 
 /// UID, length and checksum of a record; `None` for what is no header of one.

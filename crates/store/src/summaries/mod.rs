@@ -3,13 +3,15 @@
 
 mod codec;
 mod file;
+mod inspect;
 
 pub(crate) use codec::encode;
-pub(crate) use file::{Owner, is_long};
+pub(crate) use file::{Owner, RecordFile, is_long, texts_known_below};
+pub use inspect::{TextFault, TextFindings, inspect_texts};
 
 use crate::message::Summary;
 use crate::{Snapshot, Uid};
-use file::{Kind, RecordFile};
+use file::Kind;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +42,11 @@ enum Kept {
 
 impl Kept {
     fn open(directory: &Path, kind: Kind, owner: Owner, snapshot: &Snapshot) -> Self {
-        match RecordFile::open(directory, kind, owner, snapshot) {
+        let opened = RecordFile::open(directory, kind, owner, snapshot);
+        Self::taken(directory, kind, opened)
+    }
+    fn taken(directory: &Path, kind: Kind, opened: std::io::Result<RecordFile>) -> Self {
+        match opened {
             Ok(file) => Self::In(file),
             Err(error) => {
                 tracing::warn!(directory = %directory.display(), %error, ?kind, "not kept");
@@ -89,25 +95,57 @@ impl Summaries {
     pub(crate) fn texts_are_unopened(&self) -> bool {
         matches!(self.texts, Kept::Unopened)
     }
-    /// Opens the file of texts.
-    pub(crate) fn open_texts(&mut self, directory: &Path, owner: Owner, snapshot: &Snapshot) {
-        self.texts = Kept::open(directory, Kind::Texts, owner, snapshot);
+    /// Takes the file of texts as it was opened, or does without.
+    pub(crate) fn take_texts(
+        &mut self,
+        directory: &Path,
+        opened: Option<std::io::Result<RecordFile>>,
+    ) {
+        self.texts = match opened {
+            Some(opened) => Kept::taken(directory, Kind::Texts, opened),
+            None => Kept::Nowhere,
+        };
     }
-    /// Whether texts are kept of messages that come.
+    /// Whether texts are kept.
     pub(crate) fn keeps_texts(&self) -> bool {
         matches!(self.texts, Kept::In(_))
     }
+    /// Whether further texts can be kept.
+    pub(crate) fn can_keep_texts(&self) -> bool {
+        matches!(&self.texts, Kept::In(file) if !file.is_full())
+    }
     /// Looks into a message's text, if that is kept.
-    pub(crate) fn search(
+    pub(crate) fn search<T>(
         &mut self,
         uid: Uid,
-        look: impl FnOnce(&[u8]) -> Option<bool>,
-    ) -> Option<bool> {
+        look: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Option<T> {
         self.texts.get(uid, look)
     }
-    /// Keeps a message's text.
+    /// Whether a message's text is to be made: it could be kept, and is not.
+    pub(crate) fn lacks_text(&self, uid: Uid) -> bool {
+        matches!(&self.texts, Kept::In(file) if !file.has(uid))
+    }
+    /// Keeps a message's text, if it was lacking.
+    pub(crate) fn put_lacking_text(&mut self, uid: Uid, text: &[u8]) {
+        if self.lacks_text(uid) {
+            self.put_text(uid, text);
+        }
+    }
+    /// Keeps a message's text, in place of what was kept.
     pub(crate) fn put_text(&mut self, uid: Uid, text: &[u8]) {
         self.texts.update(|file| file.put(uid, text));
+    }
+    /// Below this UID all messages' texts are kept.
+    pub(crate) fn texts_known_below(&self) -> u32 {
+        match &self.texts {
+            Kept::In(file) => file.known_below(),
+            _ => 0,
+        }
+    }
+    /// Notes that below this UID all messages' texts are kept.
+    pub(crate) fn know_texts_below(&mut self, uid: u32) {
+        self.texts.update(|file| file.know_below(uid));
     }
     /// A message's summary, if it is known.
     pub(crate) fn get(&mut self, uid: Uid) -> Option<Arc<Summary>> {

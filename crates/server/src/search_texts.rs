@@ -1,0 +1,92 @@
+//! The thread that completes the texts that are kept for searching, behind everybody
+//! else: one mailbox at a time, a step and then a pause.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use store::{SearchTexts, TextCompletion, TextStep};
+
+/// How long a mailbox waits at first: what comes together is made together.
+const SETTLED: Duration = Duration::from_millis(500);
+/// How long it waits for a search that makes texts itself.
+const SEARCHING: Duration = Duration::from_secs(1);
+/// So many times what a step took nothing is done after it: a quarter of one processor
+/// and of what one reader has of the disk is all it takes.
+const PAUSES: u32 = 3;
+/// And at least so long.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// The thread while it runs; it ends when this is dropped.
+pub struct Running {
+    texts: Arc<SearchTexts>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.texts.end();
+    }
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// When the system gives none.
+pub fn start(texts: Arc<SearchTexts>) -> std::io::Result<Running> {
+    let work = Arc::clone(&texts);
+    let thread = std::thread::Builder::new()
+        .name("search texts".to_owned())
+        .spawn(move || run(&work))?;
+    let thread = Some(thread);
+    Ok(Running { texts, thread })
+}
+
+/// Ends it, after the step that is under way, and waits for that: mailboxes it had open
+/// are closed then.
+pub async fn end(mut running: Running) {
+    let thread = running.thread.take();
+    let ended = tokio::task::spawn_blocking(move || {
+        drop(running);
+        thread.map(JoinHandle::join)
+    });
+    if let Ok(Some(Err(_))) | Err(_) = ended.await {
+        tracing::error!("the thread that completes texts did not end well");
+    }
+}
+
+fn run(texts: &SearchTexts) {
+    give_way();
+    while let Some(mut completion) = texts.next() {
+        if !texts.pause(SETTLED) {
+            return;
+        }
+        // Should it panic, which is a mistake of ours, others have their turn.
+        let worked = catch_unwind(AssertUnwindSafe(|| complete(texts, &mut completion)));
+        if worked.is_err() {
+            tracing::error!("a mailbox's texts are not completed");
+        }
+    }
+}
+
+fn complete(texts: &SearchTexts, completion: &mut TextCompletion) {
+    loop {
+        let began = Instant::now();
+        let pause = match completion.step() {
+            TextStep::Made => PAUSE.max(began.elapsed() * PAUSES),
+            TextStep::Waits => SEARCHING,
+            TextStep::Ended => return,
+        };
+        if !texts.pause(pause) {
+            return;
+        }
+    }
+}
+
+/// Has the system prefer all other threads, where it can tell threads apart.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, 19) {
+        tracing::debug!("no lower priority: {error}");
+    }
+}
