@@ -1,6 +1,8 @@
 //! `pillarbox check`: verifies users' mailboxes on disk, and mends what can be
 //! mended without losing anything.
 
+mod search;
+
 use super::inspection::{self, Fault, Remedy, named};
 use super::{ConfigArgument, Exit};
 use crate::accounts::users::Users;
@@ -17,7 +19,7 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway; it never removes a message.\nExit code 1 tells that something is wrong and was not repaired."
+    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n  pillarbox check --search anna\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway; it never removes a message.\n--search finds texts that are damaged, or not those of the messages; --repair makes them\nanew, unless a server has the mailbox open.\nExit code 1 tells that something is wrong and was not repaired."
 )]
 pub struct Arguments {
     /// The users to check; all if none is given
@@ -29,6 +31,9 @@ pub struct Arguments {
     /// Mend what can be mended without losing anything
     #[arg(long)]
     repair: bool,
+    /// Compare the texts that are kept for searching with the messages, too
+    #[arg(long)]
+    search: bool,
     #[command(flatten)]
     config: ConfigArgument,
 }
@@ -84,15 +89,26 @@ pub fn run(arguments: &Arguments) -> Exit {
             &mut progress,
             &mut tally,
         );
+        let user = &user.name;
+        let checked = checked.and_then(|()| match arguments.search {
+            true => search::check(
+                &config,
+                (user, &root),
+                arguments.repair,
+                &mut progress,
+                &mut tally,
+            ),
+            false => Ok(()),
+        });
         if let Err(error) = checked {
             tally.faults += 1;
-            progress.tell(&format!("{}: {error:#}", user.name))?;
+            progress.tell(&format!("{user}: {error:#}"))?;
         }
     }
     let left = tally.faults.saturating_sub(tally.repaired);
     let advice = match (left, arguments.repair) {
         (0, _) => "",
-        (_, false) => "; `pillarbox check --repair` mends what can be mended",
+        (_, false) => "; the same with --repair mends what can be mended",
         (_, true) => "; see to the others as told",
     };
     progress.tell(&format!(
