@@ -95,6 +95,7 @@ EXPECTED = [
     ('SUBJECT "GRÜSSE"', ("SEARCH",), "Unicode case folding knows that SS is the upper case of \u00df"),
     ("BCC x", ("SEARCH",), "headers are searched as written, by Dovecot as addresses"),
     ("(BODY|TEXT) (hello|epilogue)", ("SEARCH",), NO_TEXT),
+    ('BODY "<b>x"', ("SEARCH",), "HTML is searched as it is read, without its tags, which Dovecot finds"),
     ("SENTBEFORE 3-Nov-2026", ("SEARCH",), "a message without Date was not sent before any day"),
 ]
 
