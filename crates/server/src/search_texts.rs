@@ -90,3 +90,55 @@ fn give_way() {
         tracing::debug!("no lower priority: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use store::{Account, KeepTexts, Layout, MailboxName};
+
+    fn account(root: &Path, texts: &Arc<SearchTexts>) -> Arc<Account> {
+        let layout = Layout {
+            delimiter: '/',
+            prefix: String::new(),
+        };
+        Account::open_completing(root, layout, Arc::clone(texts)).expect("account")
+    }
+
+    #[test]
+    fn texts_are_completed_and_mailboxes_closed() {
+        let directory = tempfile::tempdir().expect("directory");
+        let root = directory.path();
+        let texts = Arc::new(SearchTexts::new(KeepTexts::Searched));
+        let account = account(root, &texts);
+        for number in 0..100 {
+            let file = root.join(format!("new/{number}.M1P1.h"));
+            std::fs::write(file, format!("A: b\n\nword{number}\n")).expect("message");
+        }
+        let runtime = tokio::runtime::Runtime::new().expect("runtime");
+        let running = start(Arc::clone(&texts)).expect("a thread");
+        let mailbox = account.mailbox(&MailboxName::inbox()).expect("INBOX");
+        let open = Arc::downgrade(&mailbox);
+        mailbox.begin_texts();
+        drop(mailbox);
+        // It is closed when its texts are made: nobody else has it.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while open.strong_count() > 0 {
+            assert!(Instant::now() < deadline, "texts are never complete");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let found = store::inspect_texts(root, &mut |_| {}).expect("looked");
+        let found = found.expect("texts");
+        assert_eq!(
+            (found.right, found.lacking.len(), found.faults.len()),
+            (100, 0, 0)
+        );
+        // One that waits is given back when the thread ends.
+        let mailbox = account.mailbox(&MailboxName::inbox()).expect("INBOX");
+        let open = Arc::downgrade(&mailbox);
+        mailbox.begin_texts();
+        drop(mailbox);
+        runtime.block_on(end(running));
+        assert_eq!(open.strong_count(), 0);
+    }
+}
