@@ -67,6 +67,7 @@ pub fn imap_session(input: &[u8]) {
     let options = imapd::Options {
         security: Security::Tls,
         starttls: imapd::StartTls::Absent,
+        capabilities: imapd::Capabilities::all(),
         scram: wire::sasl::Scram::Offered,
         login_seconds: 60,
         idle_seconds: 1_800,
@@ -80,6 +81,7 @@ pub fn imap_session(input: &[u8]) {
     let sent = play(&mut session, &script, || imapd::Login {
         user: "anna".into(),
         account: Arc::clone(&account),
+        capabilities: imapd::Capabilities::all(),
     });
     let mut rest = sent.as_slice();
     while !rest.is_empty() {
@@ -110,6 +112,7 @@ pub fn pop3_session(input: &[u8]) {
     let options = pop3d::Options {
         security: Security::Tls,
         starttls: pop3d::StartTls::Absent,
+        capabilities: pop3d::Capabilities::all(),
         scram: wire::sasl::Scram::Offered,
         login_delay_seconds: 0,
         login_seconds: 60,
@@ -123,6 +126,7 @@ pub fn pop3_session(input: &[u8]) {
         user: "anna".into(),
         account: Arc::clone(&account),
         policy: pop3d::Policy::default(),
+        capabilities: pop3d::Capabilities::all(),
     });
     assert!(sent.ends_with(b"\r\n"));
 }

@@ -1,33 +1,105 @@
-//! What CAPABILITY announces (RFC 3501 section 7.2.1).
+//! What CAPABILITY announces (RFC 3501 section 7.2.1): one row for each capability.
+//!
+//! What is switched off is neither announced nor accepted: [`crate::rules`] tells what a
+//! command and its arguments need.
 
 use crate::session::StartTls;
-use wire::Security;
+use wire::capability::{self, Capability as _, Set};
 use wire::sasl::Scram;
+use wire::{Security, capability_table};
 
-/// What is announced before login.
-pub fn before_login(security: Security, starttls: StartTls, scram: Scram) -> String {
-    let mut text = String::from("IMAP4rev1 SASL-IR LITERAL- ID ENABLE IDLE");
-    if security != Security::Tls && starttls == StartTls::Offered {
-        text.push_str(" STARTTLS");
-    }
-    if security == Security::Plain {
-        text.push_str(" LOGINDISABLED");
-    } else {
-        for mechanism in wire::sasl::mechanisms(scram) {
-            text.push_str(" AUTH=");
-            text.push_str(mechanism);
+capability_table! {
+    /// An IMAP capability.
+    Capability, fixed: [Imap4rev1, LoginDisabled];
+    Imap4rev1: "IMAP4rev1", [3501], "0.1", Always, [], "the protocol";
+    SaslIr: "SASL-IR", [4959], "0.1", Always, [], "initial response of AUTHENTICATE";
+    LiteralMinus: "LITERAL-", [7888], "0.1", Always, [], "literals that do not wait, before login";
+    LiteralPlus: "LITERAL+", [7888], "0.1", AfterLogin, [], "literals that do not wait, after login";
+    Id: "ID", [2971], "0.1", Always, [], "tells the name only";
+    Enable: "ENABLE", [5161], "0.1", Always, [], "";
+    Idle: "IDLE", [2177], "0.1", Always, [], "";
+    StartTls: "STARTTLS", [3501], "0.1", BeforeLogin, [], "where a certificate is configured and TLS is not on";
+    LoginDisabled: "LOGINDISABLED", [3501], "0.1", BeforeLogin, [], "where passwords need TLS first";
+    AuthScramSha256: "AUTH=SCRAM-SHA-256", [7677], "0.1", BeforeLogin, [], "where every password has keys for it";
+    AuthPlain: "AUTH=PLAIN", [4616], "0.1", BeforeLogin, [], "";
+    AuthLogin: "AUTH=LOGIN", [], "0.1", BeforeLogin, [], "for old clients";
+    Namespace: "NAMESPACE", [2342], "0.1", AfterLogin, [], "one, personal";
+    Unselect: "UNSELECT", [3691], "0.1", AfterLogin, [], "";
+    UidPlus: "UIDPLUS", [4315], "0.1", AfterLogin, [], "";
+    MultiAppend: "MULTIAPPEND", [3502], "0.1", AfterLogin, [], "all or none";
+    Children: "CHILDREN", [3348], "0.1", AfterLogin, [], "";
+    ListExtended: "LIST-EXTENDED", [5258], "0.1", AfterLogin, [], "";
+    ListStatus: "LIST-STATUS", [5819], "0.1", AfterLogin, [ListExtended], "";
+    SpecialUse: "SPECIAL-USE", [6154], "0.1", AfterLogin, [], "Archive, Drafts, Flagged, Junk, Sent, Trash";
+    CreateSpecialUse: "CREATE-SPECIAL-USE", [6154], "0.1", AfterLogin, [SpecialUse], "one use a mailbox";
+    Move: "MOVE", [6851], "0.1", AfterLogin, [], "";
+    Condstore: "CONDSTORE", [7162], "0.1", AfterLogin, [Enable], "";
+    Qresync: "QRESYNC", [7162], "0.1", AfterLogin, [Condstore], "";
+    Esearch: "ESEARCH", [4731], "0.1", AfterLogin, [], "";
+    SearchRes: "SEARCHRES", [5182], "0.1", AfterLogin, [Esearch], "";
+    Within: "WITHIN", [5032], "0.1", AfterLogin, [], "";
+    StatusSize: "STATUS=SIZE", [8438], "0.1", AfterLogin, [], "";
+    AppendLimit: "APPENDLIMIT", [7889], "0.1", AfterLogin, [], "`limits.append_octets`";
+}
+
+/// A set of IMAP capabilities.
+pub type Capabilities = Set<Capability>;
+
+/// What decides what is announced, besides what is on.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances {
+    /// Whether the client is logged in.
+    pub after_login: bool,
+    /// How the connection is protected.
+    pub security: Security,
+    /// Whether STARTTLS can be had.
+    pub starttls: StartTls,
+    /// Whether every password has keys for SCRAM.
+    pub scram: Scram,
+    /// The biggest message that is taken, in octets.
+    pub append_limit_octets: u64,
+}
+
+/// What is announced now of the capabilities that are on.
+pub fn announce(on: Capabilities, circumstances: &Circumstances) -> String {
+    let mut text = String::new();
+    for row in Capability::TABLE {
+        if on.has(row.capability)
+            && row.announced.is_told(circumstances.after_login)
+            && is_told(row.capability, on, circumstances)
+        {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(row.name);
+            if row.capability == Capability::AppendLimit {
+                text.push_str(&format!("={}", circumstances.append_limit_octets));
+            }
         }
     }
     text
 }
 
-/// What is announced after login; messages may have `append_limit_octets`.
-pub fn after_login(append_limit_octets: u64) -> String {
-    format!(
-        "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE NAMESPACE UNSELECT UIDPLUS MULTIAPPEND \
-         CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE MOVE CONDSTORE \
-         QRESYNC ESEARCH SEARCHRES WITHIN STATUS=SIZE APPENDLIMIT={append_limit_octets}"
-    )
+/// Whether circumstances allow one that is on, in the phase its row tells.
+fn is_told(capability: Capability, on: Capabilities, circumstances: &Circumstances) -> bool {
+    let passwords = circumstances.security != Security::Plain;
+    match capability {
+        // RFC 7888 section 5: one of both at a time.
+        Capability::LiteralMinus => !(circumstances.after_login && on.has(Capability::LiteralPlus)),
+        Capability::StartTls => {
+            circumstances.security != Security::Tls && circumstances.starttls == StartTls::Offered
+        }
+        Capability::LoginDisabled => !passwords,
+        Capability::AuthScramSha256 => passwords && circumstances.scram == Scram::Offered,
+        Capability::AuthPlain | Capability::AuthLogin => passwords,
+        _ => true,
+    }
+}
+
+/// Whether a SASL mechanism is on.
+pub fn has_mechanism(on: Capabilities, mechanism: &str) -> bool {
+    let row = capability::find::<Capability>(&format!("AUTH={mechanism}"));
+    row.is_none_or(|row| on.has(row.capability))
 }
 
 /// What ENABLE can switch on, and what is on (RFC 5161, RFC 7162).
@@ -61,15 +133,46 @@ impl Enabled {
 mod tests {
     use super::*;
 
+    fn announced(on: Capabilities, security: Security, scram: Scram, after_login: bool) -> String {
+        let circumstances = Circumstances {
+            after_login,
+            security,
+            starttls: StartTls::Offered,
+            scram,
+            append_limit_octets: 7,
+        };
+        format!(" {} ", announce(on, &circumstances))
+    }
+
     #[test]
     fn passwords_are_not_offered_without_protection() {
-        let text = before_login(Security::Plain, StartTls::Offered, Scram::Offered);
-        assert!(text.contains("STARTTLS LOGINDISABLED") && !text.contains("AUTH="));
-        let text = before_login(Security::Tls, StartTls::Offered, Scram::Withheld);
-        assert!(text.contains("AUTH=PLAIN") && !text.contains("STARTTLS"));
-        assert!(!text.contains("SCRAM"));
-        let text = before_login(Security::Tls, StartTls::Offered, Scram::Offered);
-        assert!(text.contains("AUTH=SCRAM-SHA-256 AUTH=PLAIN"));
-        assert!(after_login(7).ends_with("APPENDLIMIT=7"));
+        let all = Capabilities::all();
+        let text = announced(all, Security::Plain, Scram::Offered, false);
+        assert!(text.contains(" STARTTLS LOGINDISABLED ") && !text.contains("AUTH="));
+        let text = announced(all, Security::Tls, Scram::Withheld, false);
+        assert!(text.contains(" AUTH=PLAIN ") && !text.contains("STARTTLS"));
+        assert!(!text.contains("SCRAM") && !text.contains("MOVE"));
+        let text = announced(all, Security::Tls, Scram::Offered, false);
+        assert!(text.contains(" AUTH=SCRAM-SHA-256 AUTH=PLAIN "));
+        let text = announced(all, Security::Tls, Scram::Offered, true);
+        assert!(text.contains(" APPENDLIMIT=7 ") && !text.contains("AUTH="));
+    }
+
+    #[test]
+    fn what_is_off_is_not_announced() {
+        for row in Capability::TABLE {
+            let on = Capabilities::all().without(row.capability);
+            for security in [Security::Plain, Security::Tls] {
+                for after_login in [false, true] {
+                    let text = announced(on, security, Scram::Offered, after_login);
+                    assert!(!text.contains(&format!(" {} ", row.name)), "{text}");
+                }
+            }
+        }
+        assert!(!has_mechanism(
+            Capabilities::all().without(Capability::AuthPlain),
+            "plain"
+        ));
+        assert!(has_mechanism(Capabilities::none(), "XNONE"));
     }
 }

@@ -1,5 +1,6 @@
 //! Runs a command: checks its rule, gives it what it needs, ends it.
 
+use crate::capability::Capability;
 use crate::commands::store_flags;
 use crate::commands::{Outcome, Ran, append, copy, fetch, list, mailboxes, search, select};
 use crate::grammar::command::{Command, Select, Tagged};
@@ -11,6 +12,9 @@ use std::sync::Arc;
 impl ImapSession {
     /// Runs a whole command.
     pub(crate) fn run(&mut self, Tagged { tag, command }: Tagged) {
+        if let Some(text) = rules::refusal(&command, self.on()) {
+            return self.finish(&tag, Told::Nothing, &Outcome::Bad(text));
+        }
         let rule = rules::of(&command);
         let refusal = match rule.states {
             States::Any => None,
@@ -103,12 +107,13 @@ impl ImapSession {
                 .text("* OK [CLOSED] Previous mailbox is closed")
                 .crlf();
         }
+        let on = self.on();
         let wake = (self.options.waker.clone(), self.now);
         let (view, outcome) = select::select(
             &account,
             arguments,
             access,
-            &mut self.enabled,
+            (on, &mut self.enabled),
             wake,
             &mut self.out,
         )?;
@@ -155,7 +160,8 @@ impl ImapSession {
             Command::Unsubscribe(mailbox) => mailboxes::unsubscribe(&*self.account()?, &mailbox),
             Command::List(arguments) => {
                 let limit = self.options.append_limit_octets;
-                list::list((&*self.account()?, limit), &arguments, &mut self.out)
+                let on = self.on();
+                list::list((&*self.account()?, limit), &arguments, on, &mut self.out)
             }
             Command::Lsub { reference, pattern } => {
                 list::lsub(&*self.account()?, &reference, &pattern, &mut self.out)
@@ -206,7 +212,7 @@ impl ImapSession {
     }
 
     fn run_selected(&mut self, command: Command) -> Ran {
-        let account = self.account()?;
+        let (account, on) = (self.account()?, self.on());
         let Some(view) = &mut self.view else {
             return Err(Outcome::bad("Select a mailbox first"));
         };
@@ -221,23 +227,26 @@ impl ImapSession {
                 set,
                 numbers,
                 mailbox,
-            } => copy::copy(&account, view, (&set, numbers), &mailbox),
+            } => copy::copy(&account, view, (&set, numbers), &mailbox, on),
             Command::Move {
                 set,
                 numbers,
                 mailbox,
-            } => copy::move_messages(&account, view, (&set, numbers), &mailbox, (*enabled, out)),
+            } => {
+                let told = (*enabled, on, out);
+                copy::move_messages(&account, view, (&set, numbers), &mailbox, told)
+            }
             _ => Err(Outcome::bad("Not possible now")),
         }
     }
 
-    /// ENABLE (RFC 5161): what is unknown is passed over.
+    /// ENABLE (RFC 5161): what is unknown or off is passed over.
     fn enable(&mut self, names: &[String]) -> Outcome {
         let mut told = String::new();
         for name in names {
             match name.as_str() {
-                "CONDSTORE" => self.enabled.enable_condstore(),
-                "QRESYNC" => self.enabled.enable_qresync(),
+                "CONDSTORE" if self.has(Capability::Condstore) => self.enabled.enable_condstore(),
+                "QRESYNC" if self.has(Capability::Qresync) => self.enabled.enable_qresync(),
                 _ => continue,
             }
             told.push(' ');

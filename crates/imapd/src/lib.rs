@@ -17,4 +17,5 @@ pub mod session;
 mod session_tests;
 pub mod view;
 
+pub use capability::{Capabilities, Capability};
 pub use session::{ImapSession, Login, Options, StartTls};

@@ -1,5 +1,6 @@
 //! STARTTLS, LOGIN and AUTHENTICATE (RFC 3501 section 6.2, RFC 4959).
 
+use crate::capability;
 use crate::commands::Outcome;
 use crate::rules::Told;
 use crate::session::{ImapSession, StartTls, Work};
@@ -47,7 +48,8 @@ impl ImapSession {
         if self.options.security == Security::Plain {
             return self.end_login(&tag, &Outcome::no(PRIVACY_REQUIRED));
         }
-        let Some(exchange) = Exchange::start(mechanism) else {
+        let is_on = capability::has_mechanism(self.on(), mechanism);
+        let Some(exchange) = Exchange::start(mechanism).filter(|_| is_on) else {
             return self.end_login(&tag, &Outcome::no("[CANNOT] Unknown mechanism"));
         };
         let exchange = Box::new(exchange);

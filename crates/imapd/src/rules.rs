@@ -1,6 +1,9 @@
-//! One row per command: its name, the states it is allowed in, and whether
-//! EXPUNGE may be told in answer to it (RFC 3501 sections 6 and 7.4.1).
+//! One row per command: its name, the states it is allowed in, whether EXPUNGE may be
+//! told in answer to it (RFC 3501 sections 6 and 7.4.1), and the capability it needs.
 
+mod arguments;
+
+use crate::capability::{Capabilities, Capability};
 use crate::grammar::command::{Command, Numbers};
 
 /// The states a command is allowed in.
@@ -36,12 +39,40 @@ pub struct Rule {
     pub states: States,
     /// What may be told in answer to it.
     pub told: Told,
+    /// The capability without which there is no such command.
+    pub needs: Option<Capability>,
+}
+
+impl Rule {
+    fn needs(self, capability: Capability) -> Self {
+        Self {
+            needs: Some(capability),
+            ..self
+        }
+    }
+}
+
+/// Why a command is not taken though it was understood.
+///
+/// This is the one place where what is switched off is looked for: commands by their
+/// rules, their arguments by what [`arguments::needed`] says of them.
+pub fn refusal(command: &Command, on: Capabilities) -> Option<String> {
+    if of(command).needs.is_some_and(|needed| !on.has(needed)) {
+        return Some("Unknown command".to_owned());
+    }
+    let missing = on.missing(arguments::needed(command))?;
+    Some(format!("Unknown argument ({} is off)", missing.name))
 }
 
 /// The rule of a command.
 pub fn of(command: &Command) -> Rule {
     use States::{Any, Authenticated, NotAuthenticated, Selected};
-    let row = |name, states, told| Rule { name, states, told };
+    let row = |name, states, told| Rule {
+        name,
+        states,
+        told,
+        needs: None,
+    };
     let by_numbers = |numbers: Numbers| match numbers {
         Numbers::Sequence => Told::NotExpunges,
         Numbers::Uid => Told::All,
@@ -50,12 +81,16 @@ pub fn of(command: &Command) -> Rule {
         Command::Capability => row("CAPABILITY", Any, Told::All),
         Command::Noop => row("NOOP", Any, Told::All),
         Command::Logout => row("LOGOUT", Any, Told::Nothing),
-        Command::Id(_) => row("ID", Any, Told::All),
-        Command::Starttls => row("STARTTLS", NotAuthenticated, Told::Nothing),
+        Command::Id(_) => row("ID", Any, Told::All).needs(Capability::Id),
+        Command::Starttls => {
+            row("STARTTLS", NotAuthenticated, Told::Nothing).needs(Capability::StartTls)
+        }
         Command::Authenticate { .. } => row("AUTHENTICATE", NotAuthenticated, Told::Nothing),
         Command::Login { .. } => row("LOGIN", NotAuthenticated, Told::Nothing),
-        Command::Namespace => row("NAMESPACE", Authenticated, Told::All),
-        Command::Enable(_) => row("ENABLE", Authenticated, Told::All),
+        Command::Namespace => {
+            row("NAMESPACE", Authenticated, Told::All).needs(Capability::Namespace)
+        }
+        Command::Enable(_) => row("ENABLE", Authenticated, Told::All).needs(Capability::Enable),
         Command::Select(_) => row("SELECT", Authenticated, Told::Nothing),
         Command::Examine(_) => row("EXAMINE", Authenticated, Told::Nothing),
         Command::Create { .. } => row("CREATE", Authenticated, Told::All),
@@ -67,18 +102,20 @@ pub fn of(command: &Command) -> Rule {
         Command::Lsub { .. } => row("LSUB", Authenticated, Told::All),
         Command::Status { .. } => row("STATUS", Authenticated, Told::All),
         Command::Append { .. } => row("APPEND", Authenticated, Told::All),
-        Command::Idle => row("IDLE", Authenticated, Told::All),
+        Command::Idle => row("IDLE", Authenticated, Told::All).needs(Capability::Idle),
         Command::Check => row("CHECK", Selected, Told::All),
         Command::Close => row("CLOSE", Selected, Told::Nothing),
-        Command::Unselect => row("UNSELECT", Selected, Told::Nothing),
+        Command::Unselect => row("UNSELECT", Selected, Told::Nothing).needs(Capability::Unselect),
         Command::Expunge => row("EXPUNGE", Selected, Told::All),
-        Command::UidExpunge(_) => row("UID EXPUNGE", Selected, Told::All),
+        Command::UidExpunge(_) => {
+            row("UID EXPUNGE", Selected, Told::All).needs(Capability::UidPlus)
+        }
         Command::Search(search) => row("SEARCH", Selected, by_numbers(search.numbers)),
         Command::Fetch(fetch) => row("FETCH", Selected, by_numbers(fetch.numbers)),
         Command::Store(store) => row("STORE", Selected, by_numbers(store.numbers)),
         // Not forbidden, but clients send COPY and STORE \Deleted of one number together.
         Command::Copy { numbers, .. } => row("COPY", Selected, by_numbers(*numbers)),
-        Command::Move { .. } => row("MOVE", Selected, Told::All),
+        Command::Move { .. } => row("MOVE", Selected, Told::All).needs(Capability::Move),
     }
 }
 
@@ -101,6 +138,44 @@ mod tests {
         ] {
             let tagged = parse(command.as_bytes()).expect("a command");
             assert_eq!(of(&tagged.command).told, told, "{command}");
+        }
+    }
+
+    #[test]
+    fn what_is_off_is_unknown() {
+        use Capability as C;
+        for (command, capability) in [
+            ("a ID NIL", C::Id),
+            ("a IDLE", C::Idle),
+            ("a UID EXPUNGE 1", C::UidPlus),
+            ("a MOVE 1 x", C::Move),
+            ("a AUTHENTICATE PLAIN AHgAeA==", C::SaslIr),
+            ("a SELECT x (CONDSTORE)", C::Condstore),
+            ("a SELECT x (QRESYNC (1 2))", C::Qresync),
+            ("a CREATE x (USE (\\Sent))", C::CreateSpecialUse),
+            ("a LIST (SUBSCRIBED) \"\" *", C::ListExtended),
+            ("a LIST \"\" (a b)", C::ListExtended),
+            ("a LIST \"\" * RETURN (SPECIAL-USE)", C::SpecialUse),
+            ("a LIST \"\" * RETURN (STATUS (UNSEEN))", C::ListStatus),
+            ("a LIST \"\" * RETURN (STATUS (SIZE))", C::StatusSize),
+            ("a STATUS x (HIGHESTMODSEQ)", C::Condstore),
+            ("a STATUS x (APPENDLIMIT)", C::AppendLimit),
+            ("a SEARCH RETURN (COUNT) ALL", C::Esearch),
+            ("a SEARCH RETURN (SAVE) ALL", C::SearchRes),
+            ("a SEARCH NOT OR SEEN (OLDER 3)", C::Within),
+            ("a SEARCH UID $", C::SearchRes),
+            ("a SEARCH MODSEQ 3", C::Condstore),
+            ("a FETCH $ FLAGS", C::SearchRes),
+            ("a FETCH 1 MODSEQ", C::Condstore),
+            ("a UID FETCH 1 FLAGS (CHANGEDSINCE 3 VANISHED)", C::Qresync),
+            ("a STORE 1 (UNCHANGEDSINCE 3) FLAGS ()", C::Condstore),
+            ("a COPY $ x", C::SearchRes),
+        ] {
+            let tagged = parse(command.as_bytes()).expect("a command");
+            let all = Capabilities::all();
+            assert_eq!(refusal(&tagged.command, all), None, "{command}");
+            let off = all.without(capability);
+            assert!(refusal(&tagged.command, off).is_some(), "{command}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! [`ImapSession`]: octets in, actions out.
 
-use crate::capability::{self, Enabled};
+use crate::capability::{self, Capabilities, Capability, Circumstances, Enabled};
 use crate::commands::Outcome;
 use crate::commands::append::Appending;
 use crate::commands::fetch::Fetching;
@@ -9,7 +9,7 @@ use crate::grammar::command::Command;
 use crate::grammar::framing::Sync;
 use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, Reply, Saved, parse};
 use crate::response::{More, Segment, Writer};
-use crate::rules::Told;
+use crate::rules::{self, Told};
 use crate::view::{Access, Look, View};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub struct Login {
     pub user: String,
     /// The user's mailboxes.
     pub account: Arc<Account>,
+    /// What is on for the user.
+    pub capabilities: Capabilities,
 }
 
 /// Whether STARTTLS can be had.
@@ -48,6 +50,8 @@ pub struct Options {
     pub security: Security,
     /// Whether STARTTLS can be had.
     pub starttls: StartTls,
+    /// What is on before login.
+    pub capabilities: Capabilities,
     /// Whether SCRAM-SHA-256 is announced.
     pub scram: wire::sasl::Scram,
     /// Seconds a client has to log in.
@@ -169,16 +173,29 @@ impl ImapSession {
         session
     }
 
+    /// What is on.
+    pub(crate) fn on(&self) -> Capabilities {
+        match &self.login {
+            Some(login) => login.capabilities,
+            None => self.options.capabilities,
+        }
+    }
+
+    /// Whether a capability is on.
+    pub(crate) fn has(&self, capability: Capability) -> bool {
+        self.on().has(capability)
+    }
+
     /// What CAPABILITY announces now.
     pub(crate) fn capabilities(&self) -> String {
-        match self.login {
-            Some(_) => capability::after_login(self.options.append_limit_octets),
-            None => capability::before_login(
-                self.options.security,
-                self.options.starttls,
-                self.options.scram,
-            ),
-        }
+        let circumstances = Circumstances {
+            after_login: self.login.is_some(),
+            security: self.options.security,
+            starttls: self.options.starttls,
+            scram: self.options.scram,
+            append_limit_octets: self.options.append_limit_octets,
+        };
+        capability::announce(self.on(), &circumstances)
     }
 
     /// Puts an action behind what was written.
@@ -459,43 +476,43 @@ impl ImapSession {
 
     /// A message of an APPEND was announced.
     fn announce(&mut self, command: &[u8], sync: Sync) {
-        let (tag, outcome) = match parse(command) {
-            Err(malformed) => (malformed.tag.clone(), refused(malformed)),
-            Ok(tagged) => {
-                let outcome = match (tagged.command, &self.login) {
-                    (Command::Append { mailbox, messages }, Some(login)) => {
-                        let begun = match self.appending.take() {
-                            Some(appending) => Ok(appending),
-                            None => Appending::begin(&login.account, &mailbox),
-                        };
-                        let announced = messages.last().map_or_else(
-                            || Err(Outcome::bad("A message was expected")),
-                            |message| {
-                                let mut appending = begun?;
-                                appending.announce(message)?;
-                                Ok(appending)
-                            },
-                        );
-                        match announced {
-                            Ok(appending) => {
-                                self.appending = Some(appending);
-                                if sync == Sync::Waits {
-                                    self.out.text("+ OK").crlf();
-                                }
-                                return self.buffer.accept_append();
-                            }
-                            Err(outcome) => outcome,
-                        }
-                    }
-                    _ => Outcome::bad("A message was not expected"),
-                };
-                (Some(tagged.tag), outcome)
+        let (tag, begun) = match parse(command) {
+            Err(malformed) => (malformed.tag.clone(), Err(refused(malformed))),
+            Ok(tagged) => (Some(tagged.tag), self.begin_message(tagged.command)),
+        };
+        let outcome = match begun {
+            Ok(appending) => {
+                self.appending = Some(appending);
+                if sync == Sync::Waits {
+                    self.out.text("+ OK").crlf();
+                }
+                return self.buffer.accept_append();
             }
+            Err(outcome) => outcome,
         };
         self.appending = None;
         self.buffer.refuse_append();
         let tag = tag.unwrap_or_else(|| "*".to_owned());
         self.finish(&tag, Told::All, &outcome);
+    }
+
+    /// Makes ready for the message that an APPEND announced last.
+    fn begin_message(&mut self, command: Command) -> Result<Appending, Outcome> {
+        if let Some(text) = rules::refusal(&command, self.on()) {
+            return Err(Outcome::Bad(text));
+        }
+        let (Command::Append { mailbox, messages }, Some(login)) = (command, &self.login) else {
+            return Err(Outcome::bad("A message was not expected"));
+        };
+        let mut appending = match self.appending.take() {
+            Some(appending) => appending,
+            None => Appending::begin(&login.account, &mailbox)?,
+        };
+        let Some(message) = messages.last() else {
+            return Err(Outcome::bad("A message was expected"));
+        };
+        appending.announce(message)?;
+        Ok(appending)
     }
 
     /// Runs a whole command.
@@ -514,7 +531,9 @@ impl ImapSession {
             Ok(tagged) => match appending {
                 Some(appending) => {
                     self.appended = Some(appending.mailbox());
-                    let outcome = appending.finish().unwrap_or_else(|outcome| outcome);
+                    let outcome = appending
+                        .finish(self.on())
+                        .unwrap_or_else(|outcome| outcome);
                     self.finish(&tagged.tag, Told::All, &outcome);
                 }
                 None => self.run(tagged),

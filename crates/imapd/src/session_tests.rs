@@ -1,5 +1,6 @@
 //! Drives sessions through text, whole and cut at every octet.
 
+use crate::capability::Capabilities;
 use crate::session::{ImapSession, Login, Options, StartTls};
 use std::io::Read;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ fn options(security: Security) -> Options {
     Options {
         security,
         starttls: StartTls::Offered,
+        capabilities: Capabilities::all(),
         scram: wire::sasl::Scram::Offered,
         login_seconds: 60,
         idle_seconds: 1800,
@@ -65,6 +67,7 @@ impl Client {
                         Event::Authenticated(Login {
                             user: "anna".to_owned(),
                             account: Arc::clone(&self.account),
+                            capabilities: Capabilities::all(),
                         })
                     } else {
                         Event::Denied(Denial::BadCredentials)

@@ -1,5 +1,6 @@
 //! [`Authorization`]: the AUTHORIZATION state (RFC 1939 section 4, RFC 5034).
 
+use crate::capability::{self, Capabilities};
 use crate::command::Command;
 use crate::reply::{Code, Reply};
 use wire::sasl::{self, Exchange, Scram, ScramKeys, Step};
@@ -30,6 +31,25 @@ pub enum Request {
         /// Whether the client knew the password.
         proven: bool,
     },
+}
+
+/// What decides what is offered.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer {
+    /// How the connection is protected.
+    pub security: Security,
+    /// Whether every password has keys for SCRAM.
+    pub scram: Scram,
+    /// What is on.
+    pub on: Capabilities,
+}
+
+impl Offer {
+    /// The mechanisms, best first.
+    fn mechanisms(self) -> impl Iterator<Item = &'static str> {
+        let all = sasl::mechanisms(self.scram).iter().copied();
+        all.filter(move |mechanism| capability::has_mechanism(self.on, mechanism))
+    }
 }
 
 /// A client that is not logged in.
@@ -63,16 +83,16 @@ impl Authorization {
     }
 
     /// Runs a command. `QUIT`, `CAPA` and `STLS` are the session's.
-    pub fn run(&mut self, command: Command, security: Security, scram: Scram) -> Request {
+    pub fn run(&mut self, command: Command, offer: Offer) -> Request {
         match command {
             Command::AuthList | Command::Auth { .. } | Command::User(_) | Command::Pass(_)
-                if security == Security::Plain =>
+                if offer.security == Security::Plain =>
             {
                 Request::Line(Reply::err("logging in needs TLS, use STLS first"))
             }
             Command::AuthList => {
                 let mut lines = b"+OK mechanisms follow\r\n".to_vec();
-                for mechanism in sasl::mechanisms(scram) {
+                for mechanism in offer.mechanisms() {
                     lines.extend_from_slice(mechanism.as_bytes());
                     lines.extend_from_slice(b"\r\n");
                 }
@@ -82,7 +102,7 @@ impl Authorization {
             Command::Auth {
                 mechanism,
                 initial_response,
-            } => self.begin(&mechanism, initial_response),
+            } => self.begin(&mechanism, initial_response, offer.on),
             Command::User(user) => {
                 self.user = Some(user);
                 Request::Line(Reply::ok("send PASS"))
@@ -105,9 +125,15 @@ impl Authorization {
         }
     }
 
-    fn begin(&mut self, mechanism: &str, initial_response: Option<Secret>) -> Request {
+    fn begin(
+        &mut self,
+        mechanism: &str,
+        initial_response: Option<Secret>,
+        on: Capabilities,
+    ) -> Request {
         self.user = None;
-        let Some(mut exchange) = Exchange::start(mechanism) else {
+        let is_on = capability::has_mechanism(on, mechanism);
+        let Some(mut exchange) = Exchange::start(mechanism).filter(|_| is_on) else {
             return Request::Line(Reply::err("unknown authentication mechanism"));
         };
         let Some(response) = initial_response else {

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod authorization;
+pub mod capability;
 pub mod command;
 pub mod maildrop;
 pub mod policy;
@@ -16,5 +17,6 @@ pub mod stuffing;
 pub mod transaction;
 pub mod update;
 
+pub use capability::{Capabilities, Capability};
 pub use policy::{Access, DeletePolicy, Login, Policy, SeenPolicy};
 pub use session::{Options, Pop3Session, StartTls};

@@ -1,5 +1,6 @@
 //! [`Policy`]: what an account's owner wants POP3 to do.
 
+use crate::capability::Capabilities;
 use std::sync::Arc;
 
 /// What a successful login gives a session.
@@ -10,6 +11,8 @@ pub struct Login {
     pub account: Arc<store::Account>,
     /// What POP3 may do with them.
     pub policy: Policy,
+    /// What is on for the user.
+    pub capabilities: Capabilities,
 }
 
 /// What removing, retrieving and opening mean for an account.

@@ -1,6 +1,7 @@
 //! [`Pop3Session`]: lines in, actions out, through the three states.
 
-use crate::authorization::{Authorization, Request};
+use crate::authorization::{Authorization, Offer, Request};
+use crate::capability::{self, Capabilities, Capability};
 use crate::command::{Command, Problem};
 use crate::maildrop::Listing;
 use crate::policy::Login;
@@ -8,8 +9,9 @@ use crate::reply::{Code, Reply};
 use crate::transaction::{Answer, Transaction};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+use wire::capability::Capability as _;
 use wire::line::{Line, LineBuffer};
-use wire::{Action, Event, Security, Session};
+use wire::{Action, Event, Security, Session, sasl};
 
 /// The longest command line in octets. RFC 2449 section 4 asks for 255;
 /// passwords and initial responses are known to be longer.
@@ -28,6 +30,8 @@ pub struct Options {
     pub security: Security,
     /// Whether STLS can be had.
     pub starttls: StartTls,
+    /// What is on before login.
+    pub capabilities: Capabilities,
     /// Whether SCRAM-SHA-256 is announced.
     pub scram: wire::sasl::Scram,
     /// Seconds between two logins of a user; 0 is no such rule.
@@ -78,6 +82,8 @@ enum Service {
 /// A POP3 session.
 pub struct Pop3Session {
     options: Options,
+    /// What is on now.
+    on: Capabilities,
     lines: LineBuffer,
     state: State,
     awaiting: Awaiting,
@@ -99,6 +105,7 @@ impl Pop3Session {
     pub fn new(options: Options, now: Instant) -> Self {
         let login_deadline = now + Duration::from_secs(options.login_seconds);
         let mut session = Self {
+            on: options.capabilities,
             options,
             lines: LineBuffer::new(COMMAND_OCTETS),
             state: State::Authorization(Authorization::default()),
@@ -126,6 +133,7 @@ impl Pop3Session {
 
     fn say(&mut self, reply: Reply) {
         let reply = match reply {
+            Reply::Err(Some(code), text) if !self.tells(code) => Reply::err(text),
             Reply::Err(Some(Code::SysTemp), text) if !self.options.session_id.is_empty() => {
                 let text = format!("{text} ({})", self.options.session_id);
                 Reply::err_with(Code::SysTemp, text)
@@ -133,6 +141,14 @@ impl Pop3Session {
             reply => reply,
         };
         self.queue.push_back(Action::Send(reply.into_octets()));
+    }
+
+    /// Whether a response code is told.
+    fn tells(&self, code: Code) -> bool {
+        self.on.has(match code {
+            Code::Auth | Code::SysTemp | Code::SysPerm => Capability::AuthRespCode,
+            Code::InUse | Code::LoginDelay => Capability::RespCodes,
+        })
     }
 
     fn end_with(&mut self, reply: Reply) {
@@ -156,7 +172,11 @@ impl Pop3Session {
             Line::Complete(line) => Command::parse(&line),
             Line::TooLong => Err(Problem::Arguments("the line is too long")),
         };
+        let is_off = |command: &Command| {
+            capability::needed(command).is_some_and(|needed| !self.on.has(needed))
+        };
         match parsed {
+            Ok(command) if is_off(&command) => self.take_problem(Problem::Unknown),
             Ok(command) => {
                 self.bad_commands = 0;
                 self.run(command);
@@ -192,8 +212,12 @@ impl Pop3Session {
             command => match &mut self.state {
                 State::Authorization(_) if matches!(command, Command::Stls) => self.start_tls(),
                 State::Authorization(authorization) => {
-                    let request =
-                        authorization.run(command, self.options.security, self.options.scram);
+                    let offer = Offer {
+                        security: self.options.security,
+                        scram: self.options.scram,
+                        on: self.on,
+                    };
+                    let request = authorization.run(command, offer);
                     self.fulfil(request);
                 }
                 State::Transaction(transaction) => match transaction.run(command) {
@@ -267,42 +291,67 @@ impl Pop3Session {
 
     /// CAPA (RFC 2449 section 5).
     fn capabilities(&self) -> Vec<u8> {
-        let mut text = String::from(
-            "+OK capability list follows\r\n\
-             TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n",
-        );
-        let expiry_days = match &self.state {
-            State::Transaction(transaction) => transaction.policy().expire_days,
-            State::Authorization(_) | State::Over => self.expiry_days,
-        };
-        text.push_str(&match expiry_days {
-            Some(days) => format!("EXPIRE {days}\r\n"),
-            None => "EXPIRE NEVER\r\n".to_owned(),
-        });
-        if self.options.login_delay_seconds > 0 {
-            // RFC 2449 section 6.5.
-            text.push_str(&format!(
-                "LOGIN-DELAY {}\r\n",
-                self.options.login_delay_seconds
-            ));
+        let after_login = !matches!(self.state, State::Authorization(_));
+        let mut text = String::from("+OK capability list follows\r\n");
+        for row in capability::Capability::TABLE {
+            if self.on.has(row.capability)
+                && row.announced.is_told(after_login)
+                && let Some(line) = self.line_of(row.capability, row.name)
+            {
+                text.push_str(&line);
+                text.push_str("\r\n");
+            }
         }
-        if matches!(self.state, State::Authorization(_))
-            && self.options.security != Security::Tls
-            && self.options.starttls == StartTls::Offered
-        {
-            text.push_str("STLS\r\n");
-        }
-        if self.options.security != Security::Plain {
-            text.push_str("USER\r\nSASL ");
-            text.push_str(&wire::sasl::mechanisms(self.options.scram).join(" "));
-            text.push_str("\r\n");
-        }
-        text.push_str("IMPLEMENTATION Pillarbox\r\n.\r\n");
+        text.push_str(".\r\n");
         text.into_bytes()
+    }
+
+    /// The line of a capability that is on, if it is to be told now.
+    fn line_of(&self, capability: Capability, name: &str) -> Option<String> {
+        let passwords = self.options.security != Security::Plain;
+        let line = match capability {
+            Capability::Expire => {
+                let days = match &self.state {
+                    State::Transaction(transaction) => transaction.policy().expire_days,
+                    State::Authorization(_) | State::Over => self.expiry_days,
+                };
+                days.map_or_else(|| format!("{name} NEVER"), |days| format!("{name} {days}"))
+            }
+            Capability::LoginDelay => {
+                let seconds = Some(self.options.login_delay_seconds).filter(|delay| *delay > 0);
+                format!("{name} {}", seconds?)
+            }
+            Capability::Stls => {
+                let is_offered = self.options.security != Security::Tls
+                    && self.options.starttls == StartTls::Offered;
+                is_offered.then(|| name.to_owned())?
+            }
+            Capability::User => passwords.then(|| name.to_owned())?,
+            Capability::Sasl => {
+                let mechanisms = sasl::mechanisms(self.options.scram).iter().copied();
+                let on: Vec<&str> = mechanisms
+                    .filter(|mechanism| capability::has_mechanism(self.on, mechanism))
+                    .collect();
+                let is_offered = passwords && !on.is_empty();
+                is_offered.then(|| format!("{name} {}", on.join(" ")))?
+            }
+            // Told with SASL.
+            Capability::SaslScramSha256 | Capability::SaslPlain | Capability::SaslLogin => {
+                return None;
+            }
+            Capability::Implementation => format!("{name} Pillarbox"),
+            Capability::Top
+            | Capability::Uidl
+            | Capability::RespCodes
+            | Capability::AuthRespCode
+            | Capability::Pipelining => name.to_owned(),
+        };
+        Some(line)
     }
 
     /// Opens the maildrop of a login.
     fn open(&mut self, login: Login) {
+        self.on = login.capabilities;
         match Transaction::open(login) {
             Ok(transaction) => {
                 let reply = transaction.summary();
@@ -311,6 +360,7 @@ impl Pop3Session {
                 self.say(reply);
             }
             Err(reply) => {
+                self.on = self.options.capabilities;
                 if let State::Authorization(authorization) = &mut self.state {
                     authorization.restart();
                 }

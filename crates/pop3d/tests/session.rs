@@ -26,6 +26,7 @@ impl Client {
         let options = Options {
             security,
             starttls: StartTls::Offered,
+            capabilities: pop3d::Capabilities::all(),
             scram: wire::sasl::Scram::Offered,
             login_delay_seconds: 0,
             login_seconds: 60,
@@ -48,6 +49,7 @@ impl Client {
                 user: "anna".to_owned(),
                 account: Arc::clone(account),
                 policy: self.policy,
+                capabilities: pop3d::Capabilities::all(),
             }),
             _ => Event::Denied(Denial::BadCredentials),
         }

@@ -126,14 +126,21 @@ impl Kind {
         let user = user.to_owned();
         self.guarded(|kind| match kind {
             Self::Imap(session) => {
-                session.resume(Event::Authenticated(imapd::Login { user, account }));
+                let capabilities = server.config().imap_capabilities(Some(&user));
+                session.resume(Event::Authenticated(imapd::Login {
+                    user,
+                    account,
+                    capabilities,
+                }));
             }
             Self::Pop3(session) => {
                 let policy = server.config().pop3_policy();
+                let capabilities = server.config().pop3_capabilities(Some(&user));
                 session.resume(Event::Authenticated(pop3d::Login {
                     user,
                     account,
                     policy,
+                    capabilities,
                 }));
             }
             Self::Broken(_) => {}
@@ -267,6 +274,7 @@ pub async fn carry(
                 } else {
                     imapd::StartTls::Absent
                 },
+                capabilities: config.imap_capabilities(None),
                 scram: server.accounts.scram(),
                 login_seconds: limits.login_seconds,
                 idle_seconds: limits.imap_idle_seconds,
@@ -285,6 +293,7 @@ pub async fn carry(
                     } else {
                         pop3d::StartTls::Absent
                     },
+                    capabilities: config.pop3_capabilities(None),
                     scram: server.accounts.scram(),
                     login_delay_seconds: config.pop3.login_delay_seconds,
                     login_seconds: limits.login_seconds,
@@ -573,6 +582,7 @@ mod tests {
         let options = pop3d::Options {
             security: Security::Tls,
             starttls: pop3d::StartTls::Absent,
+            capabilities: pop3d::Capabilities::all(),
             scram: wire::sasl::Scram::Offered,
             login_delay_seconds: 0,
             login_seconds: 60,

@@ -4,6 +4,7 @@
 //! A session has no socket, clock, thread or file. Bytes and events go in,
 //! actions come out; the server crate does what the actions say.
 
+pub mod capability;
 pub mod line;
 pub mod sasl;
 pub mod secret;

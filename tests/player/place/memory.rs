@@ -81,6 +81,7 @@ impl Place for Memory {
                 let options = imapd::Options {
                     security: Security::PlainWithPasswords,
                     starttls: imapd::StartTls::Offered,
+                    capabilities: world.config.imap_capabilities(None),
                     scram: world.accounts.scram(),
                     login_seconds: limits.login_seconds,
                     idle_seconds: limits.imap_idle_seconds,
@@ -89,13 +90,18 @@ impl Place for Memory {
                     waker: Waker::from(Arc::clone(&alarm)),
                 };
                 let session = imapd::ImapSession::new(options, now);
-                let enter = |_: &World, user, account| imapd::Login { user, account };
+                let enter = |world: &World, user: String, account| imapd::Login {
+                    capabilities: world.config.imap_capabilities(Some(&user)),
+                    user,
+                    account,
+                };
                 Box::new(Talk::new(session, world, alarm, protocol, enter))
             }
             Protocol::Pop3 => {
                 let options = pop3d::Options {
                     security: Security::PlainWithPasswords,
                     starttls: pop3d::StartTls::Offered,
+                    capabilities: world.config.pop3_capabilities(None),
                     scram: world.accounts.scram(),
                     login_delay_seconds: world.config.pop3.login_delay_seconds,
                     login_seconds: limits.login_seconds,
@@ -104,7 +110,8 @@ impl Place for Memory {
                 };
                 let session = pop3d::Pop3Session::new(options, now);
                 let session = session.with_expiry(world.config.inbox_days());
-                let enter = |world: &World, user, account| pop3d::Login {
+                let enter = |world: &World, user: String, account| pop3d::Login {
+                    capabilities: world.config.pop3_capabilities(Some(&user)),
                     user,
                     account,
                     policy: world.config.pop3_policy(),

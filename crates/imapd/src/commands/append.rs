@@ -1,6 +1,7 @@
 //! APPEND (RFC 3501 section 6.3.11) of one message or more (RFC 3502).
 
 use super::{Outcome, Ran, destination};
+use crate::capability::{Capabilities, Capability};
 use crate::grammar::command::AppendMessage;
 use crate::response::show_set;
 use std::sync::Arc;
@@ -58,12 +59,15 @@ impl Appending {
         }
     }
 
-    /// Appends all.
-    pub fn finish(self) -> Ran {
+    /// Appends all; tells the UIDs where UIDPLUS is on (RFC 4315).
+    pub fn finish(self, on: Capabilities) -> Ran {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         let uids = self.mailbox.append(self.messages)?;
+        if !on.has(Capability::UidPlus) {
+            return Ok(Outcome::ok("APPEND completed"));
+        }
         let validity = self.mailbox.snapshot().uid_validity();
         let set = show_set(uids.iter().map(|uid| uid.get()));
         Ok(Outcome::Ok(format!(
@@ -101,7 +105,7 @@ mod tests {
         let long = vec![b'x'; 100_000];
         assert!(appending.messages[0].write(&long).is_err());
         assert!(appending.messages[1].write(&long).is_ok());
-        assert!(appending.finish().is_ok());
+        assert!(appending.finish(Capabilities::all()).is_ok());
         let inbox = destination(&account, "INBOX").unwrap_or_else(|_| panic!("INBOX"));
         let sizes: Vec<u64> = inbox.snapshot().rows().map(|row| row.size_octets).collect();
         assert_eq!(sizes, [5, 100_005]);

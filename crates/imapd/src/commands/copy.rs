@@ -2,7 +2,7 @@
 
 use super::store_flags::{expunged, need_write};
 use super::{Outcome, Ran, destination};
-use crate::capability::Enabled;
+use crate::capability::{Capabilities, Capability, Enabled};
 use crate::grammar::command::Numbers;
 use crate::grammar::sequence::SequenceSet;
 use crate::response::{Writer, show_set};
@@ -15,6 +15,7 @@ pub fn copy(
     view: &View,
     (set, numbers): (&SequenceSet, Numbers),
     mailbox: &str,
+    on: Capabilities,
 ) -> Ran {
     let uids = view.uids(&view.resolve(set, numbers)?);
     let destination = destination(account, mailbox)?;
@@ -24,6 +25,9 @@ pub fn copy(
     let copied = view.mailbox().copy_to(&uids, &destination)?;
     if copied.pairs.is_empty() {
         return Err(Outcome::no("[EXPUNGEISSUED] The messages were expunged"));
+    }
+    if !on.has(Capability::UidPlus) {
+        return Ok(Outcome::ok("COPY completed"));
     }
     Ok(Outcome::Ok(format!("[{}] COPY completed", code(&copied))))
 }
@@ -35,7 +39,7 @@ pub fn move_messages(
     view: &View,
     (set, numbers): (&SequenceSet, Numbers),
     mailbox: &str,
-    (enabled, out): (Enabled, &mut Writer),
+    (enabled, on, out): (Enabled, Capabilities, &mut Writer),
 ) -> Ran {
     need_write(view)?;
     let uids = view.uids(&view.resolve(set, numbers)?);
@@ -47,10 +51,12 @@ pub fn move_messages(
     if moved.pairs.is_empty() {
         return Err(Outcome::no("[EXPUNGEISSUED] The messages were expunged"));
     }
-    out.text("* OK [")
-        .text(&code(&moved))
-        .text("] Moved")
-        .crlf();
+    if on.has(Capability::UidPlus) {
+        out.text("* OK [")
+            .text(&code(&moved))
+            .text("] Moved")
+            .crlf();
+    }
     Ok(expunged(view, enabled, "MOVE completed"))
 }
 

@@ -1,6 +1,7 @@
 //! LIST (RFC 3501 section 6.3.8, RFC 5258, 5819, 6154) and LSUB.
 
 use super::{Outcome, Ran};
+use crate::capability::{Capabilities, Capability};
 use crate::grammar::command::{List, ListReturn, ListSelect};
 use crate::response::{ChildInfo, ListResponse, Writer, special_use_attribute};
 use std::collections::BTreeSet;
@@ -91,11 +92,17 @@ struct Shown {
     /// The command has what RFC 3501 does not know.
     extended: bool,
     subscribed: bool,
+    children: bool,
     special_use: bool,
 }
 
 /// LIST.
-pub fn list((account, append_limit_octets): (&Account, u64), list: &List, out: &mut Writer) -> Ran {
+pub fn list(
+    (account, append_limit_octets): (&Account, u64),
+    list: &List,
+    on: Capabilities,
+    out: &mut Writer,
+) -> Ran {
     let delimiter = account.layout().delimiter;
     let asked = |option| list.select.contains(&option);
     let plain = list.select.is_empty() && list.returns.is_none();
@@ -124,9 +131,11 @@ pub fn list((account, append_limit_octets): (&Account, u64), list: &List, out: &
     let shown = Shown {
         extended: !plain || list.patterns.len() > 1,
         subscribed: only_subscribed || returns.contains(&ListReturn::Subscribed),
+        // RFC 3348 and RFC 6154: both are told unasked too.
+        children: on.has(Capability::Children) || returns.contains(&ListReturn::Children),
         special_use: asked(ListSelect::SpecialUse)
             || returns.contains(&ListReturn::SpecialUse)
-            || list.returns.is_none(),
+            || list.returns.is_none() && on.has(Capability::SpecialUse),
     };
     let status = returns.iter().find_map(|option| match option {
         ListReturn::Status(items) => Some(items.as_slice()),
@@ -203,11 +212,13 @@ fn attributes(entry: &ListEntry, shown: &Shown) -> Vec<&'static str> {
             "\\NonExistent"
         });
     }
-    attributes.push(if entry.has_children {
-        "\\HasChildren"
-    } else {
-        "\\HasNoChildren"
-    });
+    if shown.children {
+        attributes.push(if entry.has_children {
+            "\\HasChildren"
+        } else {
+            "\\HasNoChildren"
+        });
+    }
     if shown.subscribed && entry.subscribed {
         attributes.push("\\Subscribed");
     }

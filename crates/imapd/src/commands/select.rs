@@ -2,7 +2,7 @@
 
 use super::fetch::Fetching;
 use super::{Outcome, Ran};
-use crate::capability::Enabled;
+use crate::capability::{Capabilities, Capability, Enabled};
 use crate::grammar::command::{Condstore, Numbers, Qresync, Select, SequenceMatch};
 use crate::grammar::sequence::{Bound, SequenceSet};
 use crate::response::{Produce, Runs, Writer};
@@ -18,7 +18,7 @@ pub fn select(
     account: &Account,
     select: &Select,
     access: Access,
-    enabled: &mut Enabled,
+    (on, enabled): (Capabilities, &mut Enabled),
     (waker, now): (Waker, Instant),
     out: &mut Writer,
 ) -> Result<(View, Outcome), Outcome> {
@@ -28,7 +28,7 @@ pub fn select(
     if select.condstore == Condstore::Asked {
         enabled.enable_condstore();
     }
-    write_state(&view, out);
+    write_state(&view, on, out);
     let text = match access {
         Access::ReadWrite => "[READ-WRITE] SELECT completed",
         Access::ReadOnly => "[READ-ONLY] EXAMINE completed",
@@ -42,7 +42,7 @@ pub fn select(
     Ok((view, outcome))
 }
 
-fn write_state(view: &View, out: &mut Writer) {
+fn write_state(view: &View, on: Capabilities, out: &mut Writer) {
     let told = view.told();
     view.write_flag_names(told, out);
     let count = told.len() as u64;
@@ -66,7 +66,9 @@ fn write_state(view: &View, out: &mut Writer) {
         .number(next)
         .text("] Predicted next UID")
         .crlf();
-    view.write_highest_modseq(out);
+    if on.has(Capability::Condstore) {
+        view.write_highest_modseq(out);
+    }
 }
 
 /// Tells what changed since the client was here last.

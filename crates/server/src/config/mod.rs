@@ -1,5 +1,6 @@
 //! `pillarbox.yaml`: what the server is to do.
 
+mod capabilities;
 mod reading;
 
 pub use reading::{ConfigError, Examined};
@@ -31,6 +32,10 @@ pub struct Config {
     pub expunge_after_days: BTreeMap<String, NonZeroU32>,
     /// Of which mailboxes the text of messages is kept for searching.
     pub keep_search_texts: KeepSearchTexts,
+    /// Capabilities that nobody gets; POP3's with `POP3:` before the name.
+    pub without_capabilities: Vec<String>,
+    /// Capabilities that a user does not get, by the user's name.
+    pub without_capabilities_of: BTreeMap<String, Vec<String>>,
     /// Bounds.
     pub limits: Limits,
     /// Where passwords are taken without TLS.
@@ -272,6 +277,8 @@ impl Default for Config {
             pop3: Pop3::default(),
             expunge_after_days: BTreeMap::new(),
             keep_search_texts: KeepSearchTexts::default(),
+            without_capabilities: Vec::new(),
+            without_capabilities_of: BTreeMap::new(),
             limits: Limits::default(),
             plaintext_login: Plaintext::default(),
             run_as_user: None,

@@ -156,6 +156,7 @@ impl Config {
                 "must be empty or INBOX and the delimiter".to_owned(),
             ));
         }
+        self.capability_mistakes(&mut mistakes);
         let limits = &self.limits;
         if limits.imap_idle_seconds < 1_800 {
             mistakes.push((

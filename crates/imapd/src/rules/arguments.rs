@@ -1,0 +1,157 @@
+//! Which capabilities a command's arguments need.
+
+use crate::capability::{Capabilities, Capability};
+use crate::grammar::SequenceSet;
+use crate::grammar::command::{
+    Command, Condstore, Fetch, FetchItem, List, ListReturn, ListSelect, ReturnOption, Search,
+    SearchKey, Select, StatusItem, Store, Vanished,
+};
+
+/// What the arguments need. What ENABLE names is passed over where it is off, and a
+/// mechanism that is off is answered as an unknown one: neither is here.
+pub(super) fn needed(command: &Command) -> Capabilities {
+    let none = Capabilities::none();
+    match command {
+        Command::Authenticate { initial, .. } => when(initial.is_some(), Capability::SaslIr),
+        Command::Select(select) | Command::Examine(select) => of_select(select),
+        Command::Create { special_use, .. } => {
+            when(special_use.is_some(), Capability::CreateSpecialUse)
+        }
+        Command::List(list) => of_list(list),
+        Command::Status { items, .. } => of_status(items),
+        Command::Append { messages, .. } => when(messages.len() > 1, Capability::MultiAppend),
+        Command::UidExpunge(set) | Command::Copy { set, .. } | Command::Move { set, .. } => {
+            of_set(set)
+        }
+        Command::Search(search) => of_search(search),
+        Command::Fetch(fetch) => of_fetch(fetch),
+        Command::Store(store) => of_store(store),
+        Command::Capability
+        | Command::Noop
+        | Command::Logout
+        | Command::Id(_)
+        | Command::Starttls
+        | Command::Login { .. }
+        | Command::Namespace
+        | Command::Enable(_)
+        | Command::Delete(_)
+        | Command::Rename { .. }
+        | Command::Subscribe(_)
+        | Command::Unsubscribe(_)
+        | Command::Lsub { .. }
+        | Command::Idle
+        | Command::Check
+        | Command::Close
+        | Command::Unselect
+        | Command::Expunge => none,
+    }
+}
+
+/// One capability, or none.
+fn when(is_needed: bool, capability: Capability) -> Capabilities {
+    let none = Capabilities::none();
+    if is_needed {
+        none.with(capability)
+    } else {
+        none
+    }
+}
+
+fn of_set(set: &SequenceSet) -> Capabilities {
+    when(*set == SequenceSet::Saved, Capability::SearchRes)
+}
+
+fn of_select(select: &Select) -> Capabilities {
+    when(select.condstore == Condstore::Asked, Capability::Condstore)
+        .and(when(select.qresync.is_some(), Capability::Qresync))
+}
+
+fn of_list(list: &List) -> Capabilities {
+    let is_extended = !list.select.is_empty() || list.returns.is_some() || list.patterns.len() > 1;
+    let mut needed = when(is_extended, Capability::ListExtended);
+    for option in &list.select {
+        needed = needed.and(match option {
+            ListSelect::SpecialUse => when(true, Capability::SpecialUse),
+            ListSelect::Subscribed | ListSelect::Remote | ListSelect::RecursiveMatch => {
+                Capabilities::none()
+            }
+        });
+    }
+    for option in list.returns.iter().flatten() {
+        needed = needed.and(match option {
+            ListReturn::SpecialUse => when(true, Capability::SpecialUse),
+            ListReturn::Status(items) => of_status(items).with(Capability::ListStatus),
+            ListReturn::Subscribed | ListReturn::Children => Capabilities::none(),
+        });
+    }
+    needed
+}
+
+fn of_status(items: &[StatusItem]) -> Capabilities {
+    items.iter().fold(Capabilities::none(), |needed, item| {
+        needed.and(match item {
+            StatusItem::HighestModSeq => when(true, Capability::Condstore),
+            StatusItem::Size => when(true, Capability::StatusSize),
+            StatusItem::AppendLimit => when(true, Capability::AppendLimit),
+            StatusItem::Messages
+            | StatusItem::Recent
+            | StatusItem::UidNext
+            | StatusItem::UidValidity
+            | StatusItem::Unseen
+            | StatusItem::Deleted
+            | StatusItem::MailboxId => Capabilities::none(),
+        })
+    })
+}
+
+fn of_search(search: &Search) -> Capabilities {
+    let options = search.returns.as_deref();
+    let saves = options.is_some_and(|options| options.contains(&ReturnOption::Save));
+    when(options.is_some(), Capability::Esearch)
+        .and(when(saves, Capability::SearchRes))
+        .and(of_key(&search.key))
+}
+
+/// The grammar caps how deep keys nest.
+fn of_key(key: &SearchKey) -> Capabilities {
+    match key {
+        SearchKey::And(keys) => keys
+            .iter()
+            .fold(Capabilities::none(), |needed, key| needed.and(of_key(key))),
+        SearchKey::Or(left, right) => of_key(left).and(of_key(right)),
+        SearchKey::Not(key) => of_key(key),
+        SearchKey::Older(_) | SearchKey::Younger(_) => when(true, Capability::Within),
+        SearchKey::ModSeq(_) => when(true, Capability::Condstore),
+        SearchKey::Sequence(set) | SearchKey::Uid(set) => of_set(set),
+        SearchKey::All
+        | SearchKey::Flagged(_)
+        | SearchKey::Unflagged(_)
+        | SearchKey::Recent
+        | SearchKey::New
+        | SearchKey::Old
+        | SearchKey::Keyword(_)
+        | SearchKey::Unkeyword(_)
+        | SearchKey::Before(_)
+        | SearchKey::On(_)
+        | SearchKey::Since(_)
+        | SearchKey::SentBefore(_)
+        | SearchKey::SentOn(_)
+        | SearchKey::SentSince(_)
+        | SearchKey::Larger(_)
+        | SearchKey::Smaller(_)
+        | SearchKey::Header { .. }
+        | SearchKey::Body(_)
+        | SearchKey::Text(_) => Capabilities::none(),
+    }
+}
+
+fn of_fetch(fetch: &Fetch) -> Capabilities {
+    let knows_modseq = fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq);
+    of_set(&fetch.set)
+        .and(when(knows_modseq, Capability::Condstore))
+        .and(when(fetch.vanished == Vanished::Asked, Capability::Qresync))
+}
+
+fn of_store(store: &Store) -> Capabilities {
+    of_set(&store.set).and(when(store.unchanged_since.is_some(), Capability::Condstore))
+}

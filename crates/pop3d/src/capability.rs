@@ -1,0 +1,53 @@
+//! What CAPA announces (RFC 2449): one row for each capability. What is switched off is
+//! neither announced nor accepted.
+
+use crate::command::Command;
+use wire::capability::{self, Set};
+use wire::capability_table;
+
+capability_table! {
+    /// A POP3 capability.
+    Capability, fixed: [];
+    Top: "TOP", [1939], "0.1", Always, [], "";
+    Uidl: "UIDL", [1939], "0.1", Always, [], "";
+    RespCodes: "RESP-CODES", [2449], "0.1", Always, [], "";
+    AuthRespCode: "AUTH-RESP-CODE", [3206], "0.1", Always, [RespCodes], "";
+    Pipelining: "PIPELINING", [2449], "0.1", Always, [], "";
+    Expire: "EXPIRE", [2449], "0.1", Always, [], "INBOX's days in `expunge_after_days`, or NEVER";
+    LoginDelay: "LOGIN-DELAY", [2449], "0.1", Always, [], "where `pop3.login_delay_seconds` is set";
+    Stls: "STLS", [2595], "0.1", BeforeLogin, [], "where a certificate is configured and TLS is not on";
+    User: "USER", [1939], "0.1", Always, [], "where passwords may be sent";
+    Sasl: "SASL", [5034], "0.1", Always, [], "where passwords may be sent";
+    SaslScramSha256: "SASL SCRAM-SHA-256", [7677], "0.1", Always, [Sasl], "where every password has keys for it";
+    SaslPlain: "SASL PLAIN", [4616], "0.1", Always, [Sasl], "";
+    SaslLogin: "SASL LOGIN", [], "0.1", Always, [Sasl], "for old clients";
+    Implementation: "IMPLEMENTATION", [2449], "0.1", Always, [], "tells the name only";
+}
+
+/// A set of POP3 capabilities.
+pub type Capabilities = Set<Capability>;
+
+/// The capability without which there is no such command.
+pub fn needed(command: &Command) -> Option<Capability> {
+    match command {
+        Command::Top { .. } => Some(Capability::Top),
+        Command::Uidl(_) => Some(Capability::Uidl),
+        Command::Stls => Some(Capability::Stls),
+        Command::User(_) | Command::Pass(_) => Some(Capability::User),
+        Command::AuthList | Command::Auth { .. } => Some(Capability::Sasl),
+        Command::Capa
+        | Command::Stat
+        | Command::List(_)
+        | Command::Retr(_)
+        | Command::Dele(_)
+        | Command::Noop
+        | Command::Rset
+        | Command::Quit => None,
+    }
+}
+
+/// Whether a SASL mechanism is on.
+pub fn has_mechanism(on: Capabilities, mechanism: &str) -> bool {
+    let row = capability::find::<Capability>(&format!("SASL {mechanism}"));
+    row.is_none_or(|row| on.has(row.capability))
+}
