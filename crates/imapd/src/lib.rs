@@ -4,6 +4,7 @@
 //! [`commands`] runs them, [`view`] keeps what the client was told of its
 //! mailbox, [`response`] writes, and [`session`] ties them together.
 
+mod appends;
 pub mod capability;
 pub(crate) mod commands;
 mod dispatch;

@@ -1,15 +1,13 @@
 //! [`ImapSession`]: octets in, actions out.
 
+use crate::appends::Appends;
 use crate::capability::{self, Capabilities, Capability, Circumstances, Enabled};
 use crate::commands::Outcome;
-use crate::commands::append::Appending;
 use crate::commands::fetch::Fetching;
 use crate::commands::search::Searching;
-use crate::grammar::command::Command;
-use crate::grammar::framing::Sync;
 use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, Reply, Saved, parse};
 use crate::response::{More, Segment, Writer};
-use crate::rules::{self, Told};
+use crate::rules::Told;
 use crate::view::{Access, Look, View};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,6 +19,9 @@ use wire::{Action, Denial, Event, Security, Session};
 
 /// So many bad commands in a row before login end the connection.
 const BAD_COMMANDS_BEFORE_LOGIN: u32 = 10;
+/// How long a client has sent nothing before what it claimed is moved to `cur/`: the
+/// commands that follow a SELECT are not to wait for that.
+const CLAIMED_WAIT: Duration = Duration::from_millis(50);
 /// So many bad commands in a row after login end the connection.
 const BAD_COMMANDS_AFTER_LOGIN: u32 = 20;
 
@@ -122,10 +123,7 @@ pub struct ImapSession {
     pub(crate) view: Option<View>,
     pub(crate) enabled: Enabled,
     pub(crate) work: Work,
-    appending: Option<Appending>,
-    /// Where this session appended last: kept open, so that what is `\Recent`
-    /// there stays so until someone selects it.
-    appended: Option<Arc<Mailbox>>,
+    pub(crate) appends: Appends,
     bad_commands: u32,
     service: Service,
     login_deadline: Instant,
@@ -136,8 +134,6 @@ pub struct ImapSession {
     received: bool,
     /// The selected mailbox changed since it was looked at.
     changed: bool,
-    /// Whether what the client sent last was answered, and the answer sent.
-    answered: bool,
 }
 
 impl ImapSession {
@@ -151,8 +147,7 @@ impl ImapSession {
             view: None,
             enabled: Enabled::default(),
             work: Work::Ready,
-            appending: None,
-            appended: None,
+            appends: Appends::default(),
             bad_commands: 0,
             service: Service::Running,
             login_deadline: now + Duration::from_secs(options.login_seconds),
@@ -160,7 +155,6 @@ impl ImapSession {
             now,
             received: false,
             changed: false,
-            answered: false,
             options,
         };
         let capabilities = session.capabilities();
@@ -222,7 +216,7 @@ impl ImapSession {
     /// Closes after what was written.
     pub(crate) fn end(&mut self) {
         self.work = Work::Over;
-        self.appending = None;
+        self.appends = Appends::default();
         self.view = None;
     }
 
@@ -304,6 +298,7 @@ impl ImapSession {
                 Some(Action::Wait { until: None })
             }
             _ if self.service == Service::Stopping => {
+                self.commit_appends();
                 self.bye("Server shutting down");
                 None
             }
@@ -315,20 +310,21 @@ impl ImapSession {
     }
 
     fn step_ready(&mut self) -> Option<Action> {
-        match self.buffer.poll() {
+        let need = self.buffer.poll();
+        if let Some(until) = self.appends_until(&need) {
+            return Some(Action::Wait { until: Some(until) });
+        }
+        match need {
             Need::More => return self.wait(),
             Need::Continuation => {
                 self.out.text("+ OK").crlf();
             }
             Need::AppendLiteral { command, sync, .. } => self.announce(&command, sync),
-            Need::AppendOctets(octets) => {
-                if let Some(appending) = &mut self.appending {
-                    appending.write(&octets);
-                }
-            }
+            Need::AppendOctets(octets) => self.appends.write(&octets),
+            Need::Complete(command) if self.appends.is_under_way() => self.append(&command),
             Need::Complete(command) => self.take(&command),
             Need::Refused { tag, refusal } => {
-                self.appending = None;
+                self.appends.give_up();
                 let tag = tag.unwrap_or_else(|| "*".to_owned());
                 self.out.text(&tag).text(" ").text(refusal.reply()).crlf();
                 self.count_bad();
@@ -338,6 +334,24 @@ impl ImapSession {
         None
     }
 
+    /// Runs a whole command.
+    fn take(&mut self, command: &[u8]) {
+        match parse(command) {
+            Err(malformed) => self.refuse(malformed),
+            Ok(tagged) => self.run(tagged),
+        }
+    }
+
+    /// Answers a command that cannot be read.
+    pub(crate) fn refuse(&mut self, malformed: Malformed) {
+        let tag = malformed.tag.clone().unwrap_or_else(|| "*".to_owned());
+        if let (Reply::BadCharset(Saved::Emptied), Some(view)) = (&malformed.reply, &mut self.view)
+        {
+            view.save(Vec::new());
+        }
+        self.finish(&tag, Told::Nothing, &refused(malformed));
+    }
+
     /// Waits for the client, or ends a connection that waited too long.
     fn wait(&mut self) -> Option<Action> {
         let deadline = self.deadline();
@@ -345,10 +359,9 @@ impl ImapSession {
             self.bye("Autologout; idle for too long");
             return None;
         }
-        if self.moves_claimed() {
-            // The client goes first: what it sends is looked for in between.
+        if let Some(due) = self.move_claimed() {
             return Some(Action::Wait {
-                until: Some(self.now),
+                until: Some(due.min(deadline)),
             });
         }
         Some(Action::Wait {
@@ -364,18 +377,20 @@ impl ImapSession {
         }
     }
 
-    /// Moves some of what this session claimed, when the client has its answer; says
-    /// whether there is more.
-    fn moves_claimed(&mut self) -> bool {
-        let answered = std::mem::replace(&mut self.answered, true);
-        let Some(mailbox) = self.unmoved() else {
-            return false;
-        };
-        if answered && let Err(error) = mailbox.move_claimed() {
-            tracing::error!(session = %self.options.session_id, %error, "new mail cannot be moved");
-            return false;
+    /// Moves some of what this session claimed, where the client lets it; says when there
+    /// is more to be moved.
+    fn move_claimed(&mut self) -> Option<Instant> {
+        let mailbox = self.unmoved()?;
+        let due = self.active + CLAIMED_WAIT;
+        if self.now < due {
+            return Some(due);
         }
-        true
+        if let Err(error) = mailbox.move_claimed() {
+            tracing::error!(session = %self.options.session_id, %error, "new mail cannot be moved");
+            return None;
+        }
+        // The client goes first: what it sends is looked for in between.
+        Some(self.now)
     }
 
     /// The selected mailbox, if it has something to be moved.
@@ -474,73 +489,6 @@ impl ImapSession {
         None
     }
 
-    /// A message of an APPEND was announced.
-    fn announce(&mut self, command: &[u8], sync: Sync) {
-        let (tag, begun) = match parse(command) {
-            Err(malformed) => (malformed.tag.clone(), Err(refused(malformed))),
-            Ok(tagged) => (Some(tagged.tag), self.begin_message(tagged.command)),
-        };
-        let outcome = match begun {
-            Ok(appending) => {
-                self.appending = Some(appending);
-                if sync == Sync::Waits {
-                    self.out.text("+ OK").crlf();
-                }
-                return self.buffer.accept_append();
-            }
-            Err(outcome) => outcome,
-        };
-        self.appending = None;
-        self.buffer.refuse_append();
-        let tag = tag.unwrap_or_else(|| "*".to_owned());
-        self.finish(&tag, Told::All, &outcome);
-    }
-
-    /// Makes ready for the message that an APPEND announced last.
-    fn begin_message(&mut self, command: Command) -> Result<Appending, Outcome> {
-        if let Some(text) = rules::refusal(&command, self.on()) {
-            return Err(Outcome::Bad(text));
-        }
-        let (Command::Append { mailbox, messages }, Some(login)) = (command, &self.login) else {
-            return Err(Outcome::bad("A message was not expected"));
-        };
-        let mut appending = match self.appending.take() {
-            Some(appending) => appending,
-            None => Appending::begin(&login.account, &mailbox)?,
-        };
-        let Some(message) = messages.last() else {
-            return Err(Outcome::bad("A message was expected"));
-        };
-        appending.announce(message)?;
-        Ok(appending)
-    }
-
-    /// Runs a whole command.
-    fn take(&mut self, command: &[u8]) {
-        let appending = self.appending.take();
-        match parse(command) {
-            Err(malformed) => {
-                let tag = malformed.tag.clone().unwrap_or_else(|| "*".to_owned());
-                if let (Reply::BadCharset(Saved::Emptied), Some(view)) =
-                    (&malformed.reply, &mut self.view)
-                {
-                    view.save(Vec::new());
-                }
-                self.finish(&tag, Told::Nothing, &refused(malformed));
-            }
-            Ok(tagged) => match appending {
-                Some(appending) => {
-                    self.appended = Some(appending.mailbox());
-                    let outcome = appending
-                        .finish(self.on())
-                        .unwrap_or_else(|outcome| outcome);
-                    self.finish(&tagged.tag, Told::All, &outcome);
-                }
-                None => self.run(tagged),
-            },
-        }
-    }
-
     /// The server's answer to a login.
     fn logged_in(&mut self, login: Login) {
         let Work::LoggingIn { tag } = std::mem::replace(&mut self.work, Work::Ready) else {
@@ -570,7 +518,7 @@ impl ImapSession {
 }
 
 /// The outcome of a command that cannot be read.
-fn refused(malformed: Malformed) -> Outcome {
+pub(crate) fn refused(malformed: Malformed) -> Outcome {
     let text = malformed.reply.text();
     match text.split_once(' ') {
         Some(("NO", rest)) => Outcome::no(rest),
@@ -582,7 +530,6 @@ fn refused(malformed: Malformed) -> Outcome {
 impl Session<Login> for ImapSession {
     fn receive(&mut self, bytes: &[u8]) {
         self.received = true;
-        self.answered = false;
         self.buffer.push(bytes);
     }
 
@@ -631,7 +578,8 @@ impl Session<Login> for ImapSession {
         if self.login.is_none() || !self.queue.is_empty() || !self.out.is_empty() {
             return false;
         }
-        if self.received || !self.buffer.is_empty() || self.service == Service::Stopping {
+        let comes = self.received || !self.buffer.is_empty();
+        if comes || self.appends.wait() || self.service == Service::Stopping {
             return true;
         }
         match self.work {

@@ -48,41 +48,59 @@ enum Placed {
 }
 
 impl State {
-    /// Appends all or none. A crash before the directory is synced leaves nothing
-    /// but files in `tmp/`, or messages without UID; one before the uidlist is synced
-    /// leaves messages that the next look takes for newly delivered. Neither was
-    /// acknowledged.
-    pub(super) fn append(&mut self, messages: &mut [Incoming]) -> Result<Vec<Uid>> {
+    /// Makes appends of what is durable in `tmp/`, each all or none: what one of them
+    /// cannot have, or a file that is gone, fails that one, what the disk refuses at the
+    /// end fails all. A crash before the directory is synced leaves nothing but files in
+    /// `tmp/`, or messages without UID; one before the uidlist is synced leaves messages
+    /// that the next look takes for newly delivered. Neither was acknowledged.
+    pub(super) fn append(&mut self, appends: Vec<Vec<Incoming>>) -> Vec<Result<Vec<Uid>>> {
         let before = self.is_settled();
+        let (mut rows, mut placed) = (Vec::new(), Vec::new());
+        let mut shares = Vec::with_capacity(appends.len());
+        for mut messages in appends {
+            let kept = placed.len();
+            shares.push(self.place_append(&mut messages, &mut placed).map(|own| {
+                let count = own.len();
+                rows.extend(own);
+                count
+            }));
+            if matches!(shares.last(), Some(Err(_))) {
+                self.take_back(placed.split_off(kept));
+            }
+        }
+        let committed = match rows.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.commit_new(rows),
+        };
+        if committed.is_err() {
+            self.take_back(placed);
+        }
+        self.settle(before);
+        let mut committed = committed.map(Vec::into_iter);
+        let share = |share: Result<usize>| match (share, &mut committed) {
+            (Ok(count), Ok(uids)) => Ok(uids.by_ref().take(count).collect()),
+            (Ok(_), Err(error)) => Err(error.share()),
+            (Err(error), _) => Err(error),
+        };
+        shares.into_iter().map(share).collect()
+    }
+    /// Removes files that were placed for nothing.
+    fn take_back(&mut self, placed: Vec<PathBuf>) {
+        undo(placed.iter().map(|path| (path.as_path(), None)));
+        self.must_scan = true;
+    }
+    /// Brings the messages of one append from `tmp/` to their places.
+    fn place_append(
+        &mut self,
+        messages: &mut [Incoming],
+        placed: &mut Vec<PathBuf>,
+    ) -> Result<Vec<OwnedRow>> {
         let mut prepared = Vec::with_capacity(messages.len());
-        for message in messages.iter_mut() {
-            let date = message.finish()?;
+        for message in messages.iter() {
+            let date = message.durable_date()?;
             let indices = self.keywords.intern(&self.directory, &message.keywords)?;
             prepared.push((date, indices));
         }
-        let mut placed: Vec<PathBuf> = Vec::with_capacity(messages.len());
-        let result = self.append_prepared(messages, prepared, &mut placed);
-        if result.is_err() {
-            undo(placed.iter().map(|path| (path.as_path(), None)));
-            self.must_scan = true;
-        }
-        self.settle(before);
-        result
-    }
-    /// Whether these messages can have the keywords they ask for, which are then the
-    /// mailbox's.
-    pub(super) fn can_take(&mut self, messages: &[Incoming]) -> Result<()> {
-        messages.iter().try_for_each(|message| {
-            let indices = self.keywords.intern(&self.directory, &message.keywords);
-            indices.map(drop)
-        })
-    }
-    fn append_prepared(
-        &mut self,
-        messages: &mut [Incoming],
-        prepared: Vec<(crate::InternalDate, Vec<u16>)>,
-        placed: &mut Vec<PathBuf>,
-    ) -> Result<Vec<Uid>> {
         let mut rows = Vec::with_capacity(messages.len());
         for (message, (internal_date, indices)) in messages.iter_mut().zip(prepared) {
             let unended_octets = message.unended_octets();
@@ -91,6 +109,7 @@ impl State {
                 filename::fresh_sized(Some(message.file_octets), recorded).into();
             let (in_new, suffix) = self.suffix_for(&unique, message.flags, &indices, "", "");
             let path = self.half(in_new).join(format!("{unique}{suffix}"));
+            message.follow(&self.directory);
             disk::rename(&message.path, &path).map_err(|error| failed("place", &path, error))?;
             message.placed = true;
             placed.push(path);
@@ -109,7 +128,7 @@ impl State {
                 listed: Listed::default(),
             });
         }
-        self.commit_new(rows)
+        Ok(rows)
     }
     /// The suffix of a new message, and whether it goes to `new/`: only there when
     /// it has no flag at all.

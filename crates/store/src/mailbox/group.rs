@@ -1,5 +1,6 @@
-//! Group commit: appends that come while another is committed are committed together,
-//! with one sync of the directories and one of the UID list for all.
+//! Group commit: appends that come while others are committed are committed together.
+//! Their files are synced one right after the other, then one sync of the directories
+//! and one of the UID list do for all.
 
 use super::Mailbox;
 use super::incoming::Incoming;
@@ -10,7 +11,11 @@ use std::sync::Arc;
 
 /// The appends of a mailbox that wait to be committed.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Mutex<Vec<Arc<Append>>>);
+pub(super) struct Waiting {
+    appends: Mutex<Vec<Arc<Append>>>,
+    /// Whoever has it commits all that wait.
+    turn: Mutex<()>,
+}
 
 /// The messages of one append, then what became of them.
 #[derive(Debug)]
@@ -25,82 +30,102 @@ enum Stage {
 }
 
 impl Append {
-    fn take(&self) -> Vec<Incoming> {
-        match std::mem::replace(&mut *self.0.lock(), Stage::Taken) {
-            Stage::Waits(messages) => messages,
-            Stage::Taken | Stage::Done(_) => Vec::new(),
+    /// Begins to write the messages to the disk.
+    fn begin(mut messages: Vec<Incoming>) -> Arc<Self> {
+        let sealed = messages.iter_mut().try_for_each(Incoming::seal);
+        let stage = match sealed {
+            Ok(()) => Stage::Waits(messages),
+            Err(error) => Stage::Done(Err(error)),
+        };
+        Arc::new(Self(Mutex::new(stage)))
+    }
+    /// Makes the messages durable; they stay in `tmp/`.
+    fn sync(&self) {
+        let mut stage = self.0.lock();
+        if let Stage::Waits(messages) = &mut *stage
+            && let Err(error) = messages.iter_mut().try_for_each(Incoming::sync)
+        {
+            *stage = Stage::Done(Err(error));
         }
     }
-    fn outcome(&self) -> Option<Result<Vec<Uid>>> {
+    /// The messages, if they still wait.
+    fn take(&self) -> Option<Vec<Incoming>> {
         let mut stage = self.0.lock();
         match std::mem::replace(&mut *stage, Stage::Taken) {
-            Stage::Done(outcome) => Some(outcome),
+            Stage::Waits(messages) => Some(messages),
             other => {
                 *stage = other;
                 None
             }
         }
     }
+    fn end(&self, outcome: Result<Vec<Uid>>) {
+        *self.0.lock() = Stage::Done(outcome);
+    }
+    fn is_done(&self) -> bool {
+        matches!(&*self.0.lock(), Stage::Done(_))
+    }
+    fn outcome(&self) -> Result<Vec<Uid>> {
+        match std::mem::replace(&mut *self.0.lock(), Stage::Taken) {
+            Stage::Done(outcome) => outcome,
+            // Whoever committed it did not come to an end.
+            Stage::Waits(_) | Stage::Taken => Err(Error::CannotDo("the append was given up")),
+        }
+    }
 }
 
 impl Mailbox {
-    /// Appends all or none, durably; gives their UIDs.
+    /// Appends all or none, durably; gives their UIDs. See [`Mailbox::append_each`].
+    pub fn append(&self, messages: Vec<Incoming>) -> Result<Vec<Uid>> {
+        let mut outcomes = self.append_each(vec![messages]);
+        outcomes.pop().unwrap_or(Ok(Vec::new()))
+    }
+    /// Makes several appends, each all or none, durably and in their order; gives the
+    /// UIDs of each.
     ///
-    /// The files are synced before the mailbox is locked, so that appends of several
-    /// sessions share what the disk does; who then gets the lock commits all that wait.
-    /// A crash before that leaves files in `tmp/`; what one in it leaves
-    /// [`State::append`] says. None of the group is acknowledged before all are on disk.
-    pub fn append(&self, mut messages: Vec<Incoming>) -> Result<Vec<Uid>> {
-        messages.iter_mut().try_for_each(Incoming::seal)?;
-        let own = Arc::new(Append(Mutex::new(Stage::Waits(messages))));
-        self.appends.0.lock().push(Arc::clone(&own));
-        let outcome = self.change(|state| {
-            if let Some(outcome) = own.outcome() {
-                return outcome;
+    /// Who has the turn commits all that wait then, those of other sessions too. The files
+    /// are synced before the mailbox is locked: nobody who reads waits for that. A crash
+    /// before that leaves files in `tmp/`; what one after it leaves [`State::append`]
+    /// says. None of the group is acknowledged before all are on disk.
+    pub fn append_each(&self, appends: Vec<Vec<Incoming>>) -> Vec<Result<Vec<Uid>>> {
+        let own: Vec<_> = appends.into_iter().map(Append::begin).collect();
+        self.appends.appends.lock().extend(own.iter().cloned());
+        {
+            let _turn = self.appends.turn.lock();
+            if !own.iter().all(|append| append.is_done()) {
+                self.commit(&std::mem::take(&mut *self.appends.appends.lock()));
             }
-            commit(state, &std::mem::take(&mut *self.appends.0.lock()));
-            own.outcome().unwrap_or(Err(Error::NonExistent))
-        });
-        if outcome.is_err() {
-            // The mailbox may have gone before anybody had the lock.
-            self.appends
-                .0
-                .lock()
-                .retain(|other| !Arc::ptr_eq(other, &own));
         }
-        let uids = outcome?;
-        if let (Some(first), Some(last)) = (uids.first(), uids.last()) {
+        let outcomes: Vec<_> = own.iter().map(|append| append.outcome()).collect();
+        let given = || outcomes.iter().flatten().flatten();
+        if let (Some(first), Some(last)) = (given().min(), given().max()) {
             self.summarise_new(*first, last.saturating_add(1));
         }
-        Ok(uids)
+        outcomes
+    }
+    fn commit(&self, group: &[Arc<Append>]) {
+        for append in group {
+            append.sync();
+        }
+        let committed = self.change(|state| {
+            commit(state, group);
+            Ok(())
+        });
+        if let Err(error) = committed {
+            let waiting = group.iter().filter(|append| !append.is_done());
+            waiting.for_each(|append| append.end(Err(error.share())));
+        }
     }
 }
 
-/// Commits a group. What one of them cannot have, such as a keyword too many, fails that
-/// one; what the disk refuses fails all.
+/// Commits a group.
 fn commit(state: &mut State, group: &[Arc<Append>]) {
-    let mut all = Vec::new();
-    let mut shares = Vec::with_capacity(group.len());
-    for append in group {
-        let messages = append.take();
-        match state.can_take(&messages) {
-            Ok(()) => {
-                shares.push((append, messages.len()));
-                all.extend(messages);
-            }
-            Err(error) => *append.0.lock() = Stage::Done(Err(error)),
-        }
-    }
-    if shares.is_empty() {
-        return;
-    }
-    let mut outcome = state.append(&mut all).map(Vec::into_iter);
-    for (append, count) in shares {
-        let share = match &mut outcome {
-            Ok(uids) => Ok(uids.by_ref().take(count).collect()),
-            Err(error) => Err(error.share()),
-        };
-        *append.0.lock() = Stage::Done(share);
+    let waiting = group
+        .iter()
+        .filter_map(|append| Some((append, append.take()?)));
+    let (ends, messages): (Vec<_>, Vec<_>) = waiting.unzip();
+    for (append, outcome) in ends.into_iter().zip(state.append(messages)) {
+        append.end(outcome);
     }
 }
 
@@ -163,5 +188,55 @@ mod tests {
                 Some(subject.as_bytes())
             );
         }
+    }
+
+    /// What cannot be appended fails nobody else, and what was begun before the mailbox
+    /// was renamed comes to where it is now.
+    #[test]
+    fn each_of_a_group_fails_for_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout {
+            delimiter: '/',
+            prefix: String::new(),
+        };
+        let account = Account::open(directory.path(), layout).unwrap();
+        let [from, to] = ["from", "to"].map(|name| account.parse_name(name).unwrap());
+        account.create(&from, None).unwrap();
+        let mailbox = account.mailbox(&from).unwrap();
+        let message = |text: &[u8]| {
+            let mut message = mailbox.begin_append().unwrap();
+            message.write(text).unwrap();
+            message
+        };
+        let lost = message(b"lost");
+        std::fs::remove_file(&lost.path).unwrap();
+        let good = || message(b"good");
+        let group = vec![
+            vec![good()],
+            vec![good(), lost, good()],
+            Vec::new(),
+            vec![good(), good()],
+        ];
+        account.rename(&from, &to).unwrap();
+        let outcomes = mailbox.append_each(group);
+        let told = outcomes.iter().map(|uids| uids.as_deref().ok());
+        let uid = |number| crate::Uid::new(number).unwrap();
+        let expected = [
+            Some(vec![uid(1)]),
+            None,
+            Some(vec![]),
+            Some(vec![uid(2), uid(3)]),
+        ];
+        assert!(
+            told.eq(expected.iter().map(Option::as_deref)),
+            "{outcomes:?}"
+        );
+        let there = account.mailbox(&to).unwrap();
+        assert_eq!(there.snapshot().rows().count(), 3);
+        let files = ["new", "cur", "tmp"].map(|half| {
+            let path = directory.path().join(".to").join(half);
+            std::fs::read_dir(path).unwrap().count()
+        });
+        assert_eq!(files.iter().sum::<usize>(), 3, "{files:?}");
     }
 }

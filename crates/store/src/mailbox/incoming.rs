@@ -12,12 +12,24 @@ const BUFFER_OCTETS: usize = 64 << 10;
 /// Why nothing more can be written.
 const WHOLE: &str = "the message is whole already";
 
+/// How far a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Octets are still to come.
+    Open,
+    /// All is written; the disk may not have it.
+    Whole,
+    /// It is durable.
+    Durable,
+}
+
 /// A message on its way in: a file in `tmp/`, removed when dropped unused. A crash
 /// leaves that file, which a later opening removes when it is 36 hours old.
 #[derive(Debug)]
 pub struct Incoming {
-    /// Closed once the message is whole.
+    /// Closed once the message is durable.
     file: Option<File>,
+    stage: Stage,
     pub(super) path: PathBuf,
     buffer: Vec<u8>,
     /// Whether a CR waits for what follows it.
@@ -39,6 +51,7 @@ impl Incoming {
         let file = disk::create_new(&path).map_err(|error| failed("create", &path, error))?;
         Ok(Self {
             file: Some(file),
+            stage: Stage::Open,
             path,
             buffer: Vec::new(),
             pending_cr: false,
@@ -53,7 +66,7 @@ impl Incoming {
     }
     /// Adds octets (any line ends; stored as given with CRLF turned into LF).
     pub fn write(&mut self, octets: &[u8]) -> Result<()> {
-        if self.file.is_none() {
+        if self.stage != Stage::Open {
             return Err(Error::CannotDo(WHOLE));
         }
         let mut rest = octets;
@@ -106,37 +119,65 @@ impl Incoming {
         self.keywords = keywords;
         self.date = date;
     }
-    /// Writes what is left, makes the file durable and closes it: a message that waits
-    /// for others of the same APPEND holds neither descriptor nor buffer. Nothing can be
-    /// written after it.
+    /// Writes what is left and has the system begin to write it to the disk: a message
+    /// that waits to be synced together with others holds a descriptor and no buffer.
+    /// Nothing can be written after it. A crash leaves any part of the file in `tmp/`.
     pub fn seal(&mut self) -> Result<()> {
-        self.finish().map(drop)
-    }
-    /// Seals the message; gives its internal date.
-    pub(super) fn finish(&mut self) -> Result<InternalDate> {
-        if let (None, Some(date)) = (&self.file, self.date) {
-            return Ok(date);
+        if self.stage != Stage::Open {
+            return Ok(());
         }
         if std::mem::take(&mut self.pending_cr) {
             self.store(b"\r")?;
         }
         self.flush()?;
         self.buffer = Vec::new();
-        let Some(file) = self.file.take() else {
+        let Some(file) = &self.file else {
             return Err(Error::CannotDo(WHOLE));
         };
         if let Some(date) = self.date {
             file.set_modified(date.0)
                 .map_err(|error| failed("date", &self.path, error))?;
         }
+        file.begin_sync();
+        self.stage = Stage::Whole;
+        Ok(())
+    }
+    /// Seals the message, makes its file durable and closes it. A crash leaves the file
+    /// in `tmp/`.
+    pub fn sync(&mut self) -> Result<()> {
+        self.seal()?;
+        let Some(file) = self.file.take() else {
+            return match self.stage {
+                Stage::Durable => Ok(()),
+                // It could not be synced before.
+                Stage::Open | Stage::Whole => Err(Error::CannotDo(WHOLE)),
+            };
+        };
         file.sync()
             .map_err(|error| failed("sync", &self.path, error))?;
         let metadata = file
             .metadata()
             .map_err(|error| failed("look at", &self.path, error))?;
-        let date = InternalDate(metadata.stamp.seconds);
-        self.date = Some(date);
-        Ok(date)
+        self.date = Some(InternalDate(metadata.stamp.seconds));
+        self.stage = Stage::Durable;
+        Ok(())
+    }
+    /// The mailbox is in this directory now: it may have been renamed meanwhile.
+    pub(super) fn follow(&mut self, directory: &Path) {
+        if let Some(name) = self.path.file_name() {
+            self.path = directory.join("tmp").join(name);
+        }
+    }
+    /// Whether it holds a descriptor.
+    pub fn is_held(&self) -> bool {
+        self.file.is_some()
+    }
+    /// The internal date, once the message is durable.
+    pub(super) fn durable_date(&self) -> Result<InternalDate> {
+        match (self.stage, self.date) {
+            (Stage::Durable, Some(date)) => Ok(date),
+            _ => Err(Error::CannotDo("the message is not durable yet")),
+        }
     }
 }
 
