@@ -95,6 +95,9 @@ impl State {
         messages: &mut [Incoming],
         placed: &mut Vec<PathBuf>,
     ) -> Result<Vec<OwnedRow>> {
+        for message in messages.iter_mut() {
+            message.follow(&self.directory);
+        }
         let mut prepared = Vec::with_capacity(messages.len());
         for message in messages.iter() {
             let date = message.durable_date()?;
@@ -109,7 +112,6 @@ impl State {
                 filename::fresh_sized(Some(message.file_octets), recorded).into();
             let (in_new, suffix) = self.suffix_for(&unique, message.flags, &indices, "", "");
             let path = self.half(in_new).join(format!("{unique}{suffix}"));
-            message.follow(&self.directory);
             disk::rename(&message.path, &path).map_err(|error| failed("place", &path, error))?;
             message.placed = true;
             placed.push(path);
