@@ -63,7 +63,10 @@ fn text(bencher: Bencher) {
             &message,
             &summary,
             black_box("zebrafinch"),
-            store::message::WithHeaders::No,
+            (
+                store::message::WithHeaders::No,
+                store::message::Folding::Full,
+            ),
         )
     });
 }

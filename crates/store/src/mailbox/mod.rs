@@ -14,6 +14,7 @@ mod names;
 mod open;
 mod renames;
 mod scan;
+mod sorting;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,8 @@
 
 use super::Mailbox;
 use crate::message::{
-    FoldedText, Searched, Summary, WithHeaders, is_searchable, look, text_contains,
+    FoldedText, Folding, Searched, Summary, WithHeaders, fold, is_searchable, kept_text, look,
+    say_folded, text_contains,
 };
 use crate::search_texts::{KeepTexts, SearchTexts};
 use crate::summaries::{RecordFile, Summaries, texts_known_below};
@@ -88,9 +89,56 @@ impl Mailbox {
             Searched::TooLong => {
                 let message = self.open_message(uid)?;
                 let summary = self.summary_of(uid, &message)?;
-                text_contains(&message, &summary, needle, with_headers)
+                text_contains(&message, &summary, needle, (with_headers, Folding::Full))
             }
         }
+    }
+    /// As [`Mailbox::text_contains`], by another comparison; `needle` is as it was written.
+    /// What does not hold it folded does not hold it at all, so that only messages are
+    /// read that do.
+    pub fn text_contains_by(
+        &self,
+        uid: Uid,
+        needle: &str,
+        with_headers: WithHeaders,
+        folding: Folding,
+    ) -> Result<bool> {
+        let holds = self.text_contains(uid, &fold(needle), with_headers)?;
+        if !holds || folding == Folding::Full {
+            return Ok(holds);
+        }
+        let message = self.open_message(uid)?;
+        let summary = self.summary_of(uid, &message)?;
+        let needle = folding.fold(needle);
+        text_contains(&message, &summary, &needle, (with_headers, folding))
+    }
+    /// Gives `take` a message's text, folded and in pieces: all that
+    /// [`Mailbox::text_contains`] looks into. A NUL stands where a field or part ends. The
+    /// text is kept when it is first looked into.
+    pub fn say_text(
+        &self,
+        uid: Uid,
+        with_headers: WithHeaders,
+        take: &mut dyn FnMut(&str),
+    ) -> Result<()> {
+        if self.texts.keep() != KeepTexts::Never {
+            let kept = self.with_texts().search(uid, |kept| Some(kept.to_vec()));
+            let kept = match kept {
+                Some(kept) => kept,
+                None => {
+                    let text = self.read_text(uid)?;
+                    self.summaries.lock().put_lacking_text(uid, text.octets());
+                    text.octets().to_vec()
+                }
+            };
+            if let Some(text) = kept_text(&kept, with_headers) {
+                take(text);
+                return Ok(());
+            }
+        }
+        let message = self.open_message(uid)?;
+        let summary = self.summary_of(uid, &message)?;
+        say_folded(&message, &summary, with_headers, take)
     }
     /// Looks into a text that is kept, or is from now on.
     fn search_kept(&self, uid: Uid, needle: &str, with_headers: WithHeaders) -> Result<Searched> {

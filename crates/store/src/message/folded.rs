@@ -2,7 +2,7 @@
 //! once.
 
 use super::Summary;
-use super::text::{Said, WithHeaders, say_body, say_header};
+use super::text::{Folding, Said, WithHeaders, say_body, say_header};
 use crate::{OpenedMessage, Result};
 use std::ops::ControlFlow;
 
@@ -45,10 +45,14 @@ impl FoldedText {
                 false => ControlFlow::Continue(()),
             }
         };
-        let mut over = say_body(message, summary, &mut |said| take(&mut octets, said))?;
+        let mut over = say_body(message, summary, Folding::Full, &mut |said| {
+            take(&mut octets, said)
+        })?;
         let body_octets = octets.len() - HEADER;
         if over.is_continue() {
-            over = say_header(message, &summary.root, &mut |said| take(&mut octets, said))?;
+            over = say_header(message, &summary.root, Folding::Full, &mut |said| {
+                take(&mut octets, said)
+            })?;
         }
         let Some(length) = u32::try_from(body_octets)
             .ok()
@@ -69,6 +73,17 @@ impl FoldedText {
 /// Whether [`look`] can look for a string: not for what divides the parts of a text.
 pub(crate) fn is_searchable(needle: &str) -> bool {
     !needle.contains(END)
+}
+
+/// What a text that was kept holds; `None` if it is too long to be kept, or no such text.
+pub(crate) fn kept_text(kept: &[u8], with_headers: WithHeaders) -> Option<&str> {
+    let (length, text) = kept.split_first_chunk::<HEADER>()?;
+    let body_octets = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let said = match with_headers {
+        WithHeaders::Yes => text,
+        WithHeaders::No => text.get(..body_octets)?,
+    };
+    std::str::from_utf8(said).ok()
 }
 
 /// Whether a text that was kept holds a string that is folded and searchable; `None` if

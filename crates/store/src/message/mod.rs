@@ -1,6 +1,7 @@
 //! What FETCH, SEARCH and TOP read in a message.
 
 mod address;
+mod casemap;
 mod date;
 mod decode;
 mod entity;
@@ -16,13 +17,15 @@ mod text;
 
 use crate::{Error, OpenedMessage, Result};
 
+pub use casemap::casemap;
 pub use date::parse_date;
 pub use decode::decode_header;
-pub(crate) use folded::{FoldedText, Searched, is_searchable, look};
+pub(crate) use folded::{FoldedText, Searched, is_searchable, kept_text, look};
 pub(crate) use header::count_line_ends;
 pub use header::{header_values, select_fields};
 pub use stored::StoredText;
-pub use text::{WithHeaders, fold, text_contains};
+pub(crate) use text::say_folded;
+pub use text::{Folding, WithHeaders, fold, text_contains};
 
 /// How much of a file is scanned for structure.
 const SCANNED_OCTETS: u64 = 64 << 20;

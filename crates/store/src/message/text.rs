@@ -5,6 +5,7 @@ use super::header::{HEADER_OCTETS, fields};
 use super::html::HtmlText;
 use super::{Content, Extent, Part, Summary};
 use crate::{OpenedMessage, Result};
+use std::borrow::Cow;
 use std::io::Read;
 use std::ops::ControlFlow;
 use unicode_normalization::char::decompose_compatible;
@@ -21,6 +22,29 @@ pub enum WithHeaders {
     Yes,
     /// BODY.
     No,
+}
+
+/// How text is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Folding {
+    /// As [`fold`] does.
+    #[default]
+    Full,
+    /// Only ASCII letters differ in case alone (i;ascii-casemap, RFC 4790).
+    Ascii,
+    /// Nothing does (i;octet).
+    None,
+}
+
+impl Folding {
+    /// A text in the form in which it is compared.
+    pub fn fold(self, text: &str) -> Cow<'_, str> {
+        match self {
+            Self::Full => Cow::Owned(fold(text)),
+            Self::Ascii => Cow::Owned(text.to_ascii_lowercase()),
+            Self::None => Cow::Borrowed(text),
+        }
+    }
 }
 
 /// Folds text for comparing, near i;unicode-casemap (RFC 5051): characters are taken
@@ -50,7 +74,7 @@ pub fn fold(text: &str) -> String {
 
 /// Whether a message's text holds a string: every text part, attached or not, decoded
 /// (transfer encoding and charset) and folded, of HTML what [`HtmlText`] takes for its
-/// text. `needle` comes folded by [`fold`].
+/// text. `needle` comes folded in the same way.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -58,7 +82,7 @@ pub fn text_contains(
     message: &OpenedMessage,
     summary: &Summary,
     needle: &str,
-    with_headers: WithHeaders,
+    (with_headers, folding): (WithHeaders, Folding),
 ) -> Result<bool> {
     if needle.is_empty() {
         return Ok(true);
@@ -84,12 +108,38 @@ pub fn text_contains(
         window.drain(..past);
         ControlFlow::Continue(())
     };
-    let mut over = say_body(message, summary, &mut look)?;
+    let mut over = say_body(message, summary, folding, &mut look)?;
     if with_headers == WithHeaders::Yes && over.is_continue() {
-        over = say_header(message, &summary.root, &mut look)?;
+        over = say_header(message, &summary.root, folding, &mut look)?;
     }
     debug_assert_eq!(is_found, over.is_break());
     Ok(is_found)
+}
+
+/// Gives `take` the folded text that [`text_contains`] looks at, in pieces; a NUL stands
+/// where a field or part ends.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn say_folded(
+    message: &OpenedMessage,
+    summary: &Summary,
+    with_headers: WithHeaders,
+    take: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let mut listener = |said: Said<'_>| {
+        match said {
+            Said::Text(text) => take(text),
+            Said::End => take("\0"),
+        }
+        ControlFlow::Continue(())
+    };
+    // It never breaks off.
+    let _ = say_body(message, summary, Folding::Full, &mut listener)?;
+    if with_headers == WithHeaders::Yes {
+        let _ = say_header(message, &summary.root, Folding::Full, &mut listener)?;
+    }
+    Ok(())
 }
 
 /// A message's text in order.
@@ -107,13 +157,14 @@ type Listener<'a> = dyn FnMut(Said<'_>) -> ControlFlow<()> + 'a;
 pub(super) fn say_body(
     message: &OpenedMessage,
     summary: &Summary,
+    folding: Folding,
     listener: &mut Listener<'_>,
 ) -> Result<ControlFlow<()>> {
     let mut waiting = vec![(&summary.root, WithHeaders::No)];
     while let Some((part, with_headers)) = waiting.pop() {
         let mut over = ControlFlow::Continue(());
         if with_headers == WithHeaders::Yes {
-            over = say_header(message, part, listener)?;
+            over = say_header(message, part, folding, listener)?;
         }
         match &part.content {
             Content::Multipart(parts) => {
@@ -121,7 +172,7 @@ pub(super) fn say_body(
             }
             Content::Message(inner) => waiting.push((&inner.1, WithHeaders::Yes)),
             Content::Single if over.is_continue() && is_text(part) => {
-                over = say_text(message, part, listener)?;
+                over = say_text(message, part, folding, listener)?;
             }
             Content::Single => {}
         }
@@ -150,6 +201,7 @@ fn is_html(part: &Part) -> bool {
 pub(super) fn say_header(
     message: &OpenedMessage,
     part: &Part,
+    folding: Folding,
     listener: &mut Listener<'_>,
 ) -> Result<ControlFlow<()>> {
     let extent = Extent {
@@ -166,7 +218,7 @@ pub(super) fn say_header(
             String::from_utf8_lossy(field.name),
             decode_header(field.value)
         );
-        for said in [Said::Text(&fold(&line)), Said::End] {
+        for said in [Said::Text(&folding.fold(&line)), Said::End] {
             if listener(said).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -179,6 +231,7 @@ pub(super) fn say_header(
 fn say_text(
     message: &OpenedMessage,
     part: &Part,
+    folding: Folding,
     listener: &mut Listener<'_>,
 ) -> Result<ControlFlow<()>> {
     let extent = Extent {
@@ -212,7 +265,7 @@ fn say_text(
                 }
             }
         }
-        if listener(Said::Text(&fold(&text))).is_break() {
+        if listener(Said::Text(&folding.fold(&text))).is_break() {
             return Ok(ControlFlow::Break(()));
         }
         if count == 0 {
@@ -237,7 +290,8 @@ mod tests {
         let message = OpenedMessage::from_file(file).expect("opened");
         let summary = Summary::read(&message).expect("summary");
         let needle = fold(needle);
-        let found = text_contains(&message, &summary, &needle, with_headers).expect("readable");
+        let found = text_contains(&message, &summary, &needle, (with_headers, Folding::Full))
+            .expect("readable");
         let kept = FoldedText::read(&message, &summary).expect("readable");
         let searched = look(kept.octets(), &needle, with_headers);
         let expected = match found {

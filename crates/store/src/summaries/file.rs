@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Summaries,
     /// What a protocol makes of a summary to list a message.
     Listings,
+    /// What a protocol makes of a message to sort and thread it.
+    Sorting,
     /// Text to be searched.
     Texts,
 }
@@ -24,6 +26,7 @@ impl Kind {
         match self {
             Self::Summaries => "pillarbox.summaries",
             Self::Listings => "pillarbox.listings",
+            Self::Sorting => "pillarbox.sorting",
             Self::Texts => "pillarbox.texts",
         }
     }
@@ -32,34 +35,35 @@ impl Kind {
         match self {
             Self::Summaries => b"pbsums2\n",
             Self::Listings => b"pblist1\n",
+            Self::Sorting => b"pbsort1\n",
             Self::Texts => b"pbtext2\n",
         }
     }
     /// A longer record is not kept.
     fn record_octets(self) -> usize {
         match self {
-            Self::Summaries | Self::Listings => 64 << 10,
+            Self::Summaries | Self::Listings | Self::Sorting => 64 << 10,
             Self::Texts => 2 << 20,
         }
     }
     /// Nothing more is kept in a file of this size.
     fn file_octets(self) -> u64 {
         match self {
-            Self::Summaries | Self::Listings => 1 << 30,
+            Self::Summaries | Self::Listings | Self::Sorting => 1 << 30,
             Self::Texts => u32::MAX as u64,
         }
     }
     /// What stands before the records: for texts also what [`RecordFile::know_below`] notes.
     fn header_octets(self) -> usize {
         match self {
-            Self::Summaries | Self::Listings => HEADER,
+            Self::Summaries | Self::Listings | Self::Sorting => HEADER,
             Self::Texts => HEADER + NOTE,
         }
     }
     /// How much is read to find the next record: all, where records are short.
     fn step_octets(self) -> usize {
         match self {
-            Self::Summaries | Self::Listings => PIECE_OCTETS,
+            Self::Summaries | Self::Listings | Self::Sorting => PIECE_OCTETS,
             Self::Texts => RECORD_HEADER,
         }
     }

@@ -26,6 +26,8 @@ pub(crate) struct Summaries {
     latest: VecDeque<(Uid, Arc<Summary>)>,
     summaries: Kept,
     listings: Kept,
+    /// Opened when somebody sorts or threads.
+    sorting: Kept,
     /// Opened when somebody searches, not before: who never does has none.
     texts: Kept,
 }
@@ -89,7 +91,28 @@ impl Summaries {
     pub(crate) fn do_without(&mut self) {
         self.summaries = Kept::Nowhere;
         self.listings = Kept::Nowhere;
+        self.sorting = Kept::Nowhere;
         self.texts = Kept::Nowhere;
+    }
+    /// Whether the file of what messages are sorted by is still to be opened.
+    pub(crate) fn sorting_is_unopened(&self) -> bool {
+        matches!(self.sorting, Kept::Unopened)
+    }
+    /// Opens that file, or does without.
+    pub(crate) fn open_sorting(&mut self, directory: &Path, owner: Owner, snapshot: &Snapshot) {
+        self.sorting = Kept::open(directory, Kind::Sorting, owner, snapshot);
+    }
+    /// What `take` makes of what a message is sorted by, if that is kept.
+    pub(crate) fn sorting<T>(
+        &mut self,
+        uid: Uid,
+        take: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        self.sorting.get(uid, take)
+    }
+    /// Keeps what a message is sorted by.
+    pub(crate) fn put_sorting(&mut self, uid: Uid, octets: &[u8]) {
+        self.sorting.update(|file| file.put(uid, octets));
     }
     /// Whether the file of texts is still to be opened.
     pub(crate) fn texts_are_unopened(&self) -> bool {
@@ -196,6 +219,7 @@ impl Summaries {
         self.latest = VecDeque::new();
         self.summaries.update(RecordFile::rest);
         self.listings.update(RecordFile::rest);
+        self.sorting.update(RecordFile::rest);
         self.texts.update(RecordFile::rest);
     }
 }
