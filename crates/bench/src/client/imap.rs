@@ -191,6 +191,11 @@ impl Answer {
             }
         } else if let Some(numbers) = rest.strip_prefix(b"SEARCH") {
             self.found += numbers.iter().filter(|octet| **octet == b' ').count();
+        } else if let Some(numbers) = rest.strip_prefix(b"SORT") {
+            self.found += numbers.iter().filter(|octet| **octet == b' ').count();
+        } else if let Some(threads) = rest.strip_prefix(b"THREAD") {
+            let numbers = threads.split(|octet| !octet.is_ascii_digit());
+            self.found += numbers.filter(|number| !number.is_empty()).count();
         } else if let Some(code) = rest.strip_prefix(b"OK [UIDVALIDITY ") {
             self.uid_validity = Some(number_at(code));
         } else if let Some(code) = rest.strip_prefix(b"OK [HIGHESTMODSEQ ") {
@@ -242,13 +247,15 @@ mod tests {
             "* 3 FETCH (UID 9)",
             "* 5 EXISTS",
             "* SEARCH 1 2 3",
+            "* SORT 3 12",
+            "* THREAD (2)(3 6 (4 23)(44))",
             "* VANISHED 1:3,9",
         ] {
             answer.note(line.as_bytes()).expect("in order");
         }
         assert_eq!(
             (answer.fetched, answer.exists, answer.found, answer.expunged),
-            (2, Some(5), 3, 4)
+            (2, Some(5), 11, 4)
         );
         assert!(answer.note(b"* 3 FETCH (UID 9)").is_err());
         assert_eq!(literal_of(b"* 1 FETCH (BODY[] {12}"), Some(12));

@@ -1,4 +1,4 @@
-//! Looking for words.
+//! Looking for words, and putting messages in order.
 
 use super::{Row, Stage, Workload, time};
 use crate::client::imap::Imap;
@@ -16,6 +16,10 @@ const BODY_CHINESE: Row = time(
 );
 const TEXT_ABSENT: Row = time("search-absent", "SEARCH TEXT of what is nowhere", 30.0);
 
+const SORT_DATE: Row = time("sort-date", "SORT (REVERSE DATE) of all, warm", 2.0);
+const SORT_SUBJECT: Row = time("sort-subject", "SORT (SUBJECT) of all, warm", 2.0);
+const THREAD: Row = time("thread", "THREAD REFERENCES of all, warm", 2.0);
+
 pub const WORKLOAD: Workload = Workload {
     name: "search",
     rows: &[
@@ -25,6 +29,9 @@ pub const WORKLOAD: Workload = Workload {
         BODY,
         BODY_CHINESE,
         TEXT_ABSENT,
+        SORT_DATE,
+        SORT_SUBJECT,
+        THREAD,
     ],
     rounds: super::always,
     play,
@@ -52,6 +59,13 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
         (&BODY, format!("SEARCH BODY {RARE}"), Corpus::rare(count)),
         (&BODY_CHINESE, chinese, Corpus::chinese(count)),
         (&TEXT_ABSENT, format!("SEARCH TEXT {ABSENT}"), 0),
+        (
+            &SORT_DATE,
+            "SORT (REVERSE DATE) UTF-8 ALL".to_owned(),
+            count,
+        ),
+        (&SORT_SUBJECT, "SORT (SUBJECT) UTF-8 ALL".to_owned(), count),
+        (&THREAD, "THREAD REFERENCES UTF-8 ALL".to_owned(), count),
     ];
     for (row, command, expected) in &searches {
         search(&mut session, command, *expected)?;
