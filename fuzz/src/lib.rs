@@ -94,7 +94,10 @@ pub fn message(input: &[u8]) {
         &message,
         &summary,
         "needle",
-        store::message::WithHeaders::Yes,
+        (
+            store::message::WithHeaders::Yes,
+            store::message::Folding::Full,
+        ),
     );
 }
 
@@ -107,6 +110,14 @@ pub fn headers(input: &[u8]) {
     let text = store::message::decode_header(input);
     let _ = store::message::fold(&text);
     let _ = store::message::parse_date(input);
+    let (base, _) = imapd::order::base_subject(&text);
+    assert!(
+        base.len() <= text.len(),
+        "a base subject is a part of the subject"
+    );
+    for id in imapd::order::message_ids(input) {
+        assert!(id.contains(&b'@') && id.len() < 999);
+    }
 }
 
 /// The control files beside a mailbox: any content is read, and mail stays.

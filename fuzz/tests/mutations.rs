@@ -71,7 +71,14 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
     }
 }
 
-const WORDS: [&[u8]; 22] = [
+const WORDS: [&[u8]; 29] = [
+    b"RETURN (UPDATE PARTIAL -1:-2) ",
+    b"FUZZY ",
+    b"IN (subtree INBOX selected) ",
+    b"(REVERSE SUBJECT) UTF-8 ",
+    b"[Fwd: ",
+    b"(fwd)",
+    b"<a@b>",
     b"\r\n",
     b"\0",
     b"{3}\r\n",

@@ -18,6 +18,7 @@ capability_table! {
     Id: "ID", [2971], "0.1", Always, [], "tells the name only";
     Enable: "ENABLE", [5161], "0.1", Always, [], "";
     Idle: "IDLE", [2177], "0.1", Always, [], "";
+    Language: "LANGUAGE", [5255], "0.2", Always, [Namespace], "English, Simplified Chinese";
     StartTls: "STARTTLS", [3501], "0.1", BeforeLogin, [], "where a certificate is configured and TLS is not on";
     LoginDisabled: "LOGINDISABLED", [3501], "0.1", BeforeLogin, [], "where passwords need TLS first";
     AuthScramSha256: "AUTH=SCRAM-SHA-256", [7677], "0.1", BeforeLogin, [], "where every password has keys for it";
@@ -38,6 +39,18 @@ capability_table! {
     Esearch: "ESEARCH", [4731], "0.1", AfterLogin, [], "";
     SearchRes: "SEARCHRES", [5182], "0.1", AfterLogin, [Esearch], "";
     Within: "WITHIN", [5032], "0.1", AfterLogin, [], "";
+    Sort: "SORT", [5256], "0.2", AfterLogin, [], "";
+    SortDisplay: "SORT=DISPLAY", [5957], "0.2", AfterLogin, [Sort], "";
+    ThreadOrderedSubject: "THREAD=ORDEREDSUBJECT", [5256], "0.2", AfterLogin, [], "";
+    ThreadReferences: "THREAD=REFERENCES", [5256], "0.2", AfterLogin, [], "of long References the first and the last 99";
+    ThreadRefs: "THREAD=REFS", [], "0.2", AfterLogin, [], "draft-ietf-morg-inthread: without subjects, the newest thread last";
+    Partial: "PARTIAL", [9394], "0.2", AfterLogin, [Esearch], "";
+    Esort: "ESORT", [5267], "0.2", AfterLogin, [Esearch, Sort], "";
+    ContextSearch: "CONTEXT=SEARCH", [5267], "0.2", AfterLogin, [Partial], "8 are kept up to date in a session";
+    ContextSort: "CONTEXT=SORT", [5267], "0.2", AfterLogin, [Partial, Esort], "of the same 8";
+    I18nLevel2: "I18NLEVEL=2", [5255], "0.2", AfterLogin, [], "i;unicode-casemap (SEARCH finds `ß` by `ss` as well), i;ascii-casemap, i;octet";
+    MultiSearch: "MULTISEARCH", [7377], "0.2", AfterLogin, [Esearch], "";
+    SearchFuzzy: "SEARCH=FUZZY", [6203], "0.2", AfterLogin, [], "words in any order; each as it is, as the beginning of a word (from 3 letters) or with one letter off (from 5)";
     StatusSize: "STATUS=SIZE", [8438], "0.1", AfterLogin, [], "";
     AppendLimit: "APPENDLIMIT", [7889], "0.1", AfterLogin, [], "`limits.append_octets`";
 }

@@ -1,9 +1,12 @@
 //! Runs a command: checks its rule, gives it what it needs, ends it.
 
 use crate::capability::Capability;
+use crate::commands::search::Searcher;
 use crate::commands::store_flags;
-use crate::commands::{Outcome, Ran, append, copy, fetch, list, mailboxes, search, select};
-use crate::grammar::command::{Command, Select, Tagged};
+use crate::commands::{
+    Outcome, Ran, append, copy, fetch, international, list, mailboxes, multisearch, search, select,
+};
+use crate::grammar::command::{Command, Esearch, Select, Tagged};
 use crate::rules::{self, States, Told};
 use crate::session::{ImapSession, Work};
 use crate::view::{Access, Look};
@@ -30,7 +33,7 @@ impl ImapSession {
         }
         let ran = match command {
             Command::Logout => {
-                self.out.text("* BYE Logging out").crlf();
+                self.out.text("* BYE ").human("Logging out").crlf();
                 self.finish(&tag, Told::Nothing, &Outcome::ok("LOGOUT completed"));
                 return self.end();
             }
@@ -48,6 +51,7 @@ impl ImapSession {
                 }
                 return;
             }
+            Command::Esearch(arguments) => self.esearch(&tag, arguments),
             Command::Noop | Command::Check => {
                 self.tell(rule.told, Look::Now);
                 Ok(Outcome::Ok(format!("{} completed", rule.name)))
@@ -63,6 +67,13 @@ impl ImapSession {
                     tag,
                     told: rule.told,
                     fetching,
+                };
+            }
+            Ok(Outcome::MultiSearching(searching)) => {
+                self.work = Work::MultiSearching {
+                    tag,
+                    told: rule.told,
+                    searching,
                 };
             }
             Ok(Outcome::Searching(searching)) => {
@@ -104,7 +115,8 @@ impl ImapSession {
         let account = self.account()?;
         if self.view.take().is_some() {
             self.out
-                .text("* OK [CLOSED] Previous mailbox is closed")
+                .text("* OK [CLOSED] ")
+                .human("Previous mailbox is closed")
                 .crlf();
         }
         let on = self.on();
@@ -139,6 +151,10 @@ impl ImapSession {
                 self.out.text("* ID (\"name\" \"Pillarbox\")").crlf();
                 Ok(Outcome::ok("ID completed"))
             }
+            Command::Language(ranges) => self.set_language(&ranges),
+            Command::Comparator(orders) => {
+                international::comparator(&orders, &mut self.comparator, &mut self.out)
+            }
             Command::Enable(names) => Ok(self.enable(&names)),
             Command::Namespace => mailboxes::namespace(&*self.account()?, &mut self.out),
             Command::Create {
@@ -150,7 +166,8 @@ impl ImapSession {
                 if self.view.as_ref().is_some_and(crate::view::View::is_gone) {
                     self.view = None;
                     self.out
-                        .text("* OK [CLOSED] The selected mailbox was deleted")
+                        .text("* OK [CLOSED] ")
+                        .human("The selected mailbox was deleted")
                         .crlf();
                 }
                 Ok(outcome)
@@ -181,6 +198,9 @@ impl ImapSession {
             Command::Expunge
             | Command::UidExpunge(_)
             | Command::Search(_)
+            | Command::CancelUpdate(_)
+            | Command::Sort(_)
+            | Command::Thread(_)
             | Command::Fetch(_)
             | Command::Store(_)
             | Command::Copy { .. }
@@ -194,6 +214,7 @@ impl ImapSession {
             | Command::Login { .. }
             | Command::Select(_)
             | Command::Examine(_)
+            | Command::Esearch(_)
             | Command::Idle => Err(Outcome::bad("Not possible now")),
         }
     }
@@ -217,10 +238,35 @@ impl ImapSession {
             return Err(Outcome::bad("Select a mailbox first"));
         };
         let (enabled, out) = (&mut self.enabled, &mut self.out);
+        let comparator = self.comparator;
         match command {
+            Command::Search(arguments) => search::search(
+                view,
+                &arguments,
+                Searcher {
+                    enabled,
+                    comparator,
+                },
+            ),
+            Command::Sort(arguments) => search::sort(
+                view,
+                &arguments,
+                Searcher {
+                    enabled,
+                    comparator,
+                },
+            ),
+            Command::Thread(arguments) => search::thread(
+                view,
+                &arguments,
+                Searcher {
+                    enabled,
+                    comparator,
+                },
+            ),
             Command::Expunge => store_flags::expunge_command(view, None, *enabled),
             Command::UidExpunge(set) => store_flags::expunge_command(view, Some(&set), *enabled),
-            Command::Search(arguments) => search::search(view, &arguments, enabled),
+            Command::CancelUpdate(tags) => search::cancel_update(view, &tags),
             Command::Fetch(arguments) => fetch::fetch(view, &arguments, enabled, out),
             Command::Store(arguments) => store_flags::store(view, &arguments, enabled),
             Command::Copy {
@@ -238,6 +284,32 @@ impl ImapSession {
             }
             _ => Err(Outcome::bad("Not possible now")),
         }
+    }
+
+    fn esearch(&mut self, tag: &str, arguments: Esearch) -> Ran {
+        let was_aware = self.enabled.condstore();
+        let account = self.account()?;
+        let searcher = Searcher {
+            comparator: self.comparator,
+            enabled: &mut self.enabled,
+        };
+        let view = self.view.as_ref();
+        let ran = multisearch::esearch(account, (view, tag), arguments, searcher);
+        if let (Some(view), true) = (view, self.enabled.condstore() && !was_aware) {
+            // RFC 7162 section 3.1.
+            view.write_highest_modseq(&mut self.out);
+        }
+        ran
+    }
+
+    /// LANGUAGE; who is logged in is told the namespaces, which may have names in the new
+    /// language (RFC 5255 section 3.4).
+    fn set_language(&mut self, ranges: &[String]) -> Ran {
+        let outcome = international::language(ranges, &mut self.out)?;
+        if let (Some(login), false) = (&self.login, ranges.is_empty()) {
+            mailboxes::namespace(&login.account, &mut self.out)?;
+        }
+        Ok(outcome)
     }
 
     /// ENABLE (RFC 5161): what is unknown or off is passed over.

@@ -1,15 +1,19 @@
 //! IMAP4rev1 (RFC 3501) with extensions, as a state machine without socket.
 //!
 //! [`grammar`] turns octets into commands, [`rules`] says where each is allowed,
-//! [`commands`] runs them, [`view`] keeps what the client was told of its
+//! [`commands`] runs them, [`order`] sorts and threads, [`view`] keeps what the client was told of its
 //! mailbox, [`response`] writes, and [`session`] ties them together.
 
 mod appends;
 pub mod capability;
 pub(crate) mod commands;
+mod contexts;
 mod dispatch;
+mod fuzzy;
 pub mod grammar;
+mod language;
 mod login;
+pub mod order;
 pub mod response;
 pub mod rules;
 pub mod search;

@@ -4,7 +4,7 @@
 mod arguments;
 
 use crate::capability::{Capabilities, Capability};
-use crate::grammar::command::{Command, Numbers};
+use crate::grammar::command::{Command, Numbers, ThreadAlgorithm};
 
 /// The states a command is allowed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,10 @@ pub fn of(command: &Command) -> Rule {
         Command::Noop => row("NOOP", Any, Told::All),
         Command::Logout => row("LOGOUT", Any, Told::Nothing),
         Command::Id(_) => row("ID", Any, Told::All).needs(Capability::Id),
+        Command::Language(_) => row("LANGUAGE", Any, Told::All).needs(Capability::Language),
+        Command::Comparator(_) => {
+            row("COMPARATOR", Authenticated, Told::All).needs(Capability::I18nLevel2)
+        }
         Command::Starttls => {
             row("STARTTLS", NotAuthenticated, Told::Nothing).needs(Capability::StartTls)
         }
@@ -111,6 +115,21 @@ pub fn of(command: &Command) -> Rule {
             row("UID EXPUNGE", Selected, Told::All).needs(Capability::UidPlus)
         }
         Command::Search(search) => row("SEARCH", Selected, by_numbers(search.numbers)),
+        Command::Esearch(_) => {
+            row("ESEARCH", Authenticated, Told::All).needs(Capability::MultiSearch)
+        }
+        Command::CancelUpdate(_) => row("CANCELUPDATE", Selected, Told::All),
+        Command::Sort(sort) => {
+            row("SORT", Selected, by_numbers(sort.search.numbers)).needs(Capability::Sort)
+        }
+        Command::Thread(thread) => {
+            let rule = row("THREAD", Selected, by_numbers(thread.search.numbers));
+            rule.needs(match thread.algorithm {
+                ThreadAlgorithm::OrderedSubject => Capability::ThreadOrderedSubject,
+                ThreadAlgorithm::References => Capability::ThreadReferences,
+                ThreadAlgorithm::Refs => Capability::ThreadRefs,
+            })
+        }
         Command::Fetch(fetch) => row("FETCH", Selected, by_numbers(fetch.numbers)),
         Command::Store(store) => row("STORE", Selected, by_numbers(store.numbers)),
         // Not forbidden, but clients send COPY and STORE \Deleted of one number together.
@@ -131,6 +150,10 @@ mod tests {
             ("a UID FETCH 1 FLAGS", Told::All),
             ("a STORE 1 FLAGS ()", Told::NotExpunges),
             ("a SEARCH ALL", Told::NotExpunges),
+            ("a SORT (DATE) UTF-8 ALL", Told::NotExpunges),
+            ("a UID SORT (DATE) UTF-8 ALL", Told::All),
+            ("a THREAD REFS UTF-8 ALL", Told::NotExpunges),
+            ("a UID THREAD REFS UTF-8 ALL", Told::All),
             ("a COPY 1 x", Told::NotExpunges),
             ("a UID COPY 1 x", Told::All),
             ("a NOOP", Told::All),
@@ -170,6 +193,22 @@ mod tests {
             ("a UID FETCH 1 FLAGS (CHANGEDSINCE 3 VANISHED)", C::Qresync),
             ("a STORE 1 (UNCHANGEDSINCE 3) FLAGS ()", C::Condstore),
             ("a COPY $ x", C::SearchRes),
+            ("a SORT (DATE) UTF-8 ALL", C::Sort),
+            ("a SORT (DISPLAYTO) UTF-8 ALL", C::SortDisplay),
+            ("a SORT RETURN () (DATE) UTF-8 ALL", C::Esort),
+            ("a SORT RETURN (UPDATE) (DATE) UTF-8 ALL", C::ContextSort),
+            ("a SORT (RELEVANCY) UTF-8 FUZZY TEXT x", C::SearchFuzzy),
+            ("a THREAD ORDEREDSUBJECT UTF-8 ALL", C::ThreadOrderedSubject),
+            ("a THREAD REFERENCES UTF-8 ALL", C::ThreadReferences),
+            ("a THREAD REFS UTF-8 OLDER 3", C::Within),
+            ("a UID THREAD REFS UTF-8 ALL", C::ThreadRefs),
+            ("a SEARCH RETURN (PARTIAL 1:2) ALL", C::Partial),
+            ("a SEARCH RETURN (CONTEXT) ALL", C::ContextSearch),
+            ("a UID FETCH 1 FLAGS (PARTIAL 1:2)", C::Partial),
+            ("a COMPARATOR", C::I18nLevel2),
+            ("a LANGUAGE en", C::Language),
+            ("a ESEARCH IN (personal) ALL", C::MultiSearch),
+            ("a ESEARCH RETURN (UPDATE) ALL", C::ContextSearch),
         ] {
             let tagged = parse(command.as_bytes()).expect("a command");
             let all = Capabilities::all();

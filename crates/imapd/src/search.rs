@@ -1,5 +1,6 @@
 //! Evaluates SEARCH keys over a mailbox (RFC 3501 section 6.4.4).
 
+use crate::fuzzy::Words;
 use crate::grammar::command::{Date, SearchKey};
 use crate::grammar::sequence::{SequenceSet, holds};
 use crate::response::More;
@@ -8,7 +9,8 @@ use std::io::Read;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use store::message::{
-    LISTED_FIELDS, Piece, Summary, WithHeaders, decode_header, fold, header_values, parse_date,
+    Folding, LISTED_FIELDS, Piece, Summary, WithHeaders, decode_header, fold, header_values,
+    parse_date,
 };
 use store::{Error, Flags, Mailbox, MessageRow, OpenedMessage, Result, Snapshot, Uid};
 
@@ -36,6 +38,15 @@ pub struct Scope<'a> {
     pub saved: &'a [Uid],
 }
 
+/// How keys are understood.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    /// Now, in seconds since 1970: for OLDER and YOUNGER.
+    pub now_seconds: i64,
+    /// How strings are compared.
+    pub folding: Folding,
+}
+
 /// A search under way, step by step: other sessions have their turn in between.
 pub struct Evaluation {
     snapshot: Snapshot,
@@ -46,10 +57,9 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Begins to look for what matches in a snapshot. `now_seconds`, since 1970, is
-    /// for OLDER and YOUNGER.
-    pub fn new(snapshot: Snapshot, key: &SearchKey, now_seconds: i64) -> Self {
-        let test = prepare(&snapshot, now_seconds, key);
+    /// Begins to look for what matches in a snapshot.
+    pub fn new(snapshot: Snapshot, key: &SearchKey, manner: Manner) -> Self {
+        let test = prepare(&snapshot, manner, key);
         Self {
             tests: test.count(),
             test,
@@ -58,37 +68,51 @@ impl Evaluation {
         }
     }
 
-    /// Looks at some messages and gives those that match; a message that vanished
-    /// meanwhile does not. Errors are the disk's.
+    /// Looks at some messages and gives those that match, with their relevancy from 1 to
+    /// 100 (RFC 6203 section 4); a message that vanished meanwhile does not. Errors are the
+    /// disk's.
     pub fn step(
         &mut self,
         scope: &Scope<'_>,
-        mut found: impl FnMut(&MessageRow<'_>),
+        mut found: impl FnMut(&MessageRow<'_>, u8),
     ) -> Result<More> {
         let mut cost = 0;
         while cost < STEP_COST {
             let Some(row) = self.snapshot.row(self.next) else {
                 return Ok(More::Nothing);
             };
-            let mut candidate = Candidate {
-                scope,
-                index: self.next,
-                row,
-                summary: None,
-                listed_header: None,
-                texts_searched: 0,
-                opened: None,
-                header: None,
-            };
+            let mut candidate = Candidate::new(scope, self.next, row);
             self.next += 1;
             match candidate.matches(&self.test) {
-                Ok(true) => found(&row),
+                Ok(true) => found(&row, candidate.relevancy()),
                 Ok(false) | Err(Error::Expunged) => {}
                 Err(error) => return Err(error),
             }
             cost += self.tests * MEMORY_COST + candidate.cost();
         }
         Ok(More::Follows)
+    }
+
+    /// Whether one message matches; `None` if it is not in the snapshot. What it takes is
+    /// added to `cost`.
+    ///
+    /// # Errors
+    /// The disk's, and that the message vanished meanwhile.
+    pub fn matches(&self, scope: &Scope<'_>, uid: Uid, cost: &mut u64) -> Result<Option<bool>> {
+        let found = self.snapshot.index_of(uid);
+        let Some((index, row)) = found.and_then(|index| Some((index, self.snapshot.row(index)?)))
+        else {
+            return Ok(None);
+        };
+        let mut candidate = Candidate::new(scope, index, row);
+        let matches = candidate.matches(&self.test);
+        *cost += self.tests * MEMORY_COST + candidate.cost();
+        matches.map(Some)
+    }
+
+    /// Where it looks.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
     }
 }
 
@@ -112,7 +136,11 @@ enum Test {
     Saved,
     ModSeq(u64),
     Header(HeaderTest),
-    Text(String, WithHeaders),
+    /// Folded already, if text is folded in full.
+    Text(String, WithHeaders, Folding),
+    /// In the field of this name, in lower case.
+    FuzzyHeader(String, Words),
+    FuzzyText(Words, WithHeaders),
 }
 
 struct HeaderTest {
@@ -120,6 +148,7 @@ struct HeaderTest {
     name: String,
     /// Boxed: a finder is big. `None` asks for the field only.
     value: Option<Box<Finder<'static>>>,
+    folding: Folding,
 }
 
 impl Test {
@@ -132,13 +161,23 @@ impl Test {
             Self::SentDays(_) => 1,
             Self::Header(header) if header.is_listed() => 1,
             Self::Header(_) => 2,
-            Self::Text(..) => 3,
+            Self::FuzzyHeader(name, _) if is_listed(name) => 1,
+            Self::FuzzyHeader(..) => 2,
+            Self::Text(..) | Self::FuzzyText(..) => 3,
             _ => 0,
         }
     }
 }
 
 impl Test {
+    fn text(text: &str, with_headers: WithHeaders, folding: Folding) -> Self {
+        let text = match folding {
+            Folding::Full => fold(text),
+            Folding::Ascii | Folding::None => text.to_owned(),
+        };
+        Self::Text(text, with_headers, folding)
+    }
+
     /// How many tests it is made of.
     fn count(&self) -> u64 {
         match self {
@@ -151,42 +190,80 @@ impl Test {
 }
 
 impl HeaderTest {
-    /// Whether summaries keep the field.
     fn is_listed(&self) -> bool {
-        LISTED_FIELDS.contains(&self.name.as_bytes())
+        is_listed(&self.name)
     }
 
     fn matches(&self, raw: &[u8]) -> bool {
         self.value.as_ref().is_none_or(|value| {
-            let text = fold(&decode_header(raw));
+            let text = decode_header(raw);
+            let text = self.folding.fold(&text);
             value.find(text.as_bytes()).is_some()
         })
     }
 }
 
+/// Whether summaries keep a field, named in lower case.
+fn is_listed(name: &str) -> bool {
+    LISTED_FIELDS.contains(&name.as_bytes())
+}
+
+/// A key that FUZZY stands before. What is not of words is what it is without (RFC 6203
+/// section 5).
+fn prepare_fuzzy(snapshot: &Snapshot, manner: Manner, key: &SearchKey) -> Test {
+    match key {
+        SearchKey::And(keys) => {
+            let tests = keys.iter().map(|key| prepare_fuzzy(snapshot, manner, key));
+            let mut tests: Vec<Test> = tests.collect();
+            tests.sort_by_key(Test::cost);
+            Test::All(tests)
+        }
+        SearchKey::Or(left, right) => Test::Either(Box::new((
+            prepare_fuzzy(snapshot, manner, left),
+            prepare_fuzzy(snapshot, manner, right),
+        ))),
+        SearchKey::Not(key) => not(prepare_fuzzy(snapshot, manner, key)),
+        SearchKey::Fuzzy(key) => prepare_fuzzy(snapshot, manner, key),
+        SearchKey::Header { name, value } => match Words::of(value) {
+            Some(words) => Test::FuzzyHeader(name.to_ascii_lowercase(), words),
+            None => prepare(snapshot, manner, key),
+        },
+        SearchKey::Body(text) | SearchKey::Text(text) => match (Words::of(text), key) {
+            (Some(words), SearchKey::Body(_)) => Test::FuzzyText(words, WithHeaders::No),
+            (Some(words), _) => Test::FuzzyText(words, WithHeaders::Yes),
+            (None, _) => prepare(snapshot, manner, key),
+        },
+        key => prepare(snapshot, manner, key),
+    }
+}
+
 /// The grammar caps how deep keys nest, so recursion is bounded.
-fn prepare(snapshot: &Snapshot, now_seconds: i64, key: &SearchKey) -> Test {
+fn prepare(snapshot: &Snapshot, manner: Manner, key: &SearchKey) -> Test {
+    let Manner {
+        now_seconds,
+        folding,
+    } = manner;
     match key {
         SearchKey::All => Test::Always,
         SearchKey::And(keys) => {
             let mut tests: Vec<Test> = keys
                 .iter()
-                .map(|key| prepare(snapshot, now_seconds, key))
+                .map(|key| prepare(snapshot, manner, key))
                 .collect();
             tests.sort_by_key(Test::cost);
             Test::All(tests)
         }
         SearchKey::Or(left, right) => {
             let (mut left, mut right) = (
-                prepare(snapshot, now_seconds, left),
-                prepare(snapshot, now_seconds, right),
+                prepare(snapshot, manner, left),
+                prepare(snapshot, manner, right),
             );
             if right.cost() < left.cost() {
                 std::mem::swap(&mut left, &mut right);
             }
             Test::Either(Box::new((left, right)))
         }
-        SearchKey::Not(key) => not(prepare(snapshot, now_seconds, key)),
+        SearchKey::Not(key) => not(prepare(snapshot, manner, key)),
         SearchKey::Flagged(flags) => Test::Flagged(*flags),
         SearchKey::Unflagged(flags) => not(Test::Flagged(*flags)),
         SearchKey::Recent => Test::Recent,
@@ -217,11 +294,12 @@ fn prepare(snapshot: &Snapshot, now_seconds: i64, key: &SearchKey) -> Test {
         SearchKey::Header { name, value } => Test::Header(HeaderTest {
             name: name.to_ascii_lowercase(),
             value: (!value.is_empty())
-                .then(|| Box::new(Finder::new(fold(value).as_bytes()).into_owned())),
+                .then(|| Box::new(Finder::new(folding.fold(value).as_bytes()).into_owned())),
+            folding,
         }),
         SearchKey::Body(text) | SearchKey::Text(text) if text.is_empty() => Test::Always,
-        SearchKey::Body(text) => Test::Text(fold(text), WithHeaders::No),
-        SearchKey::Text(text) => Test::Text(fold(text), WithHeaders::Yes),
+        SearchKey::Body(text) => Test::text(text, WithHeaders::No, folding),
+        SearchKey::Text(text) => Test::text(text, WithHeaders::Yes, folding),
         SearchKey::Sequence(SequenceSet::Saved) | SearchKey::Uid(SequenceSet::Saved) => Test::Saved,
         SearchKey::Sequence(set) => {
             let largest = u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
@@ -232,6 +310,7 @@ fn prepare(snapshot: &Snapshot, now_seconds: i64, key: &SearchKey) -> Test {
             Test::Uids(set.resolve(largest.map_or(0, Uid::get)))
         }
         SearchKey::ModSeq(modseq) => Test::ModSeq(*modseq),
+        SearchKey::Fuzzy(key) => prepare_fuzzy(snapshot, manner, key),
     }
 }
 
@@ -267,9 +346,41 @@ struct Candidate<'a> {
     texts_searched: u64,
     opened: Option<OpenedMessage>,
     header: Option<Arc<Vec<u8>>>,
+    /// The sum of how relevant it is by what was matched fuzzily, and by how much.
+    relevancies: (u32, u32),
 }
 
-impl Candidate<'_> {
+impl<'a> Candidate<'a> {
+    fn new(scope: &'a Scope<'a>, index: usize, row: MessageRow<'a>) -> Self {
+        Self {
+            scope,
+            index,
+            row,
+            summary: None,
+            listed_header: None,
+            texts_searched: 0,
+            opened: None,
+            header: None,
+            relevancies: (0, 0),
+        }
+    }
+
+    /// How relevant it is, from 1 to 100: all that was matched fuzzily counts alike.
+    fn relevancy(&self) -> u8 {
+        let (sum, count) = self.relevancies;
+        let mean = sum.checked_div(count).unwrap_or(100);
+        u8::try_from(mean.clamp(1, 100)).unwrap_or(100)
+    }
+
+    /// Takes note of how well words were found; says whether they were.
+    fn is_found(&mut self, relevancy: Option<u8>) -> bool {
+        if let Some(relevancy) = relevancy {
+            self.relevancies.0 += u32::from(relevancy);
+            self.relevancies.1 += 1;
+        }
+        relevancy.is_some()
+    }
+
     fn matches(&mut self, test: &Test) -> Result<bool> {
         Ok(match test {
             Test::Always => true,
@@ -299,10 +410,35 @@ impl Candidate<'_> {
             Test::Saved => self.scope.saved.binary_search(&self.row.uid).is_ok(),
             Test::ModSeq(modseq) => self.row.modseq >= *modseq,
             Test::Header(header) => self.header_matches(header)?,
-            Test::Text(needle, with_headers) => {
+            Test::FuzzyHeader(name, words) => {
+                let values = self.header_values(name)?;
+                let best = values.iter().filter_map(|value| {
+                    let mut looking = words.looking();
+                    looking.push(&fold(&decode_header(value)));
+                    looking.relevancy()
+                });
+                let best = best.max();
+                self.is_found(best)
+            }
+            Test::FuzzyText(words, with_headers) => {
                 self.texts_searched += 1;
-                let mailbox = self.scope.mailbox;
-                mailbox.text_contains(self.row.uid, needle, *with_headers)?
+                let mut looking = words.looking();
+                let mut take = |text: &str| looking.push(text);
+                let uid = self.row.uid;
+                self.scope.mailbox.say_text(uid, *with_headers, &mut take)?;
+                // A word counts more in a field that was asked for than in all the text.
+                let relevancy = looking.relevancy().map(|found| (found / 10 * 7).max(1));
+                self.is_found(relevancy)
+            }
+            Test::Text(needle, with_headers, folding) => {
+                self.texts_searched += 1;
+                let (mailbox, uid) = (self.scope.mailbox, self.row.uid);
+                match folding {
+                    Folding::Full => mailbox.text_contains(uid, needle, *with_headers)?,
+                    Folding::Ascii | Folding::None => {
+                        mailbox.text_contains_by(uid, needle, *with_headers, *folding)?
+                    }
+                }
             }
         })
     }
@@ -321,15 +457,20 @@ impl Candidate<'_> {
     /// Any field of that name counts (RFC 3501 section 6.4.4); those that the summary
     /// keeps need no file.
     fn header_matches(&mut self, test: &HeaderTest) -> Result<bool> {
-        let listed = match test.is_listed() {
+        let values = self.header_values(&test.name)?;
+        Ok(values.iter().any(|value| test.matches(value)))
+    }
+
+    /// All fields of a name, which is in lower case.
+    fn header_values(&mut self, name: &str) -> Result<Vec<Vec<u8>>> {
+        let listed = match is_listed(name) {
             true => self.listed_header()?,
             false => None,
         };
-        let values = match listed {
-            Some(listed) => header_values(&listed, test.name.as_bytes()),
-            None => header_values(&self.header()?, test.name.as_bytes()),
-        };
-        Ok(values.iter().any(|value| test.matches(value)))
+        Ok(match listed {
+            Some(listed) => header_values(&listed, name.as_bytes()),
+            None => header_values(&self.header()?, name.as_bytes()),
+        })
     }
 
     /// What looking at it cost, about in octets read.
@@ -400,7 +541,7 @@ mod tests {
     use store::{Account, InternalDate, Layout, MailboxName};
 
     /// What a SEARCH finds among three messages, as sequence numbers.
-    fn found(mailbox: &Mailbox, keys: &str) -> Vec<usize> {
+    fn found(mailbox: &Mailbox, keys: &str, folding: Folding) -> Vec<usize> {
         let command = parse(format!("a SEARCH {keys}").as_bytes()).map(|tagged| tagged.command);
         let Ok(Command::Search(asked)) = command else {
             panic!("{keys}");
@@ -413,8 +554,12 @@ mod tests {
             saved: &saved,
         };
         let mut found = Vec::new();
-        let mut evaluation = Evaluation::new(snapshot, &asked.key, 10 * DAY_SECONDS);
-        let more = evaluation.step(&scope, |row| found.push(row.uid.get() as usize));
+        let manner = Manner {
+            now_seconds: 10 * DAY_SECONDS,
+            folding,
+        };
+        let mut evaluation = Evaluation::new(snapshot, &asked.key, manner);
+        let more = evaluation.step(&scope, |row, _| found.push(row.uid.get() as usize));
         assert_eq!(more.expect("searched"), More::Nothing);
         found
     }
@@ -449,7 +594,7 @@ mod tests {
             incoming.describe(flags, vec![Arc::from(format!("day{day}"))], Some(date));
             mailbox.append(vec![incoming]).expect("appended");
         }
-        let cases: [(&str, &[usize]); 27] = [
+        let cases: [(&str, &[usize]); 32] = [
             ("ALL", &[1, 2, 3]),
             ("SEEN", &[1]),
             ("UNSEEN UNDELETED", &[3]),
@@ -477,9 +622,28 @@ mod tests {
             ("HEADER X-Mark \"\"", &[2]),
             ("BODY WIDE", &[1]),
             ("TEXT two", &[2]),
+            ("FUZZY BODY \"world wode\"", &[]),
+            ("FUZZY BODY \"worlb helo\"", &[]),
+            ("FUZZY BODY \"worlb hello\"", &[1]),
+            ("FUZZY SUBJECT agian", &[2]),
+            ("FUZZY (OR FROM an TEXT \"header number at all\")", &[]),
         ];
         for (keys, expected) in cases {
-            assert_eq!(found(&mailbox, keys), expected, "{keys}");
+            let found = found(&mailbox, keys, Folding::Full);
+            assert_eq!(found, expected, "{keys}");
+        }
+        // By other comparators.
+        for (keys, ascii, octet) in [
+            ("SUBJECT TWO", 1, 0),
+            ("TEXT TWO", 1, 0),
+            ("BODY wide", 1, 1),
+            ("SUBJECT {6+}\r\nGr\u{fc}\u{df}", 1, 1),
+            ("SUBJECT {6+}\r\nGR\u{fc}\u{df}", 1, 0),
+            ("SUBJECT {6+}\r\nGR\u{dc}\u{df}", 0, 0),
+            ("TEXT {6+}\r\nGR\u{fc}\u{df}", 1, 0),
+        ] {
+            assert_eq!(found(&mailbox, keys, Folding::Ascii).len(), ascii, "{keys}");
+            assert_eq!(found(&mailbox, keys, Folding::None).len(), octet, "{keys}");
         }
     }
 
@@ -505,11 +669,11 @@ mod tests {
             saved: &[],
         };
         let key = SearchKey::Body("number".to_owned());
-        let mut evaluation = Evaluation::new(snapshot, &key, 0);
+        let mut evaluation = Evaluation::new(snapshot, &key, Manner::default());
         let mut uids = Vec::new();
         let mut steps = 1;
         while evaluation
-            .step(&scope, |row| uids.push(row.uid.get()))
+            .step(&scope, |row, _| uids.push(row.uid.get()))
             .expect("searched")
             == More::Follows
         {

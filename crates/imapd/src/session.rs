@@ -4,8 +4,11 @@ use crate::appends::Appends;
 use crate::capability::{self, Capabilities, Capability, Circumstances, Enabled};
 use crate::commands::Outcome;
 use crate::commands::fetch::Fetching;
-use crate::commands::search::Searching;
+use crate::commands::multisearch::MultiSearching;
+use crate::commands::search::{Searching, now_seconds};
 use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, Reply, Saved, parse};
+use crate::language::Language;
+use crate::order::collation::Comparator;
 use crate::response::{More, Segment, Writer};
 use crate::rules::Told;
 use crate::view::{Access, Look, View};
@@ -100,6 +103,12 @@ pub(crate) enum Work {
         told: Told,
         searching: Box<Searching>,
     },
+    /// Several mailboxes are being searched.
+    MultiSearching {
+        tag: String,
+        told: Told,
+        searching: Box<MultiSearching>,
+    },
     /// IDLE.
     Idling { tag: String },
     /// The end.
@@ -122,6 +131,8 @@ pub struct ImapSession {
     pub(crate) login: Option<Login>,
     pub(crate) view: Option<View>,
     pub(crate) enabled: Enabled,
+    /// The active comparator (RFC 5255 section 4.2).
+    pub(crate) comparator: Comparator,
     pub(crate) work: Work,
     pub(crate) appends: Appends,
     bad_commands: u32,
@@ -146,6 +157,7 @@ impl ImapSession {
             login: None,
             view: None,
             enabled: Enabled::default(),
+            comparator: Comparator::default(),
             work: Work::Ready,
             appends: Appends::default(),
             bad_commands: 0,
@@ -199,7 +211,7 @@ impl ImapSession {
     }
 
     fn flush(&mut self) {
-        for segment in std::mem::take(&mut self.out).into_segments() {
+        for segment in self.out.take_segments() {
             self.queue.push_back(match segment {
                 Segment::Octets(octets) => Action::Send(octets),
                 Segment::Reader(reader) => Action::SendFrom(reader),
@@ -209,7 +221,7 @@ impl ImapSession {
 
     /// Says goodbye.
     pub(crate) fn bye(&mut self, text: &str) {
-        self.out.text("* BYE ").text(text).crlf();
+        self.out.text("* BYE ").human(text).crlf();
         self.end();
     }
 
@@ -228,7 +240,7 @@ impl ImapSession {
             return;
         }
         let reply = outcome.reply(&self.options.session_id);
-        self.out.text(tag).text(" ").text(&reply).crlf();
+        self.out.text(tag).text(" ").status_text(&reply).crlf();
         match outcome {
             Outcome::Bad(_) => self.count_bad(),
             // A refused login counts too.
@@ -268,6 +280,9 @@ impl ImapSession {
         if result.is_ok() {
             result = view.tell(told, self.enabled, &mut self.out);
         }
+        if result.is_ok() {
+            result = view.update_contexts(now_seconds(), &mut self.out);
+        }
         if let Err(error) = result {
             tracing::error!(session = %self.options.session_id, %error, "cannot look for changes");
         }
@@ -293,6 +308,11 @@ impl ImapSession {
                 told,
                 searching,
             } => self.step_searching(tag, told, searching),
+            Work::MultiSearching {
+                tag,
+                told,
+                searching,
+            } => self.step_multi_searching(tag, told, searching),
             work @ (Work::LoggingIn { .. } | Work::FindingKeys { .. } | Work::StartingTls) => {
                 self.work = work;
                 Some(Action::Wait { until: None })
@@ -326,7 +346,8 @@ impl ImapSession {
             Need::Refused { tag, refusal } => {
                 self.appends.give_up();
                 let tag = tag.unwrap_or_else(|| "*".to_owned());
-                self.out.text(&tag).text(" ").text(refusal.reply()).crlf();
+                let reply = refusal.reply();
+                self.out.text(&tag).text(" ").status_text(reply).crlf();
                 self.count_bad();
             }
             Need::Hopeless => self.bye("What you send cannot be followed"),
@@ -358,6 +379,16 @@ impl ImapSession {
         if self.now >= deadline {
             self.bye("Autologout; idle for too long");
             return None;
+        }
+        if let Some(view) = self
+            .view
+            .as_mut()
+            .filter(|view| view.contexts().is_behind())
+        {
+            if let Err(error) = view.update_contexts(now_seconds(), &mut self.out) {
+                tracing::error!(session = %self.options.session_id, %error, "a search is not kept up to date");
+            }
+            return Some(Action::Yield);
         }
         if let Some(due) = self.move_claimed() {
             return Some(Action::Wait {
@@ -454,7 +485,7 @@ impl ImapSession {
             Ok(reply) => {
                 self.tell(told, Look::WhenDue);
                 if !matches!(self.work, Work::Over) {
-                    self.out.text(&tag).text(" ").text(&reply).crlf();
+                    self.out.text(&tag).text(" ").status_text(&reply).crlf();
                     self.bad_commands = 0;
                 }
             }
@@ -483,6 +514,29 @@ impl ImapSession {
                 return Some(Action::Yield);
             }
             Ok(More::Nothing) => searching.finish(view, &tag, &mut self.out),
+            Err(outcome) => outcome,
+        };
+        self.finish(&tag, told, &outcome);
+        None
+    }
+
+    /// Goes on searching several mailboxes.
+    fn step_multi_searching(
+        &mut self,
+        tag: String,
+        told: Told,
+        mut searching: Box<MultiSearching>,
+    ) -> Option<Action> {
+        let outcome = match searching.step(&mut self.view, &tag, &mut self.out) {
+            Ok(More::Follows) => {
+                self.work = Work::MultiSearching {
+                    tag,
+                    told,
+                    searching,
+                };
+                return Some(Action::Yield);
+            }
+            Ok(More::Nothing) => Outcome::MultiSearching(searching),
             Err(outcome) => outcome,
         };
         self.finish(&tag, told, &outcome);
@@ -543,6 +597,8 @@ impl Session<Login> for ImapSession {
                     self.work = Work::Ready;
                     self.options.security = Security::Tls;
                     self.buffer.clear();
+                    // Who asked for it was not known (RFC 5255 section 3.1).
+                    self.out.set_language(Language::Default);
                 }
             }
             Event::MailboxChanged => self.changed = true,
@@ -582,18 +638,28 @@ impl Session<Login> for ImapSession {
         if comes || self.appends.wait() || self.service == Service::Stopping {
             return true;
         }
+        if self
+            .view
+            .as_ref()
+            .is_some_and(|view| view.contexts().is_behind())
+        {
+            return true;
+        }
         match self.work {
             Work::Over | Work::LoggingIn { .. } | Work::FindingKeys { .. } | Work::StartingTls => {
                 false
             }
             Work::Ready => now >= self.deadline() || self.unmoved().is_some(),
             Work::Idling { .. } => {
-                let news_on_disk = || self.view.as_ref().is_some_and(View::must_touch_disk);
+                // What comes to a search that is kept up to date may have to be read.
+                let must_read = |view: &View| view.must_touch_disk() || !view.contexts().is_empty();
+                let news_on_disk = || self.view.as_ref().is_some_and(must_read);
                 let due = now >= self.deadline() || self.unmoved().is_some();
                 due || self.changed && news_on_disk()
             }
             Work::Fetching { .. }
             | Work::Searching { .. }
+            | Work::MultiSearching { .. }
             | Work::Challenged { .. }
             | Work::Proven { .. } => true,
         }

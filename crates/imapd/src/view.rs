@@ -2,6 +2,7 @@
 //! learns of changes (RFC 3501 sections 5.2 and 7.4.1, RFC 7162).
 
 use crate::capability::Enabled;
+use crate::contexts::{Context, Contexts, Known, Refused};
 use crate::grammar::command::Numbers;
 use crate::grammar::sequence::SequenceSet;
 use crate::response::{More, Produce, Recent, Runs, Writer};
@@ -56,6 +57,8 @@ pub struct View {
     recent: BTreeSet<Uid>,
     /// The saved search result (RFC 5182), ascending.
     saved: Vec<Uid>,
+    /// Searches that are kept up to date (RFC 5267).
+    contexts: Contexts,
     synced: Instant,
     _subscription: Subscription,
 }
@@ -92,6 +95,7 @@ impl View {
             told_later: HashMap::new(),
             recent,
             saved: Vec::new(),
+            contexts: Contexts::default(),
             synced: now,
             _subscription: subscription,
         })
@@ -120,6 +124,34 @@ impl View {
     /// Saves a search result, ascending.
     pub fn save(&mut self, uids: Vec<Uid>) {
         self.saved = uids;
+    }
+    /// The searches that are kept up to date.
+    pub fn contexts(&self) -> &Contexts {
+        &self.contexts
+    }
+    /// Ends updates of a search; says whether there was one of this tag.
+    pub fn cancel_context(&mut self, tag: &str) -> bool {
+        self.contexts.cancel(tag)
+    }
+    /// Keeps a search up to date whose results these are, in this snapshot.
+    pub fn add_context(
+        &mut self,
+        context: Context,
+        results: Vec<Uid>,
+        snapshot: &Snapshot,
+    ) -> std::result::Result<(), Refused> {
+        self.contexts.add(context, results, (&self.told, snapshot))
+    }
+    /// Tells what came to the results of searches, and went.
+    pub fn update_contexts(&mut self, now_seconds: i64, out: &mut Writer) -> Result<()> {
+        let recent = &self.recent;
+        let known = Known {
+            mailbox: &self.mailbox,
+            told: &self.told,
+            recent: &|uid| recent.contains(&uid),
+            now_seconds,
+        };
+        self.contexts.update(&known, out)
     }
     /// Whether a message is `\Recent` in this session.
     pub fn is_recent(&self, uid: Uid) -> bool {
@@ -314,7 +346,8 @@ impl View {
     pub fn write_highest_modseq(&self, out: &mut Writer) {
         out.text("* OK [HIGHESTMODSEQ ")
             .number(self.told.highest_modseq())
-            .text("] Highest mod-sequence")
+            .text("] ")
+            .human("Highest mod-sequence")
             .crlf();
     }
 
@@ -355,7 +388,7 @@ impl View {
                 out.text("()");
             }
         }
-        out.text("] Flags that can be stored").crlf();
+        out.text("] ").human("Flags that can be stored").crlf();
     }
 
     /// Whether the client is to be told of a row.
@@ -385,6 +418,7 @@ impl View {
         if expunged.is_empty() {
             return;
         }
+        self.contexts.remove_expunged(&self.told, expunged, out);
         let uids: Vec<Uid> = expunged
             .iter()
             .filter_map(|index| self.told.row(*index))

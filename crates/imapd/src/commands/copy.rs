@@ -54,7 +54,8 @@ pub fn move_messages(
     if on.has(Capability::UidPlus) {
         out.text("* OK [")
             .text(&code(&moved))
-            .text("] Moved")
+            .text("] ")
+            .human("Moved")
             .crlf();
     }
     Ok(expunged(view, enabled, "MOVE completed"))

@@ -4,9 +4,11 @@ pub mod append;
 pub mod copy;
 pub mod fetch;
 pub mod fields;
+pub mod international;
 pub mod list;
 mod listing;
 pub mod mailboxes;
+pub mod multisearch;
 pub mod search;
 pub mod select;
 pub mod store_flags;
@@ -29,6 +31,8 @@ pub enum Outcome {
     Fetching(Box<fetch::Fetching>),
     /// A mailbox is to be searched, then the tagged reply.
     Searching(Box<search::Searching>),
+    /// Several mailboxes are to be searched, then the tagged reply.
+    MultiSearching(Box<multisearch::MultiSearching>),
 }
 
 /// A command's end; `?` ends it early.
@@ -57,7 +61,8 @@ impl Outcome {
                 format!("NO [SERVERBUG] Internal error, see the server's log ({session_id})")
             }
             Self::Fetching(fetching) => fetching.reply(),
-            Self::Searching(_) => "OK SEARCH completed".to_owned(),
+            Self::MultiSearching(_) => "OK ESEARCH completed".to_owned(),
+            Self::Searching(searching) => format!("OK {}", searching.completed()),
         }
     }
 }

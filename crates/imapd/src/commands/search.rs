@@ -1,56 +1,153 @@
-//! SEARCH (RFC 3501 section 6.4.4, RFC 4731, RFC 5182, RFC 7162).
+//! SEARCH, SORT and THREAD (RFC 3501 section 6.4.4, RFC 4731, RFC 5182, RFC 5256, RFC 5267,
+//! RFC 7162, RFC 9394).
 
 use super::{Outcome, Ran};
 use crate::capability::Enabled;
-use crate::grammar::command::{Numbers, ReturnOption, Search, SearchKey};
+use crate::contexts::{Context, Refused, ResultOrder};
+use crate::grammar::command::{
+    Numbers, ReturnOption, Search, SearchKey, Sort, SortCriterion, SortKey, Thread, ThreadAlgorithm,
+};
 use crate::grammar::sequence::{Bound, SequenceSet};
-use crate::response::{ExtendedSearch, More, Writer, write_extended_search, write_search};
-use crate::search::{Evaluation, Scope};
+use crate::order::collation::Comparator;
+use crate::order::{Candidate, Sorting, Threading};
+use crate::response::{
+    ExtendedSearch, More, Writer, write_extended_search, write_search, write_sort, write_thread,
+};
+use crate::search::{Evaluation, Manner, Scope};
 use crate::view::View;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::{SystemTime, UNIX_EPOCH};
-use store::Uid;
+use store::{Snapshot, Uid};
 
-/// A SEARCH under way.
+/// A SEARCH, SORT or THREAD under way.
 pub struct Searching {
-    evaluation: Evaluation,
-    numbers: Numbers,
+    asked: Asked,
     returns: Option<Vec<ReturnOption>>,
+    stage: Stage,
+    numbers: Numbers,
     names_modseq: bool,
+    comparator: Comparator,
     found: Vec<Found>,
+    /// What is looked for and where, if the result is to be kept up to date.
+    updated: Option<(SearchKey, Snapshot)>,
 }
 
-/// Begins SEARCH and UID SEARCH: messages the client knows are found by their flags
-/// as they are now.
-pub fn search(view: &View, search: &Search, enabled: &mut Enabled) -> Ran {
+/// What is to become of the messages that are found.
+enum Asked {
+    Search,
+    Sort(Vec<SortCriterion>),
+    Thread(ThreadAlgorithm),
+}
+
+/// What is done to them.
+enum Stage {
+    Looking(Box<Evaluation>),
+    Sorting(Box<Sorting>),
+    Threading(Box<Threading>),
+    Done,
+}
+
+/// What a session searches with.
+pub struct Searcher<'a> {
+    /// What is switched on: searching for MODSEQ switches CONDSTORE on.
+    pub enabled: &'a mut Enabled,
+    /// The active comparator (RFC 5255 section 4.2).
+    pub comparator: Comparator,
+}
+
+/// SEARCH and UID SEARCH.
+pub fn search(view: &View, search: &Search, session: Searcher<'_>) -> Ran {
+    Ok(begin(view, Asked::Search, search, session))
+}
+
+/// SORT and UID SORT.
+pub fn sort(view: &View, sort: &Sort, session: Searcher<'_>) -> Ran {
+    let asked = Asked::Sort(sort.criteria.clone());
+    Ok(begin(view, asked, &sort.search, session))
+}
+
+/// THREAD and UID THREAD.
+pub fn thread(view: &View, thread: &Thread, session: Searcher<'_>) -> Ran {
+    let asked = Asked::Thread(thread.algorithm);
+    Ok(begin(view, asked, &thread.search, session))
+}
+
+/// CANCELUPDATE: nothing ends if one of the tags names nothing.
+pub fn cancel_update(view: &mut View, tags: &[String]) -> Ran {
+    if !tags.iter().all(|tag| view.contexts().has(tag)) {
+        return Err(Outcome::bad("No search with such a tag is kept up to date"));
+    }
+    for tag in tags {
+        view.cancel_context(tag);
+    }
+    Ok(Outcome::ok("CANCELUPDATE completed"))
+}
+
+/// Begins to search: messages the client knows are found by their flags as they are now.
+fn begin(view: &View, asked: Asked, search: &Search, session: Searcher<'_>) -> Outcome {
     let names_modseq = search.key.names_modseq();
     if names_modseq {
-        enabled.enable_condstore();
+        session.enabled.enable_condstore();
     }
     if search.key.looks_into_text() {
         view.mailbox().begin_texts();
     }
     let current = view.mailbox().snapshot();
     let key = by_uid(view, &search.key);
-    Ok(Outcome::Searching(Box::new(Searching {
-        evaluation: Evaluation::new(current, &key, now_seconds()),
+    let manner = Manner {
+        now_seconds: now_seconds(),
+        folding: session.comparator.folding(),
+    };
+    let evaluation = Evaluation::new(current, &key, manner);
+    let returns = search.returns.clone();
+    let is_updated = returns
+        .iter()
+        .flatten()
+        .any(|option| *option == ReturnOption::Update);
+    Outcome::Searching(Box::new(Searching {
+        asked,
+        returns,
+        updated: is_updated.then(|| (without_saved(view, key), evaluation.snapshot().clone())),
+        stage: Stage::Looking(Box::new(evaluation)),
         numbers: search.numbers,
-        returns: search.returns.clone(),
         names_modseq,
+        comparator: session.comparator,
         found: Vec::new(),
-    })))
+    }))
 }
 
 impl Searching {
     fn asks(&self, option: ReturnOption) -> bool {
-        self.returns
-            .as_ref()
-            .is_some_and(|options| options.contains(&option))
+        self.returns.iter().flatten().any(|asked| *asked == option)
+    }
+
+    /// The text of the tagged reply.
+    pub fn completed(&self) -> &'static str {
+        match self.asked {
+            Asked::Search => "SEARCH completed",
+            Asked::Sort(_) => "SORT completed",
+            Asked::Thread(_) => "THREAD completed",
+        }
     }
 
     /// Looks at some messages.
     pub fn step(&mut self, view: &mut View) -> Result<More, Outcome> {
+        Ok(match &mut self.stage {
+            Stage::Looking(_) => match self.look(view)? {
+                More::Follows => More::Follows,
+                More::Nothing => self.put_in_order(view),
+            },
+            Stage::Sorting(sorting) => sorting.step(view.mailbox())?,
+            Stage::Threading(threading) => threading.step(view.mailbox())?,
+            Stage::Done => More::Nothing,
+        })
+    }
+
+    fn look(&mut self, view: &mut View) -> Result<More, Outcome> {
+        let Stage::Looking(evaluation) = &mut self.stage else {
+            return Ok(More::Nothing);
+        };
         let told = view.told();
         let scope = Scope {
             mailbox: view.mailbox(),
@@ -58,12 +155,13 @@ impl Searching {
             saved: view.saved(),
         };
         let found = &mut self.found;
-        let stepped = self.evaluation.step(&scope, |row| {
+        let stepped = evaluation.step(&scope, |row, relevancy| {
             if let Some(index) = told.index_of(row.uid) {
                 found.push(Found {
                     index,
                     uid: row.uid,
                     modseq: row.modseq,
+                    relevancy,
                 });
             }
         });
@@ -73,66 +171,172 @@ impl Searching {
         Ok(stepped?)
     }
 
-    /// Writes what was found, and saves it if asked to.
-    pub fn finish(self, view: &mut View, tag: &str, out: &mut Writer) -> Outcome {
-        let number = |found: &Found| match self.numbers {
-            Numbers::Sequence => u32::try_from(found.index + 1).unwrap_or(u32::MAX),
-            Numbers::Uid => found.uid.get(),
+    /// Goes on with what was found.
+    fn put_in_order(&mut self, view: &View) -> More {
+        let told = view.told();
+        let candidates = || -> Vec<Candidate> {
+            let candidate = |found: &Found| {
+                let row = told.row(found.index)?;
+                Some(Candidate::of(&row, found.relevancy))
+            };
+            self.found.iter().filter_map(candidate).collect()
         };
-        let numbers: Vec<u32> = self.found.iter().map(number).collect();
+        let comparator = self.comparator;
+        self.stage = match &self.asked {
+            Asked::Search => {
+                self.stage = Stage::Done;
+                return More::Nothing;
+            }
+            Asked::Sort(criteria) => {
+                Stage::Sorting(Box::new(Sorting::new(candidates(), criteria, comparator)))
+            }
+            Asked::Thread(algorithm) => Stage::Threading(Box::new(Threading::new(
+                candidates(),
+                *algorithm,
+                comparator,
+            ))),
+        };
+        More::Follows
+    }
+
+    /// Writes what was found, and saves it if asked to.
+    pub fn finish(mut self, view: &mut View, tag: &str, out: &mut Writer) -> Outcome {
+        if self.updated.is_some() && view.contexts().has(tag) {
+            return Outcome::bad("This tag is that of a search with UPDATE");
+        }
+        let completed = Outcome::ok(self.completed());
+        let numbers = self.numbers;
+        let stage = std::mem::replace(&mut self.stage, Stage::Done);
+        if let Stage::Threading(threading) = stage {
+            let numbers = self
+                .found
+                .iter()
+                .map(|found| found.number(numbers))
+                .collect();
+            write_thread(out, threading.into_threads().numbered(numbers));
+            return completed;
+        }
+        if let Stage::Sorting(sorting) = stage {
+            let sorted = sorting.into_sorted();
+            let places = sorted
+                .iter()
+                .filter_map(|place| usize::try_from(*place).ok());
+            let sorted = places.filter_map(|place| self.found.get(place).copied());
+            self.found = sorted.collect();
+        }
         let returns = self.returns.as_deref();
-        let told = reported(&self.found, returns.unwrap_or(&[ReturnOption::All]));
+        let reported = reported(&self.found, returns.unwrap_or(&[ReturnOption::All]));
         let modseq = self
             .names_modseq
-            .then(|| told.iter().map(|found| found.modseq).max())
+            .then(|| reported.iter().map(|found| found.modseq).max())
             .flatten();
         if self.asks(ReturnOption::Save) {
-            view.save(told.iter().map(|found| found.uid).collect());
+            let mut saved: Vec<Uid> = reported.iter().map(|found| found.uid).collect();
+            saved.sort_unstable();
+            saved.dedup();
+            view.save(saved);
         }
-        match returns {
-            Some(returns) => write_extended_search(
+        let relevancies: Vec<u8> = self.found.iter().map(|found| found.relevancy).collect();
+        let found: Vec<u32> = self
+            .found
+            .iter()
+            .map(|found| found.number(numbers))
+            .collect();
+        match (&self.asked, returns) {
+            (_, Some(returns)) => write_extended_search(
                 out,
                 &ExtendedSearch {
                     tag,
-                    numbers: self.numbers,
+                    mailbox: None,
+                    numbers,
                     returns,
-                    found: &numbers,
+                    found: &found,
+                    relevancies: &relevancies,
                     modseq,
                 },
             ),
-            None => write_search(out, numbers, modseq),
+            (Asked::Sort(_), None) => write_sort(out, found, modseq),
+            (_, None) => write_search(out, found, modseq),
         }
-        Outcome::ok("SEARCH completed")
+        self.keep_up_to_date(view, tag, out);
+        completed
+    }
+
+    /// Has the result kept up to date if that was asked for, or tells that it is not (RFC
+    /// 5267 section 4.3.1).
+    fn keep_up_to_date(self, view: &mut View, tag: &str, out: &mut Writer) {
+        let Some((key, snapshot)) = self.updated else {
+            return;
+        };
+        let context = Context {
+            tag: tag.to_owned(),
+            numbers: self.numbers,
+            key,
+            comparator: self.comparator,
+            order: match self.asked {
+                Asked::Sort(criteria) => ResultOrder::Sorted(criteria),
+                Asked::Search | Asked::Thread(_) => ResultOrder::Mailbox,
+            },
+        };
+        let results = self.found.iter().map(|found| found.uid).collect();
+        let added = match is_by_relevancy(&context) {
+            // The relevancy of what comes is not compared with that of what is there.
+            true => Err(Refused::TooMany),
+            false => view.add_context(context, results, &snapshot),
+        };
+        match added {
+            Ok(()) => {}
+            Err(Refused::TagInUse | Refused::TooMany) => write_no_update(tag, out),
+        }
     }
 }
 
+#[derive(Debug, Clone, Copy)]
 struct Found {
     index: usize,
     uid: Uid,
     modseq: u64,
+    relevancy: u8,
 }
 
-/// What MIN and MAX alone speak of, otherwise all (RFC 5182 section 2.1).
-fn reported<'a>(found: &'a [Found], returns: &[ReturnOption]) -> Vec<&'a Found> {
+impl Found {
+    fn number(&self, numbers: Numbers) -> u32 {
+        match numbers {
+            Numbers::Sequence => u32::try_from(self.index + 1).unwrap_or(u32::MAX),
+            Numbers::Uid => self.uid.get(),
+        }
+    }
+}
+
+/// What MIN, MAX and PARTIAL alone speak of, otherwise all (RFC 5182 section 2.1, RFC 9394
+/// section 3.2).
+pub fn reported<'a, T>(found: &'a [T], returns: &[ReturnOption]) -> Vec<&'a T> {
     let asks = |option| returns.contains(&option);
     let (least, most) = (asks(ReturnOption::Min), asks(ReturnOption::Max));
-    if (!least && !most) || asks(ReturnOption::All) || asks(ReturnOption::Count) {
+    let part = returns.iter().find_map(|option| match option {
+        ReturnOption::Partial(range) => Some(range.of(found.len())),
+        _ => None,
+    });
+    let is_part = least || most || part.is_some();
+    if !is_part || asks(ReturnOption::All) || asks(ReturnOption::Count) {
         return found.iter().collect();
     }
     let first = found.first().filter(|_| least);
-    let last = found.last().filter(|_| most && (!least || found.len() > 1));
-    first.into_iter().chain(last).collect()
+    let last = found.last().filter(|_| most);
+    let part = part.and_then(|part| found.get(part)).unwrap_or_default();
+    first.into_iter().chain(last).chain(part).collect()
 }
 
 /// Turns sequence numbers, which are the client's, into UIDs, which are
 /// everyone's. The grammar caps how deep keys nest.
-fn by_uid(view: &View, key: &SearchKey) -> SearchKey {
+pub fn by_uid(view: &View, key: &SearchKey) -> SearchKey {
     match key {
         SearchKey::And(keys) => SearchKey::And(keys.iter().map(|key| by_uid(view, key)).collect()),
         SearchKey::Or(left, right) => {
             SearchKey::Or(Box::new(by_uid(view, left)), Box::new(by_uid(view, right)))
         }
         SearchKey::Not(key) => SearchKey::Not(Box::new(by_uid(view, key))),
+        SearchKey::Fuzzy(key) => SearchKey::Fuzzy(Box::new(by_uid(view, key))),
         SearchKey::Sequence(set) if *set != SequenceSet::Saved => {
             let told = view.told();
             let largest = u32::try_from(told.len()).unwrap_or(u32::MAX);
@@ -153,6 +357,26 @@ fn by_uid(view: &View, key: &SearchKey) -> SearchKey {
     }
 }
 
+/// A key with what `$` names now in its place. The grammar caps how deep keys nest.
+pub fn without_saved(view: &View, key: SearchKey) -> SearchKey {
+    let without = |key: Box<SearchKey>| Box::new(without_saved(view, *key));
+    match key {
+        SearchKey::And(keys) => SearchKey::And(
+            keys.into_iter()
+                .map(|key| without_saved(view, key))
+                .collect(),
+        ),
+        SearchKey::Or(left, right) => SearchKey::Or(without(left), without(right)),
+        SearchKey::Not(key) => SearchKey::Not(without(key)),
+        SearchKey::Fuzzy(key) => SearchKey::Fuzzy(without(key)),
+        SearchKey::Sequence(SequenceSet::Saved) | SearchKey::Uid(SequenceSet::Saved) => {
+            let saved = view.saved().iter();
+            SearchKey::Uid(ranges_as_set(saved.map(|uid| uid.get()..=uid.get())))
+        }
+        key => key,
+    }
+}
+
 fn ranges_as_set(ranges: impl Iterator<Item = RangeInclusive<u32>>) -> SequenceSet {
     let bound = |number| NonZeroU32::new(number).map(Bound::Number);
     SequenceSet::Ranges(
@@ -162,7 +386,25 @@ fn ranges_as_set(ranges: impl Iterator<Item = RangeInclusive<u32>>) -> SequenceS
     )
 }
 
-fn now_seconds() -> i64 {
+/// Tells that a result is not kept up to date (RFC 5267 section 4.3.1).
+pub fn write_no_update(tag: &str, out: &mut Writer) {
+    out.text("* NO [NOUPDATE ")
+        .string(tag.as_bytes())
+        .text("] ");
+    out.human("Too many searches are kept up to date").crlf();
+}
+
+fn is_by_relevancy(context: &Context) -> bool {
+    match &context.order {
+        ResultOrder::Mailbox => false,
+        ResultOrder::Sorted(criteria) => criteria
+            .iter()
+            .any(|criterion| criterion.key == SortKey::Relevancy),
+    }
+}
+
+/// Seconds since 1970.
+pub fn now_seconds() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .ok()
@@ -173,6 +415,7 @@ fn now_seconds() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grammar::command::{PartialRange, Side};
 
     #[test]
     fn min_and_max_save_what_they_name() {
@@ -181,6 +424,7 @@ mod tests {
                 index: number as usize,
                 uid: Uid::new(number).expect("not 0"),
                 modseq: 1,
+                relevancy: 100,
             })
             .collect();
         let saved = |returns: &[ReturnOption]| -> Vec<u32> {
@@ -192,7 +436,17 @@ mod tests {
         assert_eq!(saved(&[ReturnOption::Save]), [1, 2, 3]);
         assert_eq!(saved(&[ReturnOption::Min, ReturnOption::Save]), [1]);
         assert_eq!(saved(&[ReturnOption::Min, ReturnOption::Max]), [1, 3]);
+        let number = |number| NonZeroU32::new(number).expect("not 0");
+        let part = ReturnOption::Partial(PartialRange {
+            from: Side::End,
+            first: number(1),
+            last: number(2),
+        });
+        assert_eq!(saved(&[part, ReturnOption::Save]), [2, 3]);
+        assert_eq!(saved(&[part, ReturnOption::Min]), [1, 2, 3]);
+        assert_eq!(saved(&[part, ReturnOption::Max]), [3, 2, 3]);
+        assert_eq!(saved(&[part, ReturnOption::Count]), [1, 2, 3]);
         assert_eq!(saved(&[ReturnOption::Max, ReturnOption::Count]), [1, 2, 3]);
-        assert!(reported(&[], &[ReturnOption::Min]).is_empty());
+        assert!(reported::<Found>(&[], &[ReturnOption::Min]).is_empty());
     }
 }

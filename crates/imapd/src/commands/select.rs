@@ -53,18 +53,21 @@ fn write_state(view: &View, on: Capabilities, out: &mut Writer) {
         let number = index as u64 + 1;
         out.text("* OK [UNSEEN ")
             .number(number)
-            .text("] First unseen message")
+            .text("] ")
+            .human("First unseen message")
             .crlf();
     }
     let validity = u64::from(told.uid_validity().get());
     out.text("* OK [UIDVALIDITY ")
         .number(validity)
-        .text("] UIDs valid")
+        .text("] ")
+        .human("UIDs valid")
         .crlf();
     let next = u64::from(told.uid_next().get());
     out.text("* OK [UIDNEXT ")
         .number(next)
-        .text("] Predicted next UID")
+        .text("] ")
+        .human("Predicted next UID")
         .crlf();
     if on.has(Capability::Condstore) {
         view.write_highest_modseq(out);

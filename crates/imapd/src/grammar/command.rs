@@ -34,6 +34,10 @@ pub enum Command {
     Logout,
     /// ID (RFC 2971); empty for NIL.
     Id(Vec<(Vec<u8>, Option<Vec<u8>>)>),
+    /// LANGUAGE (RFC 5255), the ranges asked for.
+    Language(Vec<String>),
+    /// COMPARATOR (RFC 5255), the orders asked for.
+    Comparator(Vec<String>),
     /// STARTTLS.
     Starttls,
     /// AUTHENTICATE, with the initial response (RFC 4959) still in base64 (`=`
@@ -116,6 +120,14 @@ pub enum Command {
     UidExpunge(SequenceSet),
     /// SEARCH and UID SEARCH.
     Search(Search),
+    /// ESEARCH (RFC 7377).
+    Esearch(Esearch),
+    /// CANCELUPDATE (RFC 5267), the tags.
+    CancelUpdate(Vec<String>),
+    /// SORT and UID SORT (RFC 5256).
+    Sort(Sort),
+    /// THREAD and UID THREAD (RFC 5256).
+    Thread(Thread),
     /// FETCH and UID FETCH.
     Fetch(Fetch),
     /// STORE and UID STORE.
@@ -275,7 +287,108 @@ pub struct Search {
     pub key: SearchKey,
 }
 
-/// A SEARCH return option.
+/// ESEARCH's arguments.
+#[derive(Debug, Clone)]
+pub struct Esearch {
+    /// Where to search; at least one.
+    pub sources: Vec<Source>,
+    /// What to return and what to look for. Numbers are UIDs.
+    pub search: Search,
+}
+
+/// Where ESEARCH searches (RFC 7377 section 2.2, RFC 5465 section 6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The selected mailbox.
+    Selected,
+    /// Where mail is delivered.
+    Inboxes,
+    /// The user's own mailboxes.
+    Personal,
+    /// Those subscribed to.
+    Subscribed,
+    /// These and all below them.
+    Subtree(Vec<String>),
+    /// These and those directly below them.
+    SubtreeOne(Vec<String>),
+    /// These.
+    Mailboxes(Vec<String>),
+}
+
+/// SORT's arguments.
+#[derive(Debug, Clone)]
+pub struct Sort {
+    /// What to sort by, the first before all others; at least one.
+    pub criteria: Vec<SortCriterion>,
+    /// Which messages to sort, and what to return (RFC 5267 section 3).
+    pub search: Search,
+}
+
+/// One of SORT's criteria.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SortCriterion {
+    /// What is compared.
+    pub key: SortKey,
+    /// Which way.
+    pub direction: Direction,
+}
+
+/// What SORT compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortKey {
+    /// ARRIVAL.
+    Arrival,
+    /// CC.
+    Cc,
+    /// DATE.
+    Date,
+    /// DISPLAYFROM (RFC 5957).
+    DisplayFrom,
+    /// DISPLAYTO (RFC 5957).
+    DisplayTo,
+    /// FROM.
+    From,
+    /// RELEVANCY (RFC 6203): what is most relevant is first.
+    Relevancy,
+    /// SIZE.
+    Size,
+    /// SUBJECT.
+    Subject,
+    /// TO.
+    To,
+}
+
+/// Whether a criterion was given with REVERSE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// It was not.
+    Forward,
+    /// It was.
+    Reverse,
+}
+
+/// THREAD's arguments.
+#[derive(Debug, Clone)]
+pub struct Thread {
+    /// How to thread.
+    pub algorithm: ThreadAlgorithm,
+    /// Which messages to thread.
+    pub search: Search,
+}
+
+/// A threading algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThreadAlgorithm {
+    /// ORDEREDSUBJECT.
+    OrderedSubject,
+    /// REFERENCES.
+    References,
+    /// REFS (draft-ietf-morg-inthread): REFERENCES without subjects, the thread with the
+    /// newest message last.
+    Refs,
+}
+
+/// A SEARCH or SORT return option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReturnOption {
     /// MIN.
@@ -288,6 +401,48 @@ pub enum ReturnOption {
     Count,
     /// SAVE (RFC 5182).
     Save,
+    /// PARTIAL (RFC 5267, RFC 9394).
+    Partial(PartialRange),
+    /// CONTEXT (RFC 5267): a hint.
+    Context,
+    /// UPDATE (RFC 5267).
+    Update,
+    /// RELEVANCY (RFC 6203).
+    Relevancy,
+}
+
+/// A part of the results, by their positions (RFC 9394 section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartialRange {
+    /// From where positions count.
+    pub from: Side,
+    /// One end as it was written.
+    pub first: NonZeroU32,
+    /// The other.
+    pub last: NonZeroU32,
+}
+
+/// From where positions count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// 1 is the first result.
+    Start,
+    /// -1 is the last.
+    End,
+}
+
+impl PartialRange {
+    /// The positions from 0 among so many results.
+    pub fn of(self, count: usize) -> std::ops::Range<usize> {
+        let position = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
+        let (first, last) = (position(self.first), position(self.last));
+        let (low, high) = (first.min(last), first.max(last));
+        let (start, end) = match self.from {
+            Side::Start => (low - 1, high.min(count)),
+            Side::End => (count.saturating_sub(high), (count + 1).saturating_sub(low)),
+        };
+        start.min(end)..end
+    }
 }
 
 /// A day: days since 1970-01-01.
@@ -356,6 +511,8 @@ pub enum SearchKey {
     Uid(SequenceSet),
     /// MODSEQ (RFC 7162 section 3.1.5).
     ModSeq(u64),
+    /// FUZZY (RFC 6203).
+    Fuzzy(Box<SearchKey>),
 }
 
 impl SearchKey {
@@ -365,7 +522,7 @@ impl SearchKey {
             Self::ModSeq(_) => true,
             Self::And(keys) => keys.iter().any(Self::names_modseq),
             Self::Or(left, right) => left.names_modseq() || right.names_modseq(),
-            Self::Not(key) => key.names_modseq(),
+            Self::Not(key) | Self::Fuzzy(key) => key.names_modseq(),
             _ => false,
         }
     }
@@ -375,7 +532,17 @@ impl SearchKey {
             Self::Body(_) | Self::Text(_) => true,
             Self::And(keys) => keys.iter().any(Self::looks_into_text),
             Self::Or(left, right) => left.looks_into_text() || right.looks_into_text(),
-            Self::Not(key) => key.looks_into_text(),
+            Self::Not(key) | Self::Fuzzy(key) => key.looks_into_text(),
+            _ => false,
+        }
+    }
+    /// Whether FUZZY occurs in it.
+    pub fn is_fuzzy(&self) -> bool {
+        match self {
+            Self::Fuzzy(_) => true,
+            Self::And(keys) => keys.iter().any(Self::is_fuzzy),
+            Self::Or(left, right) => left.is_fuzzy() || right.is_fuzzy(),
+            Self::Not(key) => key.is_fuzzy(),
             _ => false,
         }
     }
@@ -394,6 +561,8 @@ pub struct Fetch {
     pub changed_since: Option<u64>,
     /// The VANISHED modifier (RFC 7162 section 3.2.6).
     pub vanished: Vanished,
+    /// The PARTIAL modifier (RFC 9394 section 3.3).
+    pub partial: Option<PartialRange>,
 }
 
 /// FETCH's VANISHED modifier.

@@ -1,5 +1,6 @@
 //! A cursor over one command's octets, and the tokens of RFC 3501 section 9.
 
+use super::command::{PartialRange, Side};
 use super::sequence::{Bound, SequenceSet};
 use std::num::NonZeroU32;
 
@@ -261,6 +262,24 @@ impl<'a> Cursor<'a> {
                 return Ok(SequenceSet::Ranges(ranges));
             }
         }
+    }
+
+    /// `partial-range` (RFC 9394 section 4): both ends count from the same side.
+    pub(super) fn partial_range(&mut self) -> Parsed<PartialRange> {
+        let from = match self.eat(b'-') {
+            true => Side::End,
+            false => Side::Start,
+        };
+        let first = self.nz_number()?;
+        self.expect(b':', "A range was expected")?;
+        if self.eat(b'-') != (from == Side::End) {
+            return Err("Both ends of a range must have the same sign".into());
+        }
+        Ok(PartialRange {
+            from,
+            first,
+            last: self.nz_number()?,
+        })
     }
 
     fn bound(&mut self) -> Parsed<Bound> {

@@ -40,6 +40,7 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Fet
         items,
         changed_since: None,
         vanished: Vanished::Absent,
+        partial: None,
     };
     cursor.skip_spaces();
     if cursor.eat(b'(') {
@@ -57,12 +58,23 @@ fn modifiers(cursor: &mut Cursor<'_>, fetch: &mut Fetch) -> Parsed<()> {
                 fetch.changed_since = Some(cursor.number64()?);
             }
             "VANISHED" => fetch.vanished = Vanished::Asked,
+            "PARTIAL" if fetch.partial.is_some() => {
+                return Err("PARTIAL can be given once only".into());
+            }
+            "PARTIAL" => {
+                cursor.space()?;
+                fetch.partial = Some(cursor.partial_range()?);
+            }
             _ => return Err("Unknown FETCH modifier".into()),
         }
         if cursor.peek() != Some(b')') {
             cursor.expect(b' ', "A ) is missing")?;
             cursor.skip_spaces();
         }
+    }
+    // RFC 9394 section 3.3 extends UID FETCH only.
+    if fetch.partial.is_some() && fetch.numbers == Numbers::Sequence {
+        return Err("PARTIAL needs UID FETCH".into());
     }
     // RFC 7162 section 3.2.6.
     if fetch.vanished == Vanished::Asked

@@ -150,6 +150,12 @@ fn after_tag(cursor: &mut Cursor<'_>) -> Result<Command, Failed> {
             Command::Status { mailbox, items }
         }
         "APPEND" => append(cursor)?,
+        "CANCELUPDATE" => Command::CancelUpdate(match words(cursor)? {
+            tags if tags.is_empty() => return Err(Failed::Syntax("Missing argument".into())),
+            tags => tags,
+        }),
+        "LANGUAGE" => Command::Language(words(cursor)?),
+        "COMPARATOR" => Command::Comparator(words(cursor)?),
         "UID" => {
             cursor.space()?;
             let name = cursor.word()?;
@@ -172,6 +178,10 @@ fn on_messages(name: &str, cursor: &mut Cursor<'_>, numbers: Numbers) -> Result<
         "FETCH" => Command::Fetch(fetch::arguments(cursor, numbers)?),
         "STORE" => Command::Store(store(cursor, numbers)?),
         "SEARCH" => Command::Search(search::arguments(cursor, numbers)?),
+        // The example of RFC 7377 section 2 has UID before it.
+        "ESEARCH" => Command::Esearch(search::esearch_arguments(cursor)?),
+        "SORT" => Command::Sort(search::sort_arguments(cursor, numbers)?),
+        "THREAD" => Command::Thread(search::thread_arguments(cursor, numbers)?),
         "COPY" | "MOVE" => {
             cursor.space()?;
             let set = cursor.sequence_set()?;
@@ -195,7 +205,7 @@ fn on_messages(name: &str, cursor: &mut Cursor<'_>, numbers: Numbers) -> Result<
 }
 
 /// A space and a mailbox name.
-fn mailbox(cursor: &mut Cursor<'_>) -> Parsed<String> {
+pub(super) fn mailbox(cursor: &mut Cursor<'_>) -> Parsed<String> {
     cursor.space()?;
     decode_name(&cursor.astring()?)
 }
@@ -216,7 +226,7 @@ fn pattern(cursor: &mut Cursor<'_>) -> Parsed<String> {
 }
 
 /// Decodes modified UTF-7 (RFC 3501 section 5.1.3); 8-bit names are refused.
-fn decode_name(octets: &[u8]) -> Parsed<String> {
+pub(super) fn decode_name(octets: &[u8]) -> Parsed<String> {
     if octets.iter().any(|octet| !(0x20..0x7f).contains(octet)) {
         return Err("A mailbox name must be printable ASCII (modified UTF-7)".into());
     }
@@ -227,7 +237,7 @@ fn decode_name(octets: &[u8]) -> Parsed<String> {
 }
 
 /// `(` items, spaces between them, `)`.
-fn parenthesized<T>(
+pub(super) fn parenthesized<T>(
     cursor: &mut Cursor<'_>,
     mut item: impl FnMut(&mut Cursor<'_>) -> Parsed<T>,
 ) -> Parsed<Vec<T>> {
@@ -301,6 +311,25 @@ fn enable(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         if names.len() >= ITEMS {
             return Err("A list is too long".into());
         }
+    }
+}
+
+/// `*(SP astring)`, up to the end: tags (RFC 5267 section 5), language ranges and
+/// comparators (RFC 5255 sections 3.5 and 4.10).
+fn words(cursor: &mut Cursor<'_>) -> Parsed<Vec<String>> {
+    let mut words = Vec::new();
+    loop {
+        let mut ahead = cursor.clone();
+        ahead.skip_spaces();
+        if ahead.is_at_end() {
+            return Ok(words);
+        }
+        if words.len() >= ITEMS {
+            return Err("A list is too long".into());
+        }
+        cursor.space()?;
+        let word = String::from_utf8(cursor.astring()?);
+        words.push(word.map_err(|_| "A string is not UTF-8")?);
     }
 }
 

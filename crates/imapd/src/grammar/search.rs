@@ -1,9 +1,13 @@
-//! SEARCH's arguments (RFC 3501 section 6.4.4, RFC 4731, 5032, 5182, 7162).
+//! SEARCH's, SORT's and THREAD's arguments (RFC 3501 section 6.4.4, RFC 4731, 5032, 5182,
+//! 5256, 5957, 7162).
 
-use super::command::{Numbers, ReturnOption, Search, SearchKey};
+use super::command::{
+    Direction, Esearch, Numbers, ReturnOption, Search, SearchKey, Sort, SortCriterion, SortKey,
+    Source, Thread, ThreadAlgorithm,
+};
 use super::cursor::{Cursor, Fault};
 use super::date;
-use super::parser::Saved;
+use super::parser::{Saved, decode_name, mailbox, parenthesized};
 use encoding_rs::Encoding;
 use store::Flags;
 
@@ -26,6 +30,20 @@ impl From<Fault> for SearchFault {
     fn from(fault: Fault) -> Self {
         Self::Syntax(fault)
     }
+}
+
+impl SearchFault {
+    /// Why it is, where the result was to be saved (RFC 5182 section 2.1).
+    fn emptying(self, saves: bool) -> Self {
+        match self {
+            Self::BadCharset(_) if saves => Self::BadCharset(Saved::Emptied),
+            fault => fault,
+        }
+    }
+}
+
+fn saves(returns: Option<&[ReturnOption]>) -> bool {
+    returns.is_some_and(|options| options.contains(&ReturnOption::Save))
 }
 
 type Found<T> = Result<T, SearchFault>;
@@ -56,23 +74,188 @@ impl Charset {
 pub(super) fn arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found<Search> {
     cursor.space()?;
     let returns = return_options(cursor)?;
-    let saves = returns
-        .as_ref()
-        .is_some_and(|options| options.contains(&ReturnOption::Save));
-    let key = key(cursor).map_err(|fault| match fault {
-        SearchFault::BadCharset(_) if saves => SearchFault::BadCharset(Saved::Emptied),
-        fault => fault,
-    })?;
-    Ok(Search {
+    let saves = saves(returns.as_deref());
+    let key = key(cursor).map_err(|fault| fault.emptying(saves))?;
+    let search = Search {
         numbers,
         returns,
         key,
+    };
+    needs_fuzzy(&search, false)?;
+    Ok(search)
+}
+
+/// RELEVANCY, which may be a sort criterion as well, is nothing without FUZZY (RFC 6203
+/// section 4).
+fn needs_fuzzy(search: &Search, sorts: bool) -> Found<()> {
+    let mut options = search.returns.iter().flatten();
+    let asks = sorts || options.any(|option| *option == ReturnOption::Relevancy);
+    if asks && !search.key.is_fuzzy() {
+        return Err(SearchFault::Syntax("RELEVANCY needs FUZZY".into()));
+    }
+    Ok(())
+}
+
+/// How many mailboxes ESEARCH may name.
+const MAILBOXES: usize = 1000;
+
+/// Reads what follows `ESEARCH` (RFC 7377 section 4).
+pub(super) fn esearch_arguments(cursor: &mut Cursor<'_>) -> Found<Esearch> {
+    let mut ahead = cursor.clone();
+    ahead.space()?;
+    let mut sources = vec![Source::Selected];
+    if ahead.eat_word("IN") && ahead.eat(b' ') {
+        ahead.skip_spaces();
+        sources = self::sources(&mut ahead)?;
+        *cursor = ahead;
+    }
+    let mut search = arguments(cursor, Numbers::Uid)?;
+    // Section 2.1.
+    search
+        .returns
+        .get_or_insert_with(|| vec![ReturnOption::All]);
+    Ok(Esearch { sources, search })
+}
+
+/// `"(" source-mbox ")"`. There are no scope options.
+fn sources(cursor: &mut Cursor<'_>) -> Found<Vec<Source>> {
+    cursor.expect(b'(', "A ( was expected")?;
+    cursor.skip_spaces();
+    let mut sources = Vec::new();
+    let mut named = 0;
+    while !cursor.eat(b')') {
+        let source = match cursor.word()?.as_str() {
+            "SELECTED" => Source::Selected,
+            "INBOXES" => Source::Inboxes,
+            "PERSONAL" => Source::Personal,
+            "SUBSCRIBED" => Source::Subscribed,
+            "SUBTREE" => Source::Subtree(mailboxes(cursor)?),
+            "SUBTREE-ONE" => Source::SubtreeOne(mailboxes(cursor)?),
+            "MAILBOXES" => Source::Mailboxes(mailboxes(cursor)?),
+            _ => return Err(SearchFault::Syntax("Unknown ESEARCH source".into())),
+        };
+        named += match &source {
+            Source::Subtree(names) | Source::SubtreeOne(names) | Source::Mailboxes(names) => {
+                names.len()
+            }
+            Source::Selected | Source::Inboxes | Source::Personal | Source::Subscribed => 1,
+        };
+        if named > MAILBOXES {
+            return Err(SearchFault::Syntax("Too many mailboxes".into()));
+        }
+        sources.push(source);
+        if cursor.peek() != Some(b')') {
+            cursor.space()?;
+        }
+    }
+    if sources.is_empty() {
+        return Err(SearchFault::Syntax("A source was expected".into()));
+    }
+    Ok(sources)
+}
+
+/// `one-or-more-mailbox` (RFC 5465 section 8).
+fn mailboxes(cursor: &mut Cursor<'_>) -> Found<Vec<String>> {
+    let mut ahead = cursor.clone();
+    ahead.space()?;
+    if ahead.peek() != Some(b'(') {
+        return Ok(vec![mailbox(cursor)?]);
+    }
+    cursor.space()?;
+    let names = parenthesized(cursor, |cursor| decode_name(&cursor.astring()?))?;
+    if names.is_empty() {
+        return Err(SearchFault::Syntax("A mailbox was expected".into()));
+    }
+    Ok(names)
+}
+
+/// How many criteria SORT may have.
+const CRITERIA: usize = 50;
+
+/// Reads what follows `SORT`.
+pub(super) fn sort_arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found<Sort> {
+    cursor.space()?;
+    let returns = return_options(cursor)?;
+    cursor.expect(b'(', "Sort criteria were expected")?;
+    let mut criteria = Vec::new();
+    cursor.skip_spaces();
+    while !cursor.eat(b')') {
+        if criteria.len() >= CRITERIA {
+            return Err(SearchFault::Syntax("Too many sort criteria".into()));
+        }
+        criteria.push(criterion(cursor)?);
+        if cursor.peek() != Some(b')') {
+            cursor.space()?;
+        }
+    }
+    if criteria.is_empty() {
+        return Err(SearchFault::Syntax("A sort criterion was expected".into()));
+    }
+    let saves = saves(returns.as_deref());
+    let mut search = in_charset(cursor, numbers).map_err(|fault| fault.emptying(saves))?;
+    search.returns = returns;
+    let is_relevance = |criterion: &SortCriterion| criterion.key == SortKey::Relevancy;
+    needs_fuzzy(&search, criteria.iter().any(is_relevance))?;
+    Ok(Sort { criteria, search })
+}
+
+/// `sort-criterion`.
+fn criterion(cursor: &mut Cursor<'_>) -> Found<SortCriterion> {
+    let mut word = cursor.word()?;
+    let mut direction = Direction::Forward;
+    if word == "REVERSE" {
+        direction = Direction::Reverse;
+        cursor.space()?;
+        word = cursor.word()?;
+    }
+    let key = match word.as_str() {
+        "ARRIVAL" => SortKey::Arrival,
+        "CC" => SortKey::Cc,
+        "DATE" => SortKey::Date,
+        "DISPLAYFROM" => SortKey::DisplayFrom,
+        "DISPLAYTO" => SortKey::DisplayTo,
+        "FROM" => SortKey::From,
+        "RELEVANCY" => SortKey::Relevancy,
+        "SIZE" => SortKey::Size,
+        "SUBJECT" => SortKey::Subject,
+        "TO" => SortKey::To,
+        _ => return Err(SearchFault::Syntax("Unknown sort criterion".into())),
+    };
+    Ok(SortCriterion { key, direction })
+}
+
+/// Reads what follows `THREAD`.
+pub(super) fn thread_arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found<Thread> {
+    cursor.space()?;
+    let algorithm = match cursor.word()?.as_str() {
+        "ORDEREDSUBJECT" => ThreadAlgorithm::OrderedSubject,
+        "REFERENCES" => ThreadAlgorithm::References,
+        "REFS" => ThreadAlgorithm::Refs,
+        _ => return Err(SearchFault::Syntax("Unknown threading algorithm".into())),
+    };
+    let search = in_charset(cursor, numbers)?;
+    Ok(Thread { algorithm, search })
+}
+
+/// `search-criteria` of RFC 5256: a charset and keys.
+fn in_charset(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found<Search> {
+    cursor.space()?;
+    let charset = charset_name(cursor)?;
+    Ok(Search {
+        numbers,
+        returns: None,
+        key: keys_in(cursor, charset)?,
     })
 }
 
 /// The charset and all keys.
 fn key(cursor: &mut Cursor<'_>) -> Found<SearchKey> {
     let charset = charset(cursor)?;
+    keys_in(cursor, charset)
+}
+
+/// All keys, up to the end of the command.
+fn keys_in(cursor: &mut Cursor<'_>, charset: Charset) -> Found<SearchKey> {
     let mut reader = KeyReader {
         cursor,
         charset,
@@ -101,6 +284,13 @@ fn return_options(cursor: &mut Cursor<'_>) -> Found<Option<Vec<ReturnOption>>> {
             "ALL" => ReturnOption::All,
             "COUNT" => ReturnOption::Count,
             "SAVE" => ReturnOption::Save,
+            "CONTEXT" => ReturnOption::Context,
+            "UPDATE" => ReturnOption::Update,
+            "RELEVANCY" => ReturnOption::Relevancy,
+            "PARTIAL" => {
+                cursor.space()?;
+                ReturnOption::Partial(cursor.partial_range()?)
+            }
             _ => return Err(SearchFault::Syntax("Unknown SEARCH return option".into())),
         };
         if !options.contains(&option) {
@@ -113,6 +303,13 @@ fn return_options(cursor: &mut Cursor<'_>) -> Found<Option<Vec<ReturnOption>>> {
     if options.is_empty() {
         options.push(ReturnOption::All);
     }
+    // RFC 9394 section 3.1.
+    let is_part =
+        |option: &&ReturnOption| matches!(option, ReturnOption::All | ReturnOption::Partial(_));
+    if options.iter().filter(is_part).count() > 1 {
+        let text = "Only one of PARTIAL and ALL can be asked for";
+        return Err(SearchFault::Syntax(text.into()));
+    }
     cursor.space()?;
     Ok(Some(options))
 }
@@ -124,6 +321,11 @@ fn charset(cursor: &mut Cursor<'_>) -> Found<Charset> {
     }
     ahead.skip_spaces();
     *cursor = ahead;
+    charset_name(cursor)
+}
+
+/// A charset's name, and a space.
+fn charset_name(cursor: &mut Cursor<'_>) -> Found<Charset> {
     let name = cursor.astring()?;
     cursor.space()?;
     if name.eq_ignore_ascii_case(b"US-ASCII") || name.eq_ignore_ascii_case(b"ASCII") {
@@ -239,6 +441,10 @@ impl KeyReader<'_, '_> {
                 SearchKey::Uid(self.cursor.sequence_set()?)
             }
             "MODSEQ" => self.modseq()?,
+            "FUZZY" => {
+                self.cursor.space()?;
+                SearchKey::Fuzzy(Box::new(self.key(depth + 1)?))
+            }
             "NOT" => {
                 self.cursor.space()?;
                 SearchKey::Not(Box::new(self.key(depth + 1)?))

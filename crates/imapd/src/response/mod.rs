@@ -8,7 +8,10 @@ mod stream;
 mod structure;
 mod writer;
 
-pub use esearch::{ExtendedSearch, write_extended_search, write_search};
+pub use esearch::{
+    Change, ExtendedSearch, MailboxCorrelator, ResultUpdate, write_extended_search,
+    write_result_update, write_search, write_sort, write_thread,
+};
 pub use stream::{More, Numbers, Produce, Runs, Segment};
 pub use structure::Extension;
 pub use writer::{

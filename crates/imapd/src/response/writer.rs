@@ -3,6 +3,7 @@
 use super::stream::{More, Produce, Produced, Segment};
 use crate::grammar::command::StatusItem;
 use crate::grammar::date::{MONTHS, civil_from_days};
+use crate::language::Language;
 use std::fmt::Write as _;
 use std::io::Read;
 use store::message::{Address, Envelope};
@@ -21,6 +22,7 @@ pub struct Writer {
     /// What comes before `octets`.
     before: Vec<Segment>,
     octets: Vec<u8>,
+    language: Language,
 }
 
 /// A place in what is written.
@@ -155,6 +157,55 @@ impl Writer {
                 _ => b'?',
             }));
         self
+    }
+
+    /// From here on people are spoken to in this language.
+    pub fn set_language(&mut self, language: Language) {
+        self.language = language;
+    }
+
+    /// What was written, in pieces; what follows is in the same language.
+    pub fn take_segments(&mut self) -> Vec<Segment> {
+        let next = Self {
+            language: self.language,
+            ..Self::default()
+        };
+        std::mem::replace(self, next).into_segments()
+    }
+
+    /// Text for people, in their language (RFC 5255 section 3.5, UTF8-TEXT-CHAR).
+    pub fn human(&mut self, english: &str) -> &mut Self {
+        self.spoken(&self.language.say(english))
+    }
+
+    /// A status without its tag, with its code and text: `NO [CODE] text`.
+    pub fn status_text(&mut self, status: &str) -> &mut Self {
+        let (condition, mut rest) = status.split_once(' ').unwrap_or((status, ""));
+        self.text(condition).text(" ");
+        if rest.starts_with('[')
+            && let Some(end) = rest.find("] ")
+            && let Some((code, text)) = rest.split_at_checked(end + 2)
+        {
+            self.text(code);
+            rest = text;
+        }
+        let said = match condition {
+            "BAD" => self.language.say_bad(rest),
+            _ => self.language.say(rest),
+        };
+        self.spoken(&said)
+    }
+
+    /// Text in UTF-8 on one line.
+    fn spoken(&mut self, text: &str) -> &mut Self {
+        match self.language {
+            Language::Default => self.text(text),
+            Language::English | Language::SimplifiedChinese => {
+                let is_control = |character: char| character.is_control();
+                let text = text.replace(is_control, "?");
+                self.raw(text.as_bytes())
+            }
+        }
     }
 
     /// A number.

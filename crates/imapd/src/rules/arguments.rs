@@ -4,7 +4,7 @@ use crate::capability::{Capabilities, Capability};
 use crate::grammar::SequenceSet;
 use crate::grammar::command::{
     Command, Condstore, Fetch, FetchItem, List, ListReturn, ListSelect, ReturnOption, Search,
-    SearchKey, Select, StatusItem, Store, Vanished,
+    SearchKey, Select, Sort, SortKey, StatusItem, Store, Vanished,
 };
 
 /// What the arguments need. What ENABLE names is passed over where it is off, and a
@@ -23,7 +23,15 @@ pub(super) fn needed(command: &Command) -> Capabilities {
         Command::UidExpunge(set) | Command::Copy { set, .. } | Command::Move { set, .. } => {
             of_set(set)
         }
-        Command::Search(search) => of_search(search),
+        Command::Search(search) => {
+            of_search(search).and(of_updates(search, Capability::ContextSearch))
+        }
+        Command::Esearch(esearch) => {
+            let search = &esearch.search;
+            of_search(search).and(of_updates(search, Capability::ContextSearch))
+        }
+        Command::Sort(sort) => of_sort(sort),
+        Command::Thread(thread) => of_search(&thread.search),
         Command::Fetch(fetch) => of_fetch(fetch),
         Command::Store(store) => of_store(store),
         Command::Capability
@@ -31,6 +39,9 @@ pub(super) fn needed(command: &Command) -> Capabilities {
         | Command::Logout
         | Command::Id(_)
         | Command::Starttls
+        | Command::Language(_)
+        | Command::Comparator(_)
+        | Command::CancelUpdate(_)
         | Command::Login { .. }
         | Command::Namespace
         | Command::Enable(_)
@@ -105,11 +116,52 @@ fn of_status(items: &[StatusItem]) -> Capabilities {
 }
 
 fn of_search(search: &Search) -> Capabilities {
-    let options = search.returns.as_deref();
-    let saves = options.is_some_and(|options| options.contains(&ReturnOption::Save));
-    when(options.is_some(), Capability::Esearch)
-        .and(when(saves, Capability::SearchRes))
+    let options = search.returns.iter().flatten();
+    let needed = options.fold(Capabilities::none(), |needed, option| {
+        needed.and(match option {
+            ReturnOption::Save => when(true, Capability::SearchRes),
+            ReturnOption::Partial(_) => when(true, Capability::Partial),
+            ReturnOption::Relevancy => when(true, Capability::SearchFuzzy),
+            ReturnOption::Min
+            | ReturnOption::Max
+            | ReturnOption::All
+            | ReturnOption::Count
+            | ReturnOption::Context
+            | ReturnOption::Update => Capabilities::none(),
+        })
+    });
+    when(search.returns.is_some(), Capability::Esearch)
+        .and(needed)
         .and(of_key(&search.key))
+}
+
+/// CONTEXT and UPDATE, which SEARCH and SORT have by different capabilities.
+fn of_updates(search: &Search, capability: Capability) -> Capabilities {
+    let is_update =
+        |option: &ReturnOption| matches!(option, ReturnOption::Context | ReturnOption::Update);
+    let mut options = search.returns.iter().flatten();
+    when(options.any(is_update), capability)
+}
+
+fn of_sort(sort: &Sort) -> Capabilities {
+    let criteria = sort.criteria.iter();
+    let needed = criteria.fold(Capabilities::none(), |needed, criterion| {
+        needed.and(match criterion.key {
+            SortKey::DisplayFrom | SortKey::DisplayTo => when(true, Capability::SortDisplay),
+            SortKey::Relevancy => when(true, Capability::SearchFuzzy),
+            SortKey::Arrival
+            | SortKey::Cc
+            | SortKey::Date
+            | SortKey::From
+            | SortKey::Size
+            | SortKey::Subject
+            | SortKey::To => Capabilities::none(),
+        })
+    });
+    when(sort.search.returns.is_some(), Capability::Esort)
+        .and(needed)
+        .and(of_updates(&sort.search, Capability::ContextSort))
+        .and(of_search(&sort.search))
 }
 
 /// The grammar caps how deep keys nest.
@@ -120,6 +172,7 @@ fn of_key(key: &SearchKey) -> Capabilities {
             .fold(Capabilities::none(), |needed, key| needed.and(of_key(key))),
         SearchKey::Or(left, right) => of_key(left).and(of_key(right)),
         SearchKey::Not(key) => of_key(key),
+        SearchKey::Fuzzy(key) => of_key(key).with(Capability::SearchFuzzy),
         SearchKey::Older(_) | SearchKey::Younger(_) => when(true, Capability::Within),
         SearchKey::ModSeq(_) => when(true, Capability::Condstore),
         SearchKey::Sequence(set) | SearchKey::Uid(set) => of_set(set),
@@ -148,6 +201,7 @@ fn of_key(key: &SearchKey) -> Capabilities {
 fn of_fetch(fetch: &Fetch) -> Capabilities {
     let knows_modseq = fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq);
     of_set(&fetch.set)
+        .and(when(fetch.partial.is_some(), Capability::Partial))
         .and(when(knows_modseq, Capability::Condstore))
         .and(when(fetch.vanished == Vanished::Asked, Capability::Qresync))
 }

@@ -1,0 +1,177 @@
+//! [`Sorting`]: a SORT under way (RFC 5256 section 3).
+
+use super::collation::{Comparator, Prepared, Strings};
+use super::facts::{Facts, Text, WithReferences};
+use super::merge::Merge;
+use super::reading::{Candidate, Reading};
+use crate::grammar::command::{Direction, SortCriterion, SortKey};
+use crate::response::More;
+use std::cmp::Ordering;
+use store::{Mailbox, Result};
+
+/// Messages being sorted.
+#[derive(Debug)]
+pub struct Sorting {
+    candidates: Vec<Candidate>,
+    comparator: Comparator,
+    columns: Vec<Column>,
+    strings: Strings,
+    most_octets: usize,
+    reading: Option<Reading>,
+    merge: Merge,
+}
+
+/// What one criterion sorts by, for each message.
+#[derive(Debug)]
+struct Column {
+    criterion: SortCriterion,
+    values: Values,
+}
+
+#[derive(Debug)]
+enum Values {
+    Numbers(Vec<i64>),
+    Texts(Text, Vec<Prepared>),
+}
+
+impl Sorting {
+    /// Begins to sort messages that stand in mailbox order.
+    pub fn new(
+        candidates: Vec<Candidate>,
+        criteria: &[SortCriterion],
+        comparator: Comparator,
+    ) -> Self {
+        let mut columns: Vec<Column> = Vec::new();
+        for criterion in criteria {
+            // What was compared before decides nothing.
+            if !columns
+                .iter()
+                .any(|column| column.criterion.key == criterion.key)
+            {
+                columns.push(Column::new(*criterion, &candidates));
+            }
+        }
+        let is_text = |column: &&Column| matches!(column.values, Values::Texts(..));
+        let texts = columns.iter().filter(is_text).count();
+        let reads = columns
+            .iter()
+            .any(|column| column.criterion.key.is_of_facts());
+        Self {
+            comparator,
+            columns,
+            strings: Strings::default(),
+            most_octets: Strings::most_octets(candidates.len().saturating_mul(texts)),
+            reading: reads.then(Reading::default),
+            merge: Merge::new(candidates.len()),
+            candidates,
+        }
+    }
+
+    /// Goes on.
+    ///
+    /// # Errors
+    /// When a message cannot be read.
+    pub fn step(&mut self, mailbox: &Mailbox) -> Result<More> {
+        let Self {
+            candidates,
+            comparator,
+            columns,
+            strings,
+            most_octets,
+            reading,
+            merge,
+        } = self;
+        if let Some(under_way) = reading {
+            let read =
+                under_way.step(mailbox, candidates, WithReferences::No, |place, facts| {
+                    let candidate = candidates.get(place);
+                    let internal_date = candidate.map_or(0, |candidate| candidate.internal_date);
+                    for column in columns.iter_mut() {
+                        let mut add = |text: &str| strings.add(text, *comparator, *most_octets);
+                        column.take(facts, internal_date, &mut add);
+                    }
+                })?;
+            if read == More::Nothing {
+                *reading = None;
+            }
+            return Ok(More::Follows);
+        }
+        Ok(merge.step(|a, b| {
+            let differ = columns
+                .iter()
+                .map(|column| column.compare(a, b, strings, *comparator));
+            let differ = differ.fold(Ordering::Equal, Ordering::then);
+            differ.then(a.cmp(&b))
+        }))
+    }
+
+    /// The places of the messages, in order.
+    pub fn into_sorted(self) -> Vec<u32> {
+        self.merge.into_sorted()
+    }
+}
+
+impl SortKey {
+    /// Whether it needs more than a mailbox knows of each message.
+    fn is_of_facts(self) -> bool {
+        !matches!(self, Self::Arrival | Self::Size | Self::Relevancy)
+    }
+}
+
+impl Column {
+    fn new(criterion: SortCriterion, candidates: &[Candidate]) -> Self {
+        let texts = |text| Values::Texts(text, Vec::with_capacity(candidates.len()));
+        let numbers = |number: fn(&Candidate) -> i64| {
+            Values::Numbers(candidates.iter().map(number).collect())
+        };
+        let values = match criterion.key {
+            // RFC 6203 section 6: the highest is first.
+            SortKey::Relevancy => numbers(|candidate| -i64::from(candidate.relevancy)),
+            SortKey::Arrival => numbers(|candidate| candidate.internal_date),
+            SortKey::Size => {
+                numbers(|candidate| i64::try_from(candidate.size_octets).unwrap_or(i64::MAX))
+            }
+            SortKey::Date => Values::Numbers(Vec::with_capacity(candidates.len())),
+            SortKey::Subject => texts(Text::Subject),
+            SortKey::From => texts(Text::From),
+            SortKey::To => texts(Text::To),
+            SortKey::Cc => texts(Text::Cc),
+            SortKey::DisplayFrom => texts(Text::DisplayFrom),
+            SortKey::DisplayTo => texts(Text::DisplayTo),
+        };
+        Self { criterion, values }
+    }
+
+    /// Takes what the next message is sorted by.
+    fn take(
+        &mut self,
+        facts: &Facts<'_>,
+        internal_date: i64,
+        add: &mut dyn FnMut(&str) -> Prepared,
+    ) {
+        match &mut self.values {
+            // RFC 5256 section 2.2: the internal date stands in for the sent date.
+            Values::Numbers(numbers) if self.criterion.key == SortKey::Date => {
+                numbers.push(facts.sent.unwrap_or(internal_date));
+            }
+            Values::Numbers(_) => {}
+            Values::Texts(text, texts) => texts.push(add(facts.text(*text))),
+        }
+    }
+
+    fn compare(&self, a: u32, b: u32, strings: &Strings, comparator: Comparator) -> Ordering {
+        let index = |place: u32| usize::try_from(place).unwrap_or(usize::MAX);
+        let (a, b) = (index(a), index(b));
+        let ordering = match &self.values {
+            Values::Numbers(numbers) => numbers.get(a).cmp(&numbers.get(b)),
+            Values::Texts(_, texts) => match (texts.get(a), texts.get(b)) {
+                (Some(a), Some(b)) => comparator.directed(strings.compare(*a, *b)),
+                _ => Ordering::Equal,
+            },
+        };
+        match self.criterion.direction {
+            Direction::Forward => ordering,
+            Direction::Reverse => ordering.reverse(),
+        }
+    }
+}
