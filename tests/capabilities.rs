@@ -1,8 +1,10 @@
 //! The README's table of capabilities, the rows in the code and what sessions announce
 //! are the same.
 
+use imapd::MessageLimit;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -69,7 +71,11 @@ fn play<L>(session: &mut impl Session<L>, said: &str, login: impl Fn() -> L) -> 
     }
 }
 
-fn imap_session(security: Security, on: imapd::Capabilities) -> imapd::ImapSession {
+fn imap_session(
+    security: Security,
+    on: imapd::Capabilities,
+    message_limit: imapd::MessageLimit,
+) -> imapd::ImapSession {
     let options = imapd::Options {
         security,
         starttls: imapd::StartTls::Offered,
@@ -78,6 +84,7 @@ fn imap_session(security: Security, on: imapd::Capabilities) -> imapd::ImapSessi
         login_seconds: 60,
         idle_seconds: 1_800,
         append_limit_octets: 1_000,
+        message_limit,
         session_id: "s".into(),
         waker: Waker::noop().clone(),
     };
@@ -93,17 +100,19 @@ fn imap_announces(security: Security, on: imapd::Capabilities) -> BTreeSet<Strin
         account: Arc::clone(&account),
         capabilities: on,
     };
-    let mut session = imap_session(security, on);
     let script = "a CAPABILITY\r\nb LOGIN anna secret\r\nc CAPABILITY\r\n";
-    let text = play(&mut session, script, login);
+    let some = NonZeroU32::new(1_000).expect("not 0");
+    let limits = [MessageLimit::EveryCommand(some), MessageLimit::Saves(some)];
+    let said = limits.map(|limit| play(&mut imap_session(security, on, limit), script, login));
+    let text = said.concat();
     let told = text
         .lines()
         .filter_map(|line| line.strip_prefix("* CAPABILITY "));
     let words = told.flat_map(str::split_whitespace);
-    // APPENDLIMIT has its value with it.
-    let name = |word: &str| match word.starts_with("APPENDLIMIT=") {
-        true => "APPENDLIMIT".to_owned(),
-        false => word.to_owned(),
+    // Limits have their values with them.
+    let name = |word: &str| match word.split_once("LIMIT=") {
+        Some((name, _)) => format!("{name}LIMIT"),
+        None => word.to_owned(),
     };
     words.map(name).collect()
 }

@@ -35,7 +35,9 @@ pub fn imap_command(input: &[u8]) {
                     Need::More => break,
                     Need::Hopeless => return seen,
                     Need::Complete(command) => {
-                        let _ = imapd::grammar::parse(&command);
+                        for reading in readings() {
+                            let _ = imapd::grammar::parse_as(&command, reading);
+                        }
                         seen.push(command);
                     }
                     Need::AppendLiteral { .. } => buffer.refuse_append(),
@@ -50,8 +52,28 @@ pub fn imap_command(input: &[u8]) {
     assert_eq!(whole, cut, "commands depend on how octets arrive");
 }
 
+/// Every way a command is read.
+fn readings() -> impl Iterator<Item = imapd::grammar::Reading> {
+    use imapd::dialect::Revision;
+    use imapd::grammar::reading::{CharsetArgument, Names, Reading, UidBounds};
+    let newest = Reading {
+        names: Names::Utf8,
+        charset: CharsetArgument::Refused,
+        revision: Revision::Rev2,
+        uid_bounds: UidBounds::Known,
+    };
+    let oldest = Reading::default();
+    let between = Reading {
+        names: Names::Either,
+        ..oldest
+    };
+    [oldest, between, newest].into_iter()
+}
+
 fn check_part(message: &store::OpenedMessage, summary: &Summary, path: &mut Vec<u32>, part: &Part) {
     assert!(part.header_start <= part.body_start && part.body_start <= part.end);
+    let joined = store::message::join_parameters(&part.parameters);
+    assert!(joined.len() <= part.parameters.len());
     for piece in [
         Piece::Whole,
         Piece::Header,

@@ -72,6 +72,7 @@ pub fn imap_session(input: &[u8]) {
         login_seconds: 60,
         idle_seconds: 1_800,
         append_limit_octets: 1_000,
+        message_limit: imapd::MessageLimit::None,
         session_id: "fuzz".into(),
         waker: Waker::noop().clone(),
     };

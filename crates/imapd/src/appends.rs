@@ -5,7 +5,7 @@ use crate::commands::Outcome;
 use crate::commands::append::{self, Appending, SYNCED_TOGETHER};
 use crate::grammar::command::Command;
 use crate::grammar::framing::Sync;
-use crate::grammar::{Need, parse};
+use crate::grammar::{Need, parse_as};
 use crate::rules::{self, Told};
 use crate::session::{ImapSession, refused};
 use std::sync::Arc;
@@ -82,7 +82,7 @@ impl ImapSession {
 
     /// A message of an APPEND was announced.
     pub(crate) fn announce(&mut self, command: &[u8], sync: Sync) {
-        let (tag, outcome) = match parse(command) {
+        let (tag, outcome) = match parse_as(command, self.reading()) {
             Err(malformed) => (malformed.tag.clone(), refused(malformed)),
             Ok(tagged) => match self.announced(tagged.command) {
                 Ok(appending) => {
@@ -103,7 +103,9 @@ impl ImapSession {
     }
 
     /// Begins an APPEND or goes on with it: makes ready for the message announced last.
-    fn announced(&mut self, command: Command) -> Result<Appending, Outcome> {
+    fn announced(&mut self, mut command: Command) -> Result<Appending, Outcome> {
+        self.normalise_names(&mut command);
+        let (headers, limit) = (self.appended_headers(), self.message_limit());
         if let Some(text) = rules::refusal(&command, self.on()) {
             return Err(Outcome::Bad(text));
         }
@@ -114,6 +116,7 @@ impl ImapSession {
             Some(appending) => appending,
             None => {
                 let appending = Appending::begin(&login.account, &mailbox)?;
+                let appending = appending.taking(headers, limit);
                 if !self.appends.go_to(&appending.mailbox()) {
                     self.commit_appends();
                 }
@@ -134,7 +137,7 @@ impl ImapSession {
         let Some(appending) = self.appends.under_way.take() else {
             return;
         };
-        let tagged = match parse(command) {
+        let tagged = match parse_as(command, self.reading()) {
             Ok(tagged) => tagged,
             Err(malformed) => {
                 self.commit_appends();

@@ -3,6 +3,8 @@
 //! What is switched off is neither announced nor accepted: [`crate::rules`] tells what a
 //! command and its arguments need.
 
+use crate::dialect::{Dialect, Messages, Revision, Text};
+use crate::limit::MessageLimit;
 use crate::session::StartTls;
 use wire::capability::{self, Capability as _, Set};
 use wire::sasl::Scram;
@@ -31,7 +33,7 @@ capability_table! {
     Children: "CHILDREN", [3348], "0.1", AfterLogin, [], "";
     ListExtended: "LIST-EXTENDED", [5258], "0.1", AfterLogin, [], "";
     ListStatus: "LIST-STATUS", [5819], "0.1", AfterLogin, [ListExtended], "";
-    SpecialUse: "SPECIAL-USE", [6154], "0.1", AfterLogin, [], "Archive, Drafts, Flagged, Junk, Sent, Trash";
+    SpecialUse: "SPECIAL-USE", [6154, 8457], "0.1", AfterLogin, [], "Archive, Drafts, Flagged, Important, Junk, Sent, Trash";
     CreateSpecialUse: "CREATE-SPECIAL-USE", [6154], "0.1", AfterLogin, [SpecialUse], "one use a mailbox";
     Move: "MOVE", [6851], "0.1", AfterLogin, [], "";
     Condstore: "CONDSTORE", [7162], "0.1", AfterLogin, [Enable], "";
@@ -52,6 +54,11 @@ capability_table! {
     MultiSearch: "MULTISEARCH", [7377], "0.2", AfterLogin, [Esearch], "";
     SearchFuzzy: "SEARCH=FUZZY", [6203], "0.2", AfterLogin, [], "words in any order; each as it is, as the beginning of a word (from 3 letters) or with one letter off (from 5)";
     StatusSize: "STATUS=SIZE", [8438], "0.1", AfterLogin, [], "";
+    UidOnly: "UIDONLY", [9586], "0.2", AfterLogin, [Enable], "";
+    UidBatches: "UIDBATCHES", [10022], "0.2", AfterLogin, [], "the same again only when half a batch came or went";
+    MessageLimit: "MESSAGELIMIT", [9738], "0.2", AfterLogin, [], "`limits.messages_per_command`";
+    SaveLimit: "SAVELIMIT", [9738], "0.2", AfterLogin, [], "`limits.messages_per_save`";
+    Utf8Accept: "UTF8=ACCEPT", [9755], "0.2", AfterLogin, [Enable], "who did not enable it cannot append headers that are not ASCII";
     AppendLimit: "APPENDLIMIT", [7889], "0.1", AfterLogin, [], "`limits.append_octets`";
 }
 
@@ -71,6 +78,8 @@ pub struct Circumstances {
     pub scram: Scram,
     /// The biggest message that is taken, in octets.
     pub append_limit_octets: u64,
+    /// On how many messages one command may work.
+    pub message_limit: MessageLimit,
 }
 
 /// What is announced now of the capabilities that are on.
@@ -85,8 +94,14 @@ pub fn announce(on: Capabilities, circumstances: &Circumstances) -> String {
                 text.push(' ');
             }
             text.push_str(row.name);
-            if row.capability == Capability::AppendLimit {
-                text.push_str(&format!("={}", circumstances.append_limit_octets));
+            let limit = match (row.capability, circumstances.message_limit) {
+                (Capability::AppendLimit, _) => Some(circumstances.append_limit_octets),
+                (Capability::MessageLimit, MessageLimit::EveryCommand(limit))
+                | (Capability::SaveLimit, MessageLimit::Saves(limit)) => Some(limit.get().into()),
+                _ => None,
+            };
+            if let Some(limit) = limit {
+                text.push_str(&format!("={limit}"));
             }
         }
     }
@@ -102,6 +117,10 @@ fn is_told(capability: Capability, on: Capabilities, circumstances: &Circumstanc
         Capability::StartTls => {
             circumstances.security != Security::Tls && circumstances.starttls == StartTls::Offered
         }
+        Capability::MessageLimit => {
+            matches!(circumstances.message_limit, MessageLimit::EveryCommand(_))
+        }
+        Capability::SaveLimit => matches!(circumstances.message_limit, MessageLimit::Saves(_)),
         Capability::LoginDisabled => !passwords,
         Capability::AuthScramSha256 => passwords && circumstances.scram == Scram::Offered,
         Capability::AuthPlain | Capability::AuthLogin => passwords,
@@ -120,6 +139,8 @@ pub fn has_mechanism(on: Capabilities, mechanism: &str) -> bool {
 pub struct Enabled {
     condstore: bool,
     qresync: bool,
+    utf8_accept: bool,
+    dialect: Dialect,
 }
 
 impl Enabled {
@@ -127,9 +148,26 @@ impl Enabled {
     pub fn condstore(self) -> bool {
         self.condstore
     }
-    /// Whether expunges are told as VANISHED.
+    /// Whether the client may resynchronise.
     pub fn qresync(self) -> bool {
         self.qresync
+    }
+    /// Whether expunges are told as VANISHED (RFC 7162 section 3.2.10, RFC 9586 section
+    /// 3.4).
+    pub fn vanished(self) -> bool {
+        self.qresync || self.dialect.messages == Messages::ByUid
+    }
+    /// What responses are to be like.
+    pub fn dialect(self) -> Dialect {
+        self.dialect
+    }
+    /// Whether responses are those of IMAP4rev2.
+    pub fn rev2(self) -> bool {
+        self.dialect.revision == Revision::Rev2
+    }
+    /// Whether UTF8=ACCEPT was enabled by that name.
+    pub fn utf8_accept(self) -> bool {
+        self.utf8_accept
     }
     /// Switches CONDSTORE on.
     pub fn enable_condstore(&mut self) {
@@ -139,6 +177,20 @@ impl Enabled {
     pub fn enable_qresync(&mut self) {
         self.condstore = true;
         self.qresync = true;
+    }
+    /// Switches IMAP4rev2 on (RFC 9051), and UTF-8 with it.
+    pub fn enable_rev2(&mut self) {
+        self.dialect.revision = Revision::Rev2;
+        self.dialect.text = Text::Utf8;
+    }
+    /// Switches UTF8=ACCEPT on (RFC 9755).
+    pub fn enable_utf8_accept(&mut self) {
+        self.utf8_accept = true;
+        self.dialect.text = Text::Utf8;
+    }
+    /// Switches UIDONLY on (RFC 9586).
+    pub fn enable_uid_only(&mut self) {
+        self.dialect.messages = Messages::ByUid;
     }
 }
 
@@ -153,6 +205,7 @@ mod tests {
             starttls: StartTls::Offered,
             scram,
             append_limit_octets: 7,
+            message_limit: MessageLimit::None,
         };
         format!(" {} ", announce(on, &circumstances))
     }

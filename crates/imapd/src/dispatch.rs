@@ -4,9 +4,12 @@ use crate::capability::Capability;
 use crate::commands::search::Searcher;
 use crate::commands::store_flags;
 use crate::commands::{
-    Outcome, Ran, append, copy, fetch, international, list, mailboxes, multisearch, search, select,
+    Outcome, Ran, append, batches, copy, fetch, international, list, mailboxes, multisearch,
+    search, select,
 };
+use crate::dialect::{Messages, Text};
 use crate::grammar::command::{Command, Esearch, Select, Tagged};
+use crate::limit::MessageLimit;
 use crate::rules::{self, States, Told};
 use crate::session::{ImapSession, Work};
 use crate::view::{Access, Look};
@@ -14,7 +17,7 @@ use std::sync::Arc;
 
 impl ImapSession {
     /// Runs a whole command.
-    pub(crate) fn run(&mut self, Tagged { tag, command }: Tagged) {
+    pub(crate) fn run(&mut self, Tagged { tag, mut command }: Tagged) {
         if let Some(text) = rules::refusal(&command, self.on()) {
             return self.finish(&tag, Told::Nothing, &Outcome::Bad(text));
         }
@@ -31,6 +34,11 @@ impl ImapSession {
         if let Some(text) = refusal {
             return self.finish(&tag, Told::Nothing, &Outcome::bad(text));
         }
+        if self.enabled.dialect().messages == Messages::ByUid && command.uses_sequence_numbers() {
+            let text = "[UIDREQUIRED] Message numbers are not allowed once UIDONLY is enabled";
+            return self.finish(&tag, Told::Nothing, &Outcome::bad(text));
+        }
+        let supplied = self.normalise_names(&mut command);
         let ran = match command {
             Command::Logout => {
                 self.out.text("* BYE ").human("Logging out").crlf();
@@ -56,7 +64,11 @@ impl ImapSession {
                 self.tell(rule.told, Look::Now);
                 Ok(Outcome::Ok(format!("{} completed", rule.name)))
             }
-            command => self.run_plain(command),
+            Command::UidBatches(asked) => match &mut self.view {
+                Some(view) => batches::uid_batches(view, asked, &tag, &mut self.out),
+                None => Err(Outcome::bad("Select a mailbox first")),
+            },
+            command => self.run_plain(command, supplied.as_deref()),
         };
         if matches!(self.work, Work::Over) {
             return;
@@ -88,13 +100,13 @@ impl ImapSession {
     }
 
     /// Runs a command that ends by itself.
-    fn run_plain(&mut self, command: Command) -> Ran {
+    fn run_plain(&mut self, command: Command, supplied: Option<&str>) -> Ran {
         let (command, examine) = match command {
             Command::Select(arguments) => (arguments, Access::ReadWrite),
             Command::Examine(arguments) => (arguments, Access::ReadOnly),
             command => {
                 let was_aware = self.enabled.condstore();
-                let ran = self.run_in_state(command);
+                let ran = self.run_in_state(command, supplied);
                 if let Some(view) = &self.view
                     && self.enabled.condstore()
                     && !was_aware
@@ -105,10 +117,31 @@ impl ImapSession {
                 return ran;
             }
         };
-        self.select(&command, examine)
+        let supplied = supplied.unwrap_or(&command.mailbox);
+        self.select(&command, supplied, examine)
     }
 
-    fn select(&mut self, arguments: &Select, access: Access) -> Ran {
+    /// Brings names in UTF-8 into Normalization Form C, but for mailboxes that are there
+    /// under the very name (RFC 9051 section 5.1). Gives the first name of a command of
+    /// which one was changed as the client wrote it.
+    pub(crate) fn normalise_names(&self, command: &mut Command) -> Option<String> {
+        let login = self.login.as_ref()?;
+        if self.enabled.dialect().text == Text::Ascii {
+            return None;
+        }
+        let mut names = command.mailboxes_mut();
+        let supplied = names.first().map(|name| name.to_string());
+        let mut is_changed = false;
+        for name in &mut names {
+            if let Some(normal) = login.account.normalised(name) {
+                **name = normal;
+                is_changed = true;
+            }
+        }
+        supplied.filter(|_| is_changed)
+    }
+
+    fn select(&mut self, arguments: &Select, supplied: &str, access: Access) -> Ran {
         if arguments.qresync.is_some() && !self.enabled.qresync() {
             return Err(Outcome::bad("QRESYNC is not enabled"));
         }
@@ -122,7 +155,7 @@ impl ImapSession {
         let on = self.on();
         let wake = (self.options.waker.clone(), self.now);
         let (view, outcome) = select::select(
-            &account,
+            (&account, supplied),
             arguments,
             access,
             (on, &mut self.enabled),
@@ -140,7 +173,7 @@ impl ImapSession {
         }
     }
 
-    fn run_in_state(&mut self, command: Command) -> Ran {
+    fn run_in_state(&mut self, command: Command, supplied: Option<&str>) -> Ran {
         match command {
             Command::Capability => {
                 let capabilities = self.capabilities();
@@ -172,7 +205,10 @@ impl ImapSession {
                 }
                 Ok(outcome)
             }
-            Command::Rename { from, to } => mailboxes::rename(&*self.account()?, &from, &to),
+            Command::Rename { from, to } => {
+                let account = self.account()?;
+                mailboxes::rename((&account, supplied), &from, &to, &mut self.out)
+            }
             Command::Subscribe(mailbox) => mailboxes::subscribe(&*self.account()?, &mailbox),
             Command::Unsubscribe(mailbox) => mailboxes::unsubscribe(&*self.account()?, &mailbox),
             Command::List(arguments) => {
@@ -215,6 +251,7 @@ impl ImapSession {
             | Command::Select(_)
             | Command::Examine(_)
             | Command::Esearch(_)
+            | Command::UidBatches(_)
             | Command::Idle => Err(Outcome::bad("Not possible now")),
         }
     }
@@ -226,14 +263,14 @@ impl ImapSession {
             && matches!(command, Command::Close)
             && view.access() == Access::ReadWrite
         {
-            store_flags::expunge(&view, None)?;
+            store_flags::expunge(&view, None, MessageLimit::None)?;
             return Ok(Outcome::ok("CLOSE completed"));
         }
         Ok(Outcome::ok("Mailbox closed"))
     }
 
     fn run_selected(&mut self, command: Command) -> Ran {
-        let (account, on) = (self.account()?, self.on());
+        let (account, on, limit) = (self.account()?, self.on(), self.message_limit());
         let Some(view) = &mut self.view else {
             return Err(Outcome::bad("Select a mailbox first"));
         };
@@ -246,6 +283,7 @@ impl ImapSession {
                 Searcher {
                     enabled,
                     comparator,
+                    limit,
                 },
             ),
             Command::Sort(arguments) => search::sort(
@@ -254,6 +292,7 @@ impl ImapSession {
                 Searcher {
                     enabled,
                     comparator,
+                    limit,
                 },
             ),
             Command::Thread(arguments) => search::thread(
@@ -262,24 +301,27 @@ impl ImapSession {
                 Searcher {
                     enabled,
                     comparator,
+                    limit,
                 },
             ),
-            Command::Expunge => store_flags::expunge_command(view, None, *enabled),
-            Command::UidExpunge(set) => store_flags::expunge_command(view, Some(&set), *enabled),
             Command::CancelUpdate(tags) => search::cancel_update(view, &tags),
-            Command::Fetch(arguments) => fetch::fetch(view, &arguments, enabled, out),
-            Command::Store(arguments) => store_flags::store(view, &arguments, enabled),
+            Command::Expunge => store_flags::expunge_command(view, None, (*enabled, limit), out),
+            Command::UidExpunge(set) => {
+                store_flags::expunge_command(view, Some(&set), (*enabled, limit), out)
+            }
+            Command::Fetch(arguments) => fetch::fetch(view, &arguments, (enabled, limit), out),
+            Command::Store(arguments) => store_flags::store(view, &arguments, (enabled, limit)),
             Command::Copy {
                 set,
                 numbers,
                 mailbox,
-            } => copy::copy(&account, view, (&set, numbers), &mailbox, on),
+            } => copy::copy(&account, view, (&set, numbers), &mailbox, (on, limit)),
             Command::Move {
                 set,
                 numbers,
                 mailbox,
             } => {
-                let told = (*enabled, on, out);
+                let told = (*enabled, on, limit, out);
                 copy::move_messages(&account, view, (&set, numbers), &mailbox, told)
             }
             _ => Err(Outcome::bad("Not possible now")),
@@ -292,6 +334,7 @@ impl ImapSession {
         let searcher = Searcher {
             comparator: self.comparator,
             enabled: &mut self.enabled,
+            limit: MessageLimit::None,
         };
         let view = self.view.as_ref();
         let ran = multisearch::esearch(account, (view, tag), arguments, searcher);
@@ -319,11 +362,19 @@ impl ImapSession {
             match name.as_str() {
                 "CONDSTORE" if self.has(Capability::Condstore) => self.enabled.enable_condstore(),
                 "QRESYNC" if self.has(Capability::Qresync) => self.enabled.enable_qresync(),
+                "UTF8=ACCEPT" if self.has(Capability::Utf8Accept) => {
+                    self.enabled.enable_utf8_accept();
+                }
+                "UIDONLY" if self.has(Capability::UidOnly) => self.enabled.enable_uid_only(),
                 _ => continue,
             }
             told.push(' ');
-            told.push_str(name);
+            told.push_str(match name.as_str() {
+                "IMAP4REV2" => "IMAP4rev2",
+                name => name,
+            });
         }
+        self.out.speak(self.enabled.dialect());
         self.out.text("* ENABLED").text(&told).crlf();
         Outcome::ok("ENABLE completed")
     }

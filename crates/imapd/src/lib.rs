@@ -8,10 +8,12 @@ mod appends;
 pub mod capability;
 pub(crate) mod commands;
 mod contexts;
+pub mod dialect;
 mod dispatch;
 mod fuzzy;
 pub mod grammar;
 mod language;
+pub mod limit;
 mod login;
 pub mod order;
 pub mod response;
@@ -23,4 +25,5 @@ mod session_tests;
 pub mod view;
 
 pub use capability::{Capabilities, Capability};
+pub use limit::MessageLimit;
 pub use session::{ImapSession, Login, Options, StartTls};

@@ -114,6 +114,9 @@ pub fn of(command: &Command) -> Rule {
         Command::UidExpunge(_) => {
             row("UID EXPUNGE", Selected, Told::All).needs(Capability::UidPlus)
         }
+        Command::UidBatches(_) => {
+            row("UIDBATCHES", Selected, Told::All).needs(Capability::UidBatches)
+        }
         Command::Search(search) => row("SEARCH", Selected, by_numbers(search.numbers)),
         Command::Esearch(_) => {
             row("ESEARCH", Authenticated, Told::All).needs(Capability::MultiSearch)

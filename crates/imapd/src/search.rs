@@ -68,6 +68,11 @@ impl Evaluation {
         }
     }
 
+    /// Passes over the messages before this index.
+    pub fn from(self, next: usize) -> Self {
+        Self { next, ..self }
+    }
+
     /// Looks at some messages and gives those that match, with their relevancy from 1 to
     /// 100 (RFC 6203 section 4); a message that vanished meanwhile does not. Errors are the
     /// disk's.

@@ -3,11 +3,15 @@
 use crate::appends::Appends;
 use crate::capability::{self, Capabilities, Capability, Circumstances, Enabled};
 use crate::commands::Outcome;
+use crate::commands::append::Headers;
 use crate::commands::fetch::Fetching;
 use crate::commands::multisearch::MultiSearching;
 use crate::commands::search::{Searching, now_seconds};
-use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, Reply, Saved, parse};
+use crate::dialect::Text;
+use crate::grammar::reading::{CharsetArgument, Names, Reading, UidBounds};
+use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, Reply, Saved, parse_as};
 use crate::language::Language;
+use crate::limit::MessageLimit;
 use crate::order::collation::Comparator;
 use crate::response::{More, Segment, Writer};
 use crate::rules::Told;
@@ -65,6 +69,8 @@ pub struct Options {
     pub idle_seconds: u64,
     /// The biggest message that is taken, in octets.
     pub append_limit_octets: u64,
+    /// On how many messages one command may work.
+    pub message_limit: MessageLimit,
     /// What the log calls this session.
     pub session_id: String,
     /// Woken when the selected mailbox changes.
@@ -200,8 +206,50 @@ impl ImapSession {
             starttls: self.options.starttls,
             scram: self.options.scram,
             append_limit_octets: self.options.append_limit_octets,
+            message_limit: self.options.message_limit,
         };
         capability::announce(self.on(), &circumstances)
+    }
+
+    /// How what the client sends is read.
+    pub(crate) fn reading(&self) -> Reading {
+        let names = match (self.enabled.dialect().text, &self.login) {
+            (Text::Utf8, _) => Names::Utf8,
+            (Text::Ascii, Some(_)) if self.has(Capability::Utf8Accept) => Names::Either,
+            // RFC 9755 section 5: LOGIN stays as it is.
+            (Text::Ascii, _) => Names::Utf7,
+        };
+        Reading {
+            names,
+            charset: match self.enabled.utf8_accept() {
+                true => CharsetArgument::Refused,
+                false => CharsetArgument::Taken,
+            },
+            revision: self.enabled.dialect().revision,
+            uid_bounds: match self.message_limit() {
+                MessageLimit::EveryCommand(_) => UidBounds::Known,
+                MessageLimit::None | MessageLimit::Saves(_) => UidBounds::Unknown,
+            },
+        }
+    }
+
+    /// On how many messages one command may work.
+    pub(crate) fn message_limit(&self) -> MessageLimit {
+        match self.options.message_limit {
+            MessageLimit::EveryCommand(_) if !self.has(Capability::MessageLimit) => {
+                MessageLimit::None
+            }
+            MessageLimit::Saves(_) if !self.has(Capability::SaveLimit) => MessageLimit::None,
+            limit => limit,
+        }
+    }
+
+    /// What headers of messages the client may append (RFC 9755 section 4).
+    pub(crate) fn appended_headers(&self) -> Headers {
+        match self.reading().names {
+            Names::Either => Headers::Ascii,
+            Names::Utf7 | Names::Utf8 => Headers::Any,
+        }
     }
 
     /// Puts an action behind what was written.
@@ -357,7 +405,7 @@ impl ImapSession {
 
     /// Runs a whole command.
     fn take(&mut self, command: &[u8]) {
-        match parse(command) {
+        match parse_as(command, self.reading()) {
             Err(malformed) => self.refuse(malformed),
             Ok(tagged) => self.run(tagged),
         }
@@ -481,7 +529,7 @@ impl ImapSession {
                 return;
             }
         }
-        match fetching.into_failure() {
+        match fetching.into_failure(&mut self.out) {
             Ok(reply) => {
                 self.tell(told, Look::WhenDue);
                 if !matches!(self.work, Work::Over) {

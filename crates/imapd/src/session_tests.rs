@@ -18,6 +18,7 @@ fn options(security: Security) -> Options {
         login_seconds: 60,
         idle_seconds: 1800,
         append_limit_octets: 1000,
+        message_limit: crate::MessageLimit::None,
         session_id: "s1".to_owned(),
         waker: Waker::noop().clone(),
     }

@@ -3,7 +3,8 @@
 
 use crate::capability::Enabled;
 use crate::contexts::{Context, Contexts, Known, Refused};
-use crate::grammar::command::Numbers;
+use crate::dialect::Messages;
+use crate::grammar::command::{Numbers, UidBatches};
 use crate::grammar::sequence::SequenceSet;
 use crate::response::{More, Produce, Recent, Runs, Writer};
 use crate::rules::Told;
@@ -59,8 +60,19 @@ pub struct View {
     saved: Vec<Uid>,
     /// Searches that are kept up to date (RFC 5267).
     contexts: Contexts,
+    /// What UIDBATCHES was asked last, and what changed since.
+    batched: Option<Batched>,
     synced: Instant,
     _subscription: Subscription,
+}
+
+/// What UIDBATCHES was asked, and how many messages the client was told to have come and
+/// gone since.
+#[derive(Debug)]
+struct Batched {
+    asked: UidBatches,
+    added: usize,
+    expunged: usize,
 }
 
 /// Sequence numbers that no message has.
@@ -96,6 +108,7 @@ impl View {
             recent,
             saved: Vec::new(),
             contexts: Contexts::default(),
+            batched: None,
             synced: now,
             _subscription: subscription,
         })
@@ -153,6 +166,23 @@ impl View {
         };
         self.contexts.update(&known, out)
     }
+    /// Whether UIDBATCHES may be answered: not the same again before more than half a
+    /// batch came or went (RFC 10022 section 3.1.1). Notes that it was.
+    pub fn may_batch(&mut self, asked: UidBatches) -> bool {
+        let half = usize::try_from(asked.size.get() / 2).unwrap_or(usize::MAX);
+        let is_again = self.batched.as_ref().is_some_and(|batched| {
+            batched.asked == asked && batched.added <= half && batched.expunged <= half
+        });
+        if !is_again {
+            self.batched = Some(Batched {
+                asked,
+                added: 0,
+                expunged: 0,
+            });
+        }
+        !is_again
+    }
+
     /// Whether a message is `\Recent` in this session.
     pub fn is_recent(&self, uid: Uid) -> bool {
         self.recent.contains(&uid)
@@ -306,6 +336,10 @@ impl View {
             }
             return Ok(());
         }
+        if let Some(batched) = &mut self.batched {
+            batched.added = batched.added.saturating_add(difference.added.len());
+            batched.expunged = batched.expunged.saturating_add(difference.expunged.len());
+        }
         self.tell_expunged(&difference.expunged, enabled, out);
         if !difference.added.is_empty() {
             if self.access == Access::ReadOnly {
@@ -325,7 +359,9 @@ impl View {
                 .count();
             out.text("* ").number(current.len() as u64).text(" EXISTS");
             out.crlf();
-            out.text("* ").number(recent as u64).text(" RECENT").crlf();
+            if !enabled.rev2() {
+                out.text("* ").number(recent as u64).text(" RECENT").crlf();
+            }
         }
         let news = difference
             .changed
@@ -424,7 +460,7 @@ impl View {
             .filter_map(|index| self.told.row(*index))
             .map(|row| row.uid)
             .collect();
-        if enabled.qresync() {
+        if enabled.vanished() {
             let gone = Runs::new(uids.iter().map(|uid| uid.get()));
             out.text("* VANISHED ").produced(gone).crlf();
         } else {
@@ -502,11 +538,10 @@ impl Produce for Fetches {
         let Some(row) = self.snapshot.row(news.index) else {
             return More::Follows;
         };
-        out.text("* ")
-            .number(news.known as u64 + 1)
-            .text(" FETCH (");
-        if self.enabled.condstore() {
-            // RFC 7162 section 3.2.4.
+        out.fetch(news.known as u64 + 1, row.uid);
+        let names_uid = self.enabled.condstore() || self.enabled.rev2();
+        if names_uid && out.dialect().messages == Messages::BySequence {
+            // RFC 7162 section 3.2.4, RFC 9051 section 7.5.2.
             out.text("UID ").number(row.uid.get().into()).text(" ");
         }
         out.text("FLAGS ");

@@ -279,6 +279,7 @@ pub async fn carry(
                 login_seconds: limits.login_seconds,
                 idle_seconds: limits.imap_idle_seconds,
                 append_limit_octets: limits.append_octets,
+                message_limit: limits.message_limit(),
                 session_id: id.clone(),
                 waker: Waker::from(Arc::clone(&alarm)),
             },

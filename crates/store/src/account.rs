@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// How many mailboxes a user may make.
 const MAX_MAILBOXES: usize = 10_000;
@@ -167,6 +168,19 @@ impl Account {
     /// delimiter included. A trailing delimiter is dropped.
     pub fn parse_name(&self, text: &str) -> Result<MailboxName> {
         MailboxName::parse(text, &self.layout)
+    }
+
+    /// A name as for `parse_name` in Normalization Form C, unless it is in that form or a
+    /// mailbox has it as it stands (RFC 9051 section 5.1): names that came before, or in
+    /// modified UTF-7, are kept to the letter.
+    pub fn normalised(&self, text: &str) -> Option<String> {
+        if text.is_ascii() || is_nfc(text) {
+            return None;
+        }
+        let is_there = self
+            .parse_name(text)
+            .is_ok_and(|name| self.directory(&name).is_ok_and(|place| place.is_some()));
+        (!is_there).then(|| text.nfc().collect())
     }
 
     /// The reverse of `parse_name`.

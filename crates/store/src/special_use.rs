@@ -1,4 +1,4 @@
-//! Special uses (RFC 6154): those that were set, in the file
+//! Special uses (RFC 6154, RFC 8457): those that were set, in the file
 //! `pillarbox-special-use` of the root (`<storage name><TAB><use>` lines), else by
 //! well-known names.
 
@@ -8,7 +8,7 @@ use std::path::Path;
 
 const FILE: &str = "pillarbox-special-use";
 
-/// A special use (RFC 6154), as its attribute without the backslash.
+/// A special use (RFC 6154, RFC 8457), as its attribute without the backslash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpecialUse {
     Archive,
@@ -17,6 +17,7 @@ pub enum SpecialUse {
     Sent,
     Trash,
     Flagged,
+    Important,
     All,
 }
 
@@ -30,13 +31,14 @@ const WELL_KNOWN: [(SpecialUse, &[&str]); 5] = [
 ];
 
 impl SpecialUse {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Archive,
         Self::Drafts,
         Self::Junk,
         Self::Sent,
         Self::Trash,
         Self::Flagged,
+        Self::Important,
         Self::All,
     ];
 
@@ -49,6 +51,7 @@ impl SpecialUse {
             Self::Sent => "Sent",
             Self::Trash => "Trash",
             Self::Flagged => "Flagged",
+            Self::Important => "Important",
             Self::All => "All",
         }
     }

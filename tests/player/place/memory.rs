@@ -86,6 +86,7 @@ impl Place for Memory {
                     login_seconds: limits.login_seconds,
                     idle_seconds: limits.imap_idle_seconds,
                     append_limit_octets: limits.append_octets,
+                    message_limit: limits.message_limit(),
                     session_id: "memory".to_owned(),
                     waker: Waker::from(Arc::clone(&alarm)),
                 };

@@ -1,8 +1,9 @@
-//! APPEND (RFC 3501 section 6.3.11) of one message or more (RFC 3502).
+//! APPEND (RFC 3501 section 6.3.11, RFC 9755 section 4) of one message or more (RFC 3502).
 
 use super::{Outcome, destination};
 use crate::capability::{Capabilities, Capability};
 use crate::grammar::command::AppendMessage;
+use crate::limit::MessageLimit;
 use crate::response::show_set;
 use std::sync::Arc;
 use store::{Account, Incoming, Mailbox};
@@ -16,7 +17,55 @@ pub struct Appending {
     messages: Vec<Incoming>,
     /// How many of them are whole and hold a descriptor until they are synced.
     unsynced: usize,
+    headers: Headers,
+    header: Header,
+    limit: MessageLimit,
     failure: Option<Outcome>,
+}
+
+/// What headers may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Headers {
+    /// Any octets.
+    Any,
+    /// ASCII: the client could have enabled UTF-8, and did not.
+    Ascii,
+}
+
+/// Where in a message's header the octets that come are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Header {
+    /// At a line's beginning, or behind a CR that stands there.
+    LineBegins,
+    /// Within a line.
+    InLine,
+    /// Behind it.
+    Over,
+}
+
+impl Header {
+    /// Takes further octets; says whether the header has one that is not ASCII among them.
+    fn has_8bit(&mut self, octets: &[u8]) -> bool {
+        let mut rest = octets;
+        while *self != Self::Over && !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest);
+            let (line, after) = rest.split_at(end.unwrap_or(rest.len()));
+            if !line.is_ascii() {
+                return true;
+            }
+            if !line.is_empty() && line != b"\r" {
+                *self = Self::InLine;
+            }
+            if end.is_some() {
+                *self = match self {
+                    Self::InLine => Self::LineBegins,
+                    Self::LineBegins | Self::Over => Self::Over,
+                };
+            }
+            rest = after.get(1..).unwrap_or_default();
+        }
+        false
+    }
 }
 
 impl Appending {
@@ -26,8 +75,20 @@ impl Appending {
             mailbox: destination(account, mailbox)?,
             messages: Vec::new(),
             unsynced: 0,
+            headers: Headers::Any,
+            header: Header::Over,
+            limit: MessageLimit::None,
             failure: None,
         })
+    }
+
+    /// Takes such headers only, and so many messages.
+    pub fn taking(self, headers: Headers, limit: MessageLimit) -> Self {
+        Self {
+            headers,
+            limit,
+            ..self
+        }
     }
 
     /// Where the messages go.
@@ -43,6 +104,7 @@ impl Appending {
         if message.octets == 0 {
             return Err(Outcome::no("[CANNOT] An empty message aborts APPEND"));
         }
+        self.limit.admit_appended(self.messages.len() + 1)?;
         if let Some(before) = self.messages.last_mut() {
             before.seal()?;
             self.unsynced += 1;
@@ -54,12 +116,23 @@ impl Appending {
         let mut incoming = self.mailbox.begin_append()?;
         incoming.describe(message.flags, message.keywords.clone(), message.date);
         self.messages.push(incoming);
+        self.header = match self.headers {
+            Headers::Any => Header::Over,
+            Headers::Ascii => Header::LineBegins,
+        };
         Ok(())
     }
 
     /// Takes octets of the message announced last. What fails is told at its end.
     pub fn write(&mut self, octets: &[u8]) {
         if self.failure.is_some() {
+            return;
+        }
+        if self.header.has_8bit(octets) {
+            self.messages.clear();
+            // RFC 9755 section 4.
+            let text = "[CANNOT] The header is not ASCII; ENABLE UTF8=ACCEPT or IMAP4rev2 first";
+            self.failure = Some(Outcome::no(text));
             return;
         }
         if let Some(message) = self.messages.last_mut()
@@ -111,6 +184,35 @@ pub fn commit(appends: Vec<Appending>, on: Capabilities) -> Vec<Outcome> {
 mod tests {
     use super::*;
     use store::{Flags, Layout};
+
+    #[test]
+    fn only_headers_are_looked_at() {
+        let first_8bit = |message: &[u8], cut: usize| {
+            let mut header = Header::LineBegins;
+            let (before, after) = message.split_at(cut.min(message.len()));
+            header.has_8bit(before) || header.has_8bit(after)
+        };
+        for cut in 0..20 {
+            for plain in [
+                &b"A: b\r\n\r\n\xff"[..],
+                b"A: b\n\n\xff",
+                b"\r\n\xff",
+                b"\n\xff",
+                b"A: b\r\n c\r\n\r\n\xff",
+            ] {
+                assert!(!first_8bit(plain, cut), "{plain:?} {cut}");
+            }
+            for other in [
+                &b"A: \xc3\xa4\r\n\r\n"[..],
+                b"A: b\r\n \xff",
+                b"\xff",
+                b"A: b\r\r\n\xff",
+                b"A: b\n\rx\n\xff",
+            ] {
+                assert!(first_8bit(other, cut), "{other:?} {cut}");
+            }
+        }
+    }
 
     #[test]
     fn messages_that_wait_hold_few_files() {

@@ -5,6 +5,7 @@ use super::{Outcome, Ran, destination};
 use crate::capability::{Capabilities, Capability, Enabled};
 use crate::grammar::command::Numbers;
 use crate::grammar::sequence::SequenceSet;
+use crate::limit::MessageLimit;
 use crate::response::{Writer, show_set};
 use crate::view::View;
 use store::{Account, Copied};
@@ -15,9 +16,11 @@ pub fn copy(
     view: &View,
     (set, numbers): (&SequenceSet, Numbers),
     mailbox: &str,
-    on: Capabilities,
+    (on, limit): (Capabilities, MessageLimit),
 ) -> Ran {
-    let uids = view.uids(&view.resolve(set, numbers)?);
+    let ranges = view.resolve(set, numbers)?;
+    limit.admit_saved(view, &ranges)?;
+    let uids = view.uids(&ranges);
     let destination = destination(account, mailbox)?;
     if uids.is_empty() {
         return Ok(Outcome::ok("No messages to copy"));
@@ -39,10 +42,11 @@ pub fn move_messages(
     view: &View,
     (set, numbers): (&SequenceSet, Numbers),
     mailbox: &str,
-    (enabled, on, out): (Enabled, Capabilities, &mut Writer),
+    (enabled, on, limit, out): (Enabled, Capabilities, MessageLimit, &mut Writer),
 ) -> Ran {
     need_write(view)?;
-    let uids = view.uids(&view.resolve(set, numbers)?);
+    let (ranges, reached) = limit.cut(view, view.resolve(set, numbers)?);
+    let uids = view.uids(&ranges);
     let destination = destination(account, mailbox)?;
     if uids.is_empty() {
         return Ok(Outcome::ok("No messages to move"));
@@ -58,7 +62,11 @@ pub fn move_messages(
             .human("Moved")
             .crlf();
     }
-    Ok(expunged(view, enabled, "MOVE completed"))
+    let outcome = expunged(view, enabled, "MOVE completed");
+    Ok(match reached {
+        Some(reached) => reached.told_with(outcome, out),
+        None => outcome,
+    })
 }
 
 fn code(copied: &Copied) -> String {

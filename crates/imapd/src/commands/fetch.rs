@@ -5,9 +5,11 @@ use super::listing::Listing;
 use super::select::write_vanished_earlier;
 use super::{Outcome, Ran};
 use crate::capability::Enabled;
+use crate::dialect::Messages;
 use crate::grammar::command::{
     Fetch, FetchItem, Numbers, PartialRange, Peek, Section, SectionText, Vanished,
 };
+use crate::limit::{Cut, MessageLimit, Reached, descending};
 use crate::response::{Extension, More, Writer, replace_nul, show_internal_date};
 use crate::view::{Access, View, gather};
 use std::collections::{HashSet, VecDeque};
@@ -50,6 +52,8 @@ pub struct Fetching {
     reply: String,
     /// The first thing that went wrong.
     failure: Option<Outcome>,
+    /// More messages were named than it may work on.
+    reached: Option<Reached>,
 }
 
 impl Fetching {
@@ -65,12 +69,16 @@ impl Fetching {
             stored: StoredText::default(),
             reply,
             failure: None,
+            reached: None,
         }
     }
 
     /// Tells what a STORE did, then replies so.
-    pub fn stored(ranges: Vec<Range<usize>>, items: Vec<FetchItem>, reply: String) -> Self {
-        Self::new(ranges, items, reply)
+    pub fn stored((ranges, reached): Cut, items: Vec<FetchItem>, reply: String) -> Self {
+        Self {
+            reached,
+            ..Self::new(ranges, items, reply)
+        }
     }
 
     /// Tells the flags that changed after a mod-sequence, then replies OK.
@@ -92,10 +100,12 @@ impl Fetching {
     }
 
     /// Ends it.
-    pub fn into_failure(self) -> Result<String, Outcome> {
-        match self.failure {
-            Some(failure) => Err(failure),
-            None => Ok(self.reply),
+    pub fn into_failure(self, out: &mut Writer) -> Result<String, Outcome> {
+        match (self.failure, self.reached) {
+            (None, None) => Ok(self.reply),
+            (None, Some(reached)) => Ok(reached.told_in(&self.reply, out)),
+            (Some(failure), None) => Err(failure),
+            (Some(failure), Some(reached)) => Err(reached.told_with(failure, out)),
         }
     }
 
@@ -314,7 +324,12 @@ fn part_of(ranges: Vec<Range<usize>>, partial: PartialRange) -> Vec<Range<usize>
 }
 
 /// FETCH and UID FETCH.
-pub fn fetch(view: &View, fetch: &Fetch, enabled: &mut Enabled, out: &mut Writer) -> Ran {
+pub fn fetch(
+    view: &View,
+    fetch: &Fetch,
+    (enabled, limit): (&mut Enabled, MessageLimit),
+    out: &mut Writer,
+) -> Ran {
     if fetch.vanished == Vanished::Asked && !enabled.qresync() {
         return Err(Outcome::bad("VANISHED needs QRESYNC enabled"));
     }
@@ -325,13 +340,20 @@ pub fn fetch(view: &View, fetch: &Fetch, enabled: &mut Enabled, out: &mut Writer
     let mut ranges = view.resolve(&fetch.set, fetch.numbers)?;
     if let Some(partial) = fetch.partial {
         ranges = part_of(ranges, partial);
+        limit.admit_part(&ranges)?;
     }
     if let Some(modseq) = fetch.changed_since {
         ranges = changed_among(view, &ranges, modseq);
     }
+    let (mut ranges, reached) = limit.cut(view, ranges);
+    if reached.is_some() {
+        ranges = descending(ranges);
+    }
     let mut items = fetch.items.clone();
     let by_uid = fetch.numbers == Numbers::Uid;
-    if by_uid && !items.contains(&FetchItem::Uid) {
+    // RFC 9586 section 3.3: there the UID leads each response.
+    let is_uid_told = enabled.dialect().messages == Messages::ByUid;
+    if by_uid && !is_uid_told && !items.contains(&FetchItem::Uid) {
         items.insert(0, FetchItem::Uid);
     }
     if fetch.changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
@@ -368,6 +390,7 @@ pub fn fetch(view: &View, fetch: &Fetch, enabled: &mut Enabled, out: &mut Writer
     Ok(Outcome::Fetching(Box::new(Fetching {
         changed_since: fetch.changed_since,
         seen,
+        reached,
         ..Fetching::new(ranges, items, "OK FETCH completed".to_owned())
     })))
 }
@@ -391,10 +414,7 @@ impl Response<'_> {
     /// Writes it; says whether the flags were told.
     fn write(mut self, index: usize) -> store::Result<bool> {
         let fetching = self.fetching;
-        self.out
-            .text("* ")
-            .number(index as u64 + 1)
-            .text(" FETCH (");
+        self.out.fetch(index as u64 + 1, self.row.uid);
         let mut space = "";
         for item in &fetching.items {
             self.out.text(space);
@@ -425,7 +445,13 @@ impl Response<'_> {
         match item {
             FetchItem::Envelope => {
                 let listing = self.listing()?;
-                self.out.text("ENVELOPE ").raw(listing.envelope());
+                self.out.text("ENVELOPE ");
+                if listing.has_envelope_for(self.out.dialect()) {
+                    self.out.raw(listing.envelope());
+                } else {
+                    let summary = self.summary()?;
+                    self.out.envelope(&summary.envelope);
+                }
                 self.listing = Some(listing);
             }
             FetchItem::Flags => {
@@ -462,9 +488,13 @@ impl Response<'_> {
             }
             FetchItem::BodyStructure => {
                 let listing = self.listing()?;
-                self.out
-                    .text("BODYSTRUCTURE ")
-                    .raw(listing.body_structure());
+                self.out.text("BODYSTRUCTURE ");
+                if listing.has_structure_for(self.out.dialect()) {
+                    self.out.raw(listing.body_structure());
+                } else {
+                    let summary = self.summary()?;
+                    self.out.body_structure(&summary.root, Extension::Shown);
+                }
                 self.listing = Some(listing);
             }
             FetchItem::Uid => {

@@ -200,6 +200,30 @@ pub fn list(
     Ok(Outcome::ok("LIST completed"))
 }
 
+/// Tells of one existing mailbox, with the name the client called it by if that is another
+/// (RFC 9051 sections 6.3.2, 6.3.6 and 6.3.9.7).
+pub fn write_one(
+    account: &Account,
+    name: &MailboxName,
+    supplied: &str,
+    out: &mut Writer,
+) -> Result<(), Outcome> {
+    let entries = account.list()?;
+    let Some(entry) = entries.iter().find(|entry| entry.name == *name) else {
+        return Ok(());
+    };
+    let shown = Shown {
+        extended: true,
+        subscribed: true,
+        children: true,
+        special_use: true,
+    };
+    let (delimiter, name) = (account.layout().delimiter, account.show_name(name));
+    let old_name = Some(supplied).filter(|supplied| *supplied != name);
+    out.list_renamed(&attributes(entry, &shown), delimiter, &name, old_name);
+    Ok(())
+}
+
 fn attributes(entry: &ListEntry, shown: &Shown) -> Vec<&'static str> {
     let mut attributes = Vec::new();
     if !entry.selectable {

@@ -1,5 +1,6 @@
 //! [`Listing`]: what a client lists a message by, as it is sent.
 
+use crate::dialect::{Dialect, Text};
 use crate::response::{Extension, Writer};
 use store::message::Summary;
 use store::{Mailbox, Uid};
@@ -9,8 +10,8 @@ const FORM: u8 = 1;
 /// The form, and how long the envelope is.
 const HEADER: usize = 1 + 4;
 
-/// ENVELOPE and BODYSTRUCTURE of a message (RFC 3501 section 7.4.2), written once and kept
-/// by the store.
+/// ENVELOPE and BODYSTRUCTURE of a message (RFC 3501 section 7.4.2) for a client that enabled
+/// nothing, written once and kept by the store.
 pub struct Listing {
     octets: Vec<u8>,
     envelope_end: usize,
@@ -54,6 +55,27 @@ impl Listing {
             octets,
             envelope_end: HEADER + envelope_octets,
         })
+    }
+
+    /// Whether the envelope is so for a client of this dialect: what is not ASCII is written
+    /// otherwise for one that takes UTF-8.
+    pub fn has_envelope_for(&self, dialect: Dialect) -> bool {
+        dialect.text == Text::Ascii || self.envelope().is_ascii()
+    }
+
+    /// Whether the structure is so for a client of this dialect: see
+    /// [`Writer::body_structure`].
+    pub fn has_structure_for(&self, dialect: Dialect) -> bool {
+        let structure = self.body_structure();
+        let is_otherwise = || {
+            let global = b"\"global\"";
+            !structure.is_ascii()
+                || memchr::memchr(b'*', structure).is_some()
+                || structure
+                    .windows(global.len())
+                    .any(|word| word.eq_ignore_ascii_case(global))
+        };
+        dialect.text == Text::Ascii || !is_otherwise()
     }
 
     /// As it stands behind ENVELOPE.

@@ -1,6 +1,7 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS, NAMESPACE.
 
 use super::{Outcome, Ran};
+use crate::dialect::{Revision, Text};
 use crate::grammar::command::StatusItem;
 use crate::response::Writer;
 use store::{Account, SpecialUse};
@@ -21,9 +22,19 @@ pub fn delete(account: &Account, name: &str) -> Ran {
     Ok(Outcome::ok("DELETE completed"))
 }
 
-/// RENAME (RFC 3501 section 6.3.5).
-pub fn rename(account: &Account, from: &str, to: &str) -> Ran {
-    account.rename(&account.parse_name(from)?, &account.parse_name(to)?)?;
+/// RENAME (RFC 3501 section 6.3.5). Where a name was normalised, `supplied` is what the
+/// client called the mailbox: it is told what became of it (RFC 9051 section 6.3.6).
+pub fn rename(
+    (account, supplied): (&Account, Option<&str>),
+    from: &str,
+    to: &str,
+    out: &mut Writer,
+) -> Ran {
+    let to = account.parse_name(to)?;
+    account.rename(&account.parse_name(from)?, &to)?;
+    if let (Some(supplied), Revision::Rev2) = (supplied, out.dialect().revision) {
+        super::list::write_one(account, &to, supplied, out)?;
+    }
     Ok(Outcome::ok("RENAME completed"))
 }
 
@@ -59,8 +70,12 @@ pub fn status(
 /// NAMESPACE (RFC 2342).
 pub fn namespace(account: &Account, out: &mut Writer) -> Ran {
     let layout = account.layout();
+    let prefix = match out.dialect().text {
+        Text::Ascii => store::modified_utf7::encode(&layout.prefix),
+        Text::Utf8 => layout.prefix.clone(),
+    };
     out.text("* NAMESPACE ((")
-        .string(store::modified_utf7::encode(&layout.prefix).as_bytes())
+        .string(prefix.as_bytes())
         .text(" ")
         .string(layout.delimiter.to_string().as_bytes())
         .text(")) NIL NIL")

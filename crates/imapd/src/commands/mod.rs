@@ -1,6 +1,7 @@
 //! What each command does. None writes its tagged reply: that is the session's.
 
 pub mod append;
+pub mod batches;
 pub mod copy;
 pub mod fetch;
 pub mod fields;

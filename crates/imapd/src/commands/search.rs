@@ -8,15 +8,16 @@ use crate::grammar::command::{
     Numbers, ReturnOption, Search, SearchKey, Sort, SortCriterion, SortKey, Thread, ThreadAlgorithm,
 };
 use crate::grammar::sequence::{Bound, SequenceSet};
+use crate::limit::{MessageLimit, Reached};
 use crate::order::collation::Comparator;
 use crate::order::{Candidate, Sorting, Threading};
 use crate::response::{
     ExtendedSearch, More, Writer, write_extended_search, write_search, write_sort, write_thread,
 };
 use crate::search::{Evaluation, Manner, Scope};
-use crate::view::View;
+use crate::view::{View, gather};
 use std::num::NonZeroU32;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::time::{SystemTime, UNIX_EPOCH};
 use store::{Snapshot, Uid};
 
@@ -31,6 +32,8 @@ pub struct Searching {
     found: Vec<Found>,
     /// What is looked for and where, if the result is to be kept up to date.
     updated: Option<(SearchKey, Snapshot)>,
+    /// More messages were named than may be looked at.
+    reached: Option<Reached>,
 }
 
 /// What is to become of the messages that are found.
@@ -54,6 +57,9 @@ pub struct Searcher<'a> {
     pub enabled: &'a mut Enabled,
     /// The active comparator (RFC 5255 section 4.2).
     pub comparator: Comparator,
+    /// On how many messages SEARCH may work. SORT and THREAD look at all: what they sort by
+    /// is kept (RFC 9738 section 3.3).
+    pub limit: MessageLimit,
 }
 
 /// SEARCH and UID SEARCH.
@@ -99,14 +105,28 @@ fn begin(view: &View, asked: Asked, search: &Search, session: Searcher<'_>) -> O
         now_seconds: now_seconds(),
         folding: session.comparator.folding(),
     };
-    let evaluation = Evaluation::new(current, &key, manner);
-    let returns = search.returns.clone();
+    let (looked_at, reached) = match asked {
+        Asked::Search => session.limit.cut_in(&current, named(view, &current, &key)),
+        Asked::Sort(_) | Asked::Thread(_) => (Vec::new(), None),
+    };
+    let first = match reached {
+        Some(_) => looked_at.first().map_or(0, |range| range.start),
+        None => 0,
+    };
+    let evaluation = Evaluation::new(current, &key, manner).from(first);
+    // RFC 9051 section 6.4.4: SEARCH has no answer but ESEARCH.
+    let is_extended = matches!(asked, Asked::Search) && session.enabled.rev2();
+    let returns = search
+        .returns
+        .clone()
+        .or_else(|| is_extended.then(|| vec![ReturnOption::All]));
     let is_updated = returns
         .iter()
         .flatten()
         .any(|option| *option == ReturnOption::Update);
     Outcome::Searching(Box::new(Searching {
         asked,
+        reached,
         returns,
         updated: is_updated.then(|| (without_saved(view, key), evaluation.snapshot().clone())),
         stage: Stage::Looking(Box::new(evaluation)),
@@ -258,8 +278,12 @@ impl Searching {
             (Asked::Sort(_), None) => write_sort(out, found, modseq),
             (_, None) => write_search(out, found, modseq),
         }
+        let reached = self.reached;
         self.keep_up_to_date(view, tag, out);
-        completed
+        match reached {
+            Some(reached) => reached.told_with(completed, out),
+            None => completed,
+        }
     }
 
     /// Has the result kept up to date if that was asked for, or tells that it is not (RFC
@@ -377,6 +401,58 @@ pub fn without_saved(view: &View, key: SearchKey) -> SearchKey {
     }
 }
 
+/// The indices of a snapshot that the sets of a key leave, where all keys are to match: the
+/// messages that are looked at, match or not (RFC 9738 section 3.1).
+fn named(view: &View, snapshot: &Snapshot, key: &SearchKey) -> Vec<Range<usize>> {
+    let all = || vec![0..snapshot.len()];
+    match key {
+        SearchKey::And(keys) => keys
+            .iter()
+            .map(|key| named(view, snapshot, key))
+            .reduce(|left, right| common(&left, &right))
+            .unwrap_or_else(all),
+        SearchKey::Sequence(SequenceSet::Saved) | SearchKey::Uid(SequenceSet::Saved) => {
+            let indices = view
+                .saved()
+                .iter()
+                .filter_map(|uid| snapshot.index_of(*uid));
+            gather(indices)
+        }
+        SearchKey::Uid(set) => {
+            let at_or_after = |uid: Option<Uid>| {
+                uid.map_or(snapshot.len(), |uid| snapshot.index_at_or_after(uid))
+            };
+            let ranges = set.resolve(view.largest_uid()).into_iter();
+            let indices = |range: RangeInclusive<u32>| {
+                let after = range.end().checked_add(1).and_then(Uid::new);
+                at_or_after(Uid::new(*range.start()))..at_or_after(after)
+            };
+            let ranges = ranges.map(indices);
+            ranges.filter(|range| !range.is_empty()).collect()
+        }
+        _ => all(),
+    }
+}
+
+/// What is in both of two lists of ascending ranges.
+fn common(left: &[Range<usize>], right: &[Range<usize>]) -> Vec<Range<usize>> {
+    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    let mut common = Vec::new();
+    while let (Some(one), Some(other)) = (left.peek(), right.peek()) {
+        let both = one.start.max(other.start)..one.end.min(other.end);
+        let one_ends_first = one.end <= other.end;
+        if !both.is_empty() {
+            common.push(both);
+        }
+        if one_ends_first {
+            left.next();
+        } else {
+            right.next();
+        }
+    }
+    common
+}
+
 fn ranges_as_set(ranges: impl Iterator<Item = RangeInclusive<u32>>) -> SequenceSet {
     let bound = |number| NonZeroU32::new(number).map(Bound::Number);
     SequenceSet::Ranges(
@@ -416,6 +492,13 @@ pub fn now_seconds() -> i64 {
 mod tests {
     use super::*;
     use crate::grammar::command::{PartialRange, Side};
+
+    #[test]
+    fn what_two_lists_share() {
+        assert_eq!(common(&[0..9], &[1..3, 5..20]), [1..3, 5..9]);
+        assert_eq!(common(&[1..3, 4..6], &[2..5]), [2..3, 4..5]);
+        assert!(common(&[1..3], &[3..4]).is_empty());
+    }
 
     #[test]
     fn min_and_max_save_what_they_name() {

@@ -1,8 +1,10 @@
-//! SELECT and EXAMINE (RFC 3501 section 6.3.1, RFC 7162 section 3.2.5).
+//! SELECT and EXAMINE (RFC 3501 section 6.3.1, RFC 7162 section 3.2.5, RFC 9051 section
+//! 6.3.2).
 
 use super::fetch::Fetching;
-use super::{Outcome, Ran};
+use super::{Outcome, Ran, list};
 use crate::capability::{Capabilities, Capability, Enabled};
+use crate::dialect::{Messages, Revision};
 use crate::grammar::command::{Condstore, Numbers, Qresync, Select, SequenceMatch};
 use crate::grammar::sequence::{Bound, SequenceSet};
 use crate::response::{Produce, Runs, Writer};
@@ -13,9 +15,10 @@ use std::task::Waker;
 use std::time::Instant;
 use store::{Account, Uid, Vanished};
 
-/// Opens a mailbox and tells of it. The view is there unless the command failed.
+/// Opens a mailbox, which the client called `supplied`, and tells of it. The view is there
+/// unless the command failed.
 pub fn select(
-    account: &Account,
+    (account, supplied): (&Account, &str),
     select: &Select,
     access: Access,
     (on, enabled): (Capabilities, &mut Enabled),
@@ -29,6 +32,9 @@ pub fn select(
         enabled.enable_condstore();
     }
     write_state(&view, on, out);
+    if out.dialect().revision == Revision::Rev2 {
+        list::write_one(account, view.name(), supplied, out)?;
+    }
     let text = match access {
         Access::ReadWrite => "[READ-WRITE] SELECT completed",
         Access::ReadOnly => "[READ-ONLY] EXAMINE completed",
@@ -47,9 +53,16 @@ fn write_state(view: &View, on: Capabilities, out: &mut Writer) {
     view.write_flag_names(told, out);
     let count = told.len() as u64;
     out.text("* ").number(count).text(" EXISTS").crlf();
-    let recent = view.recent_count() as u64;
-    out.text("* ").number(recent).text(" RECENT").crlf();
-    if let Some(index) = told.first_unseen() {
+    let dialect = out.dialect();
+    if dialect.revision == Revision::Rev1 {
+        let recent = view.recent_count() as u64;
+        out.text("* ").number(recent).text(" RECENT").crlf();
+    }
+    // RFC 9051 has no UNSEEN, and RFC 9586 section 3 no sequence numbers.
+    if dialect.revision == Revision::Rev1
+        && dialect.messages == Messages::BySequence
+        && let Some(index) = told.first_unseen()
+    {
         let number = index as u64 + 1;
         out.text("* OK [UNSEEN ")
             .number(number)

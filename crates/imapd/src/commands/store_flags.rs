@@ -3,9 +3,11 @@
 use super::fetch::Fetching;
 use super::{Outcome, Ran};
 use crate::capability::Enabled;
+use crate::dialect::Messages;
 use crate::grammar::command::{FetchItem, Numbers, Silent, Store};
 use crate::grammar::sequence::SequenceSet;
-use crate::response::show_set;
+use crate::limit::{MessageLimit, Reached, descending};
+use crate::response::{Writer, show_set};
 use crate::view::{Access, View, gather};
 use std::collections::HashSet;
 use store::{FlagAction, Flags, Uid};
@@ -22,9 +24,13 @@ pub fn need_write(view: &View) -> Result<(), Outcome> {
 }
 
 /// STORE and UID STORE.
-pub fn store(view: &mut View, store: &Store, enabled: &mut Enabled) -> Ran {
+pub fn store(
+    view: &mut View,
+    store: &Store,
+    (enabled, limit): (&mut Enabled, MessageLimit),
+) -> Ran {
     need_write(view)?;
-    let ranges = view.resolve(&store.set, store.numbers)?;
+    let (ranges, reached) = limit.cut(view, view.resolve(&store.set, store.numbers)?);
     if store.unchanged_since.is_some() {
         enabled.enable_condstore();
     }
@@ -69,7 +75,8 @@ pub fn store(view: &mut View, store: &Store, enabled: &mut Enabled) -> Ran {
         })
         .collect();
     let mut items = Vec::new();
-    if store.numbers == Numbers::Uid || enabled.condstore() {
+    let is_uid_told = enabled.dialect().messages == Messages::ByUid;
+    if !is_uid_told && (store.numbers == Numbers::Uid || enabled.condstore()) {
         items.push(FetchItem::Uid);
     }
     if store.silent == Silent::No {
@@ -105,11 +112,15 @@ pub fn store(view: &mut View, store: &Store, enabled: &mut Enabled) -> Ran {
     let silent_without_news = store.silent == Silent::Yes && !enabled.condstore();
     let ranges = if silent_without_news {
         Vec::new()
+    } else if reached.is_some() {
+        descending(gather(told))
     } else {
         gather(told)
     };
     Ok(Outcome::Fetching(Box::new(Fetching::stored(
-        ranges, items, reply,
+        (ranges, reached),
+        items,
+        reply,
     ))))
 }
 
@@ -122,7 +133,12 @@ fn applied(flags: Flags, store: &Store) -> Flags {
 }
 
 /// Removes what is marked `\Deleted`, of a set of UIDs or of all.
-pub fn expunge(view: &View, set: Option<&SequenceSet>) -> Result<(), Outcome> {
+/// EXPUNGE and CLOSE have no limit (RFC 9738 section 3.1).
+pub fn expunge(
+    view: &View,
+    set: Option<&SequenceSet>,
+    limit: MessageLimit,
+) -> Result<Option<Reached>, Outcome> {
     let current = view.mailbox().snapshot();
     let among: Option<HashSet<Uid>> = match set {
         Some(set) => {
@@ -137,17 +153,30 @@ pub fn expunge(view: &View, set: Option<&SequenceSet>) -> Result<(), Outcome> {
         .map(|row| row.uid)
         .filter(|uid| among.as_ref().is_none_or(|among| among.contains(uid)))
         .collect();
+    let (uids, reached) = match set {
+        Some(_) => limit.cut_uids(uids),
+        None => (uids, None),
+    };
     if !uids.is_empty() {
         view.mailbox().expunge(&uids)?;
     }
-    Ok(())
+    Ok(reached)
 }
 
 /// EXPUNGE and UID EXPUNGE (RFC 4315).
-pub fn expunge_command(view: &View, set: Option<&SequenceSet>, enabled: Enabled) -> Ran {
+pub fn expunge_command(
+    view: &View,
+    set: Option<&SequenceSet>,
+    (enabled, limit): (Enabled, MessageLimit),
+    out: &mut Writer,
+) -> Ran {
     need_write(view)?;
-    expunge(view, set)?;
-    Ok(expunged(view, enabled, "EXPUNGE completed"))
+    let reached = expunge(view, set, limit)?;
+    let outcome = expunged(view, enabled, "EXPUNGE completed");
+    Ok(match reached {
+        Some(reached) => reached.told_with(outcome, out),
+        None => outcome,
+    })
 }
 
 /// OK after expunging: with the highest mod-sequence where the client follows those

@@ -118,6 +118,8 @@ pub enum Command {
     Expunge,
     /// UID EXPUNGE (RFC 4315).
     UidExpunge(SequenceSet),
+    /// UIDBATCHES (RFC 10022).
+    UidBatches(UidBatches),
     /// SEARCH and UID SEARCH.
     Search(Search),
     /// ESEARCH (RFC 7377).
@@ -546,6 +548,15 @@ impl SearchKey {
             _ => false,
         }
     }
+}
+
+/// UIDBATCHES's arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UidBatches {
+    /// How many messages a batch is to have.
+    pub size: NonZeroU32,
+    /// The first and last batch that are wanted, as written.
+    pub range: Option<(NonZeroU32, NonZeroU32)>,
 }
 
 /// FETCH's arguments.

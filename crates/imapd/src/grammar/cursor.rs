@@ -1,6 +1,7 @@
 //! A cursor over one command's octets, and the tokens of RFC 3501 section 9.
 
 use super::command::{PartialRange, Side};
+use super::reading::{Names, Reading};
 use super::sequence::{Bound, SequenceSet};
 use std::num::NonZeroU32;
 
@@ -41,11 +42,25 @@ pub(super) fn is_list_char(octet: u8) -> bool {
 #[derive(Debug, Clone)]
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
+    reading: Reading,
 }
 
 impl<'a> Cursor<'a> {
+    #[cfg(test)]
     pub(super) fn new(command: &'a [u8]) -> Self {
-        Self { rest: command }
+        Self::reading(command, Reading::default())
+    }
+
+    pub(super) fn reading(command: &'a [u8], reading: Reading) -> Self {
+        Self {
+            rest: command,
+            reading,
+        }
+    }
+
+    /// How the command is read.
+    pub(super) fn how(&self) -> Reading {
+        self.reading
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -171,6 +186,16 @@ impl<'a> Cursor<'a> {
     }
 
     fn quoted(&mut self) -> Parsed<Vec<u8>> {
+        let text = self.quoted_octets()?;
+        // RFC 9755 section 3, RFC 9051 section 9 (QUOTED-CHAR). Older clients write there
+        // what their charset has.
+        if self.reading.names != Names::Utf7 && std::str::from_utf8(&text).is_err() {
+            return Err("A quoted string is not in UTF-8".into());
+        }
+        Ok(text)
+    }
+
+    fn quoted_octets(&mut self) -> Parsed<Vec<u8>> {
         self.expect(b'"', "A quoted string was expected")?;
         let mut text = Vec::new();
         loop {

@@ -8,12 +8,15 @@ mod cursor;
 pub(crate) mod date;
 mod fetch;
 pub mod framing;
+mod mailboxes;
 mod parser;
+pub mod reading;
 mod search;
 pub mod sequence;
 
 pub use command::*;
 pub(crate) use cursor::is_atom_char;
 pub use framing::{CommandBuffer, Limits, Line, Need, Phase, Refusal};
-pub use parser::{Malformed, Reply, Saved, parse};
+pub use parser::{Malformed, Reply, Saved, parse, parse_as};
+pub use reading::Reading;
 pub use sequence::{Bound, SequenceSet};

@@ -2,11 +2,13 @@
 
 use super::command::{
     AppendMessage, Command, Condstore, List, ListReturn, ListSelect, Numbers, Qresync, Select,
-    Silent, StatusItem, Store, Tagged,
+    Silent, StatusItem, Store, Tagged, UidBatches,
 };
 use super::cursor::{self, Cursor, Fault, Parsed};
+use super::reading::{Names, Reading};
 use super::search::{self, SearchFault};
 use super::{date, fetch};
+use crate::dialect::Revision;
 use std::borrow::Cow;
 use std::sync::Arc;
 use store::{FlagAction, Flags, Keyword, SpecialUse};
@@ -78,9 +80,14 @@ impl From<SearchFault> for Failed {
     }
 }
 
-/// Reads a command as [`super::CommandBuffer`] gives it.
+/// Reads a command of a client that enabled nothing, as [`super::CommandBuffer`] gives it.
 pub fn parse(command: &[u8]) -> Result<Tagged, Malformed> {
-    let mut cursor = Cursor::new(command);
+    parse_as(command, Reading::default())
+}
+
+/// Reads a command as [`super::CommandBuffer`] gives it.
+pub fn parse_as(command: &[u8], reading: Reading) -> Result<Tagged, Malformed> {
+    let mut cursor = Cursor::reading(command, reading);
     let tag = cursor.take_while(cursor::is_tag_char);
     if tag.is_empty() || !matches!(cursor.peek(), None | Some(b' ')) {
         return Err(Malformed {
@@ -156,6 +163,7 @@ fn after_tag(cursor: &mut Cursor<'_>) -> Result<Command, Failed> {
         }),
         "LANGUAGE" => Command::Language(words(cursor)?),
         "COMPARATOR" => Command::Comparator(words(cursor)?),
+        "UIDBATCHES" => uid_batches(cursor)?,
         "UID" => {
             cursor.space()?;
             let name = cursor.word()?;
@@ -207,7 +215,8 @@ fn on_messages(name: &str, cursor: &mut Cursor<'_>, numbers: Numbers) -> Result<
 /// A space and a mailbox name.
 pub(super) fn mailbox(cursor: &mut Cursor<'_>) -> Parsed<String> {
     cursor.space()?;
-    decode_name(&cursor.astring()?)
+    let octets = cursor.astring()?;
+    cursor.how().names.decode(&octets)
 }
 
 /// `list-mailbox`.
@@ -222,18 +231,7 @@ fn pattern(cursor: &mut Cursor<'_>) -> Parsed<String> {
             atom.to_vec()
         }
     };
-    decode_name(&octets)
-}
-
-/// Decodes modified UTF-7 (RFC 3501 section 5.1.3); 8-bit names are refused.
-pub(super) fn decode_name(octets: &[u8]) -> Parsed<String> {
-    if octets.iter().any(|octet| !(0x20..0x7f).contains(octet)) {
-        return Err("A mailbox name must be printable ASCII (modified UTF-7)".into());
-    }
-    std::str::from_utf8(octets)
-        .ok()
-        .and_then(store::modified_utf7::decode)
-        .ok_or_else(|| "A mailbox name is not valid modified UTF-7".into())
+    cursor.how().names.decode(&octets)
 }
 
 /// `(` items, spaces between them, `)`.
@@ -437,6 +435,7 @@ fn special_use(name: &str) -> Result<SpecialUse, Failed> {
         "SENT" => SpecialUse::Sent,
         "TRASH" => SpecialUse::Trash,
         "FLAGGED" => SpecialUse::Flagged,
+        "IMPORTANT" => SpecialUse::Important,
         _ => {
             return Err(Failed::Other(Reply::UseAttribute(
                 "The special use cannot be given",
@@ -468,7 +467,8 @@ fn list(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         }
         cursor.space()?;
     }
-    let reference = decode_name(&cursor.astring()?)?;
+    let reference = cursor.astring()?;
+    let reference = cursor.how().names.decode(&reference)?;
     cursor.space()?;
     let patterns = if cursor.peek() == Some(b'(') {
         parenthesized(cursor, pattern)?
@@ -512,7 +512,8 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
     let items = parenthesized(cursor, |cursor| {
         Ok(match cursor.word()?.as_str() {
             "MESSAGES" => StatusItem::Messages,
-            "RECENT" => StatusItem::Recent,
+            // RFC 9051 has no \Recent.
+            "RECENT" if cursor.how().revision == Revision::Rev1 => StatusItem::Recent,
             "UIDNEXT" => StatusItem::UidNext,
             "UIDVALIDITY" => StatusItem::UidValidity,
             "UNSEEN" => StatusItem::Unseen,
@@ -546,7 +547,17 @@ fn append(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             date = Some(date::date_time(cursor)?);
             cursor.space()?;
         }
+        // RFC 6855 section 4, which RFC 9755 leaves out: older clients write it so.
+        let is_utf8 = cursor.how().names == Names::Utf8 && cursor.eat_word("UTF8");
+        if is_utf8 {
+            cursor.space()?;
+            cursor.expect(b'(', "A ( was expected")?;
+            cursor.expect(b'~', "A literal8 was expected")?;
+        }
         let octets = cursor.literal_announcement()?;
+        if is_utf8 && !cursor.is_at_end() {
+            cursor.expect(b')', "A ) is missing")?;
+        }
         messages.push(AppendMessage {
             flags,
             keywords,
@@ -559,6 +570,20 @@ fn append(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             return Ok(Command::Append { mailbox, messages });
         }
     }
+}
+
+/// `message-batches` (RFC 10022 section 4).
+fn uid_batches(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    cursor.space()?;
+    let size = cursor.nz_number()?;
+    cursor.skip_spaces();
+    let mut range = None;
+    if !cursor.is_at_end() {
+        let first = cursor.nz_number()?;
+        cursor.expect(b':', "A batch range was expected")?;
+        range = Some((first, cursor.nz_number()?));
+    }
+    Ok(Command::UidBatches(UidBatches { size, range }))
 }
 
 fn store(cursor: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Store> {

@@ -178,3 +178,51 @@ fn keys_that_read_whole_messages_are_few() {
     read(&texts(100));
     assert!(reply(texts(102).as_bytes()).starts_with("BAD"));
 }
+
+#[test]
+fn reads_as_the_client_enabled() {
+    use crate::dialect::Revision;
+    use crate::grammar::reading::{CharsetArgument, Names, Reading, UidBounds};
+    let utf8 = Reading {
+        names: Names::Utf8,
+        charset: CharsetArgument::Refused,
+        revision: Revision::Rev2,
+        uid_bounds: UidBounds::Known,
+    };
+    let offered = Reading {
+        names: Names::Either,
+        ..Reading::default()
+    };
+    let is_read = |text: &[u8], reading| parse_as(text, reading).is_ok();
+    for (text, before, after) in [
+        (&b"a SELECT \"\xc3\xa4\""[..], true, true),
+        (b"a SELECT {2}\r\n\xc3\xa4", true, true),
+        (b"a SELECT \"\xe4\"", false, false),
+        (b"a SELECT {1}\r\n\xe4", false, false),
+        (b"a SELECT &AOQ-", true, true),
+        (b"a SELECT a&b", false, true),
+        (b"a SEARCH SUBJECT \"\xe4\"", false, false),
+        (b"a SEARCH CHARSET UTF-8 ALL", true, false),
+        (b"a SEARCH NEW", true, false),
+        (b"a SEARCH OR SEEN OLD", true, false),
+        (b"a STATUS x (RECENT)", true, false),
+        (b"a LIST \"\" % RETURN (STATUS (RECENT))", true, false),
+        (b"a UID SEARCH UIDAFTER 3", false, true),
+        (b"a SEARCH UIDBEFORE 1", false, true),
+        (b"a SEARCH UIDBEFORE *", false, false),
+        (b"a APPEND x UTF8 (~{5}\r\n", false, true),
+        (b"a APPEND x (\\Seen) utf8 (~{5+}\r\n)", false, true),
+        (b"a APPEND x UTF8 ({5}\r\n)", false, false),
+        (b"a APPEND x UTF8 (~{5}\r\n) x", false, false),
+        (b"a UIDBATCHES 500", true, true),
+        (b"a UIDBATCHES 500 1:2", true, true),
+        (b"a UIDBATCHES 500 1:*", false, false),
+        (b"a UIDBATCHES 0", false, false),
+    ] {
+        let shown = String::from_utf8_lossy(text);
+        assert_eq!(is_read(text, offered), before, "{shown}");
+        assert_eq!(is_read(text, utf8), after, "{shown}");
+    }
+    assert!(!is_read(b"a SELECT \"\xc3\xa4\"", Reading::default()));
+    assert!(is_read(b"a LOGIN x \"\xe4\"", Reading::default()));
+}

@@ -7,8 +7,12 @@ use super::command::{
 };
 use super::cursor::{Cursor, Fault};
 use super::date;
-use super::parser::{Saved, decode_name, mailbox, parenthesized};
+use super::parser::{Saved, mailbox, parenthesized};
+use super::reading::{CharsetArgument, UidBounds};
+use super::sequence::{Bound, SequenceSet};
+use crate::dialect::Revision;
 use encoding_rs::Encoding;
+use std::num::NonZeroU32;
 use store::Flags;
 
 /// How deep keys may nest.
@@ -162,7 +166,10 @@ fn mailboxes(cursor: &mut Cursor<'_>) -> Found<Vec<String>> {
         return Ok(vec![mailbox(cursor)?]);
     }
     cursor.space()?;
-    let names = parenthesized(cursor, |cursor| decode_name(&cursor.astring()?))?;
+    let names = parenthesized(cursor, |cursor| {
+        let octets = cursor.astring()?;
+        cursor.how().names.decode(&octets)
+    })?;
     if names.is_empty() {
         return Err(SearchFault::Syntax("A mailbox was expected".into()));
     }
@@ -240,6 +247,14 @@ pub(super) fn thread_arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Fou
 /// `search-criteria` of RFC 5256: a charset and keys.
 fn in_charset(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found<Search> {
     cursor.space()?;
+    if cursor.how().charset == CharsetArgument::Refused
+        && !cursor.clone().astring()?.eq_ignore_ascii_case(b"UTF-8")
+    {
+        // RFC 9755 section 3: a charset must stand here.
+        return Err(SearchFault::Syntax(
+            "The charset must be UTF-8 after ENABLE UTF8=ACCEPT".into(),
+        ));
+    }
     let charset = charset_name(cursor)?;
     Ok(Search {
         numbers,
@@ -320,6 +335,11 @@ fn charset(cursor: &mut Cursor<'_>) -> Found<Charset> {
         return Ok(Charset::Ascii);
     }
     ahead.skip_spaces();
+    if cursor.how().charset == CharsetArgument::Refused {
+        return Err(SearchFault::Syntax(
+            "CHARSET is not allowed after ENABLE UTF8=ACCEPT".into(),
+        ));
+    }
     *cursor = ahead;
     charset_name(cursor)
 }
@@ -395,6 +415,8 @@ impl KeyReader<'_, '_> {
             .cursor
             .word()
             .map_err(|_| Fault::from("A SEARCH key was expected"))?;
+        let is_rev1 = self.cursor.how().revision == Revision::Rev1;
+        let has_uid_bounds = self.cursor.how().uid_bounds == UidBounds::Known;
         Ok(match name.as_str() {
             "ALL" => SearchKey::All,
             "ANSWERED" => SearchKey::Flagged(Flags::ANSWERED),
@@ -407,9 +429,10 @@ impl KeyReader<'_, '_> {
             "UNDRAFT" => SearchKey::Unflagged(Flags::DRAFT),
             "UNFLAGGED" => SearchKey::Unflagged(Flags::FLAGGED),
             "UNSEEN" => SearchKey::Unflagged(Flags::SEEN),
-            "NEW" => SearchKey::New,
-            "OLD" => SearchKey::Old,
-            "RECENT" => SearchKey::Recent,
+            // RFC 9051 has no \Recent.
+            "NEW" if is_rev1 => SearchKey::New,
+            "OLD" if is_rev1 => SearchKey::Old,
+            "RECENT" if is_rev1 => SearchKey::Recent,
             "KEYWORD" => SearchKey::Keyword(self.keyword()?),
             "UNKEYWORD" => SearchKey::Unkeyword(self.keyword()?),
             "BEFORE" => SearchKey::Before(self.date()?),
@@ -440,6 +463,8 @@ impl KeyReader<'_, '_> {
                 self.cursor.space()?;
                 SearchKey::Uid(self.cursor.sequence_set()?)
             }
+            "UIDAFTER" if has_uid_bounds => self.uid_after()?,
+            "UIDBEFORE" if has_uid_bounds => self.uid_before()?,
             "MODSEQ" => self.modseq()?,
             "FUZZY" => {
                 self.cursor.space()?;
@@ -502,6 +527,25 @@ impl KeyReader<'_, '_> {
         Ok(self.cursor.nz_number()?.get())
     }
 
+    /// UIDAFTER (RFC 9738 section 3.2), as a set of UIDs.
+    fn uid_after(&mut self) -> Found<SearchKey> {
+        self.cursor.space()?;
+        Ok(match self.cursor.nz_number()?.checked_add(1) {
+            Some(first) => uids(first, NonZeroU32::MAX),
+            None => SearchKey::Not(Box::new(SearchKey::All)),
+        })
+    }
+
+    /// UIDBEFORE (RFC 9738 section 3.2), as a set of UIDs.
+    fn uid_before(&mut self) -> Found<SearchKey> {
+        self.cursor.space()?;
+        let uid = self.cursor.nz_number()?;
+        Ok(match NonZeroU32::new(uid.get() - 1) {
+            Some(last) => uids(NonZeroU32::MIN, last),
+            None => SearchKey::Not(Box::new(SearchKey::All)),
+        })
+    }
+
     /// `MODSEQ ["entry" type] value`; the entry is read and not told apart.
     fn modseq(&mut self) -> Found<SearchKey> {
         self.cursor.space()?;
@@ -515,4 +559,9 @@ impl KeyReader<'_, '_> {
         }
         Ok(SearchKey::ModSeq(self.cursor.number64()?))
     }
+}
+
+fn uids(first: NonZeroU32, last: NonZeroU32) -> SearchKey {
+    let range = (Bound::Number(first), Bound::Number(last));
+    SearchKey::Uid(SequenceSet::Ranges(vec![range]))
 }

@@ -12,7 +12,7 @@ pub use esearch::{
     Change, ExtendedSearch, MailboxCorrelator, ResultUpdate, write_extended_search,
     write_result_update, write_search, write_sort, write_thread,
 };
-pub use stream::{More, Numbers, Produce, Runs, Segment};
+pub use stream::{Batches, More, Numbers, Produce, Runs, Segment};
 pub use structure::Extension;
 pub use writer::{
     ChildInfo, ListResponse, Recent, Writer, replace_nul, show_identifier, show_internal_date,

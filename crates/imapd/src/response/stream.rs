@@ -1,6 +1,7 @@
 //! Long responses in pieces, so that one of any length takes the memory of a piece.
 
 use super::Writer;
+use crate::dialect::Dialect;
 use std::io::{self, Read};
 
 /// How much of a long response is made at once.
@@ -38,12 +39,13 @@ pub(super) struct Produced<P> {
     pub(super) more: More,
     pub(super) piece: Vec<u8>,
     pub(super) given: usize,
+    pub(super) dialect: Dialect,
 }
 
 impl<P: Produce> Read for Produced<P> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.given == self.piece.len() {
-            let mut out = Writer::new();
+            let mut out = Writer::speaking(self.dialect);
             while self.more == More::Follows && out.octets().len() < PIECE_OCTETS {
                 self.more = self.producer.produce(&mut out);
             }
@@ -124,6 +126,41 @@ impl Produce for Runs {
                     out.text(":").number(last.into());
                 }
                 self.comma = ",";
+                More::Follows
+            }
+            None => More::Nothing,
+        }
+    }
+}
+
+/// Ranges as they are given, first and last, separated by commas (RFC 10022 section 4,
+/// `uid-range`); a space before them.
+pub struct Batches {
+    ranges: std::vec::IntoIter<(u32, u32)>,
+    separator: &'static str,
+}
+
+impl Batches {
+    /// Writes these.
+    pub fn new(ranges: Vec<(u32, u32)>) -> Self {
+        Self {
+            ranges: ranges.into_iter(),
+            separator: " ",
+        }
+    }
+}
+
+impl Produce for Batches {
+    fn items(&self) -> usize {
+        self.ranges.len()
+    }
+
+    fn produce(&mut self, out: &mut Writer) -> More {
+        match self.ranges.next() {
+            Some((first, last)) => {
+                out.text(self.separator).number(first.into());
+                out.text(":").number(last.into());
+                self.separator = ",";
                 More::Follows
             }
             None => More::Nothing,

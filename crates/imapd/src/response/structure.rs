@@ -1,7 +1,9 @@
-//! BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2).
+//! BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2, RFC 9051 section 7.5.2).
 
 use super::Writer;
-use store::message::{Content, Part};
+use crate::dialect::{Dialect, Revision, Text};
+use std::borrow::Cow;
+use store::message::{Content, Part, join_parameters};
 
 /// How deep a structure is shown; deeper parts are shown as opaque octets.
 const NESTING: u32 = 120;
@@ -38,7 +40,7 @@ impl Writer {
                 }
                 return self.text(")");
             }
-            Content::Message(message) if depth < NESTING => {
+            Content::Message(message) if depth < NESTING && is_message(part, self.dialect()) => {
                 let (envelope, inner) = message.as_ref();
                 self.media(&part.media_type, &part.media_subtype);
                 self.fields(part).text(" ").envelope(envelope).text(" ");
@@ -50,10 +52,15 @@ impl Writer {
                 self.media(&part.media_type, &part.media_subtype);
                 self.fields(part).text(" ").number(part.body_lines);
             }
-            Content::Single if needs_structure(part) => {
+            Content::Single if needs_structure(part, self.dialect()) => {
                 // What claims to be multipart or message/rfc822 and is not read
                 // as such would lack what its type asks for.
                 self.media(b"application", b"octet-stream");
+                self.fields(part);
+            }
+            // As RFC 3501 has message/global.
+            Content::Message(_) if !is_message(part, self.dialect()) => {
+                self.media(&part.media_type, &part.media_subtype);
                 self.fields(part);
             }
             Content::Single => {
@@ -90,14 +97,18 @@ impl Writer {
             .number(part.body_octets)
     }
 
-    /// `body-fld-param`.
+    /// `body-fld-param`. IMAP4rev2 wants joined what RFC 2231 cut; before, clients do that.
     fn parameters(&mut self, parameters: &Parameters) -> &mut Self {
+        let parameters: Cow<'_, Parameters> = match self.dialect().revision {
+            Revision::Rev1 => parameters.into(),
+            Revision::Rev2 => join_parameters(parameters).into(),
+        };
         if parameters.is_empty() {
             return self.text("NIL");
         }
         self.text("(");
         let mut space = "";
-        for (name, value) in parameters {
+        for (name, value) in parameters.iter() {
             self.text(space).string(name).text(" ").string(value);
             space = " ";
         }
@@ -135,10 +146,18 @@ impl Writer {
 }
 
 /// Whether a part's type promises inner structure.
-fn needs_structure(part: &Part) -> bool {
+fn needs_structure(part: &Part, dialect: Dialect) -> bool {
     part.media_type.eq_ignore_ascii_case(b"multipart")
-        || (part.media_type.eq_ignore_ascii_case(b"message")
-            && part.media_subtype.eq_ignore_ascii_case(b"rfc822"))
+        || part.media_type.eq_ignore_ascii_case(b"message")
+            && (part.media_subtype.eq_ignore_ascii_case(b"rfc822")
+                || part.media_subtype.eq_ignore_ascii_case(b"global"))
+            && is_message(part, dialect)
+}
+
+/// Whether the structure of a message in a part is told: message/global is for who knows
+/// UTF-8 what message/rfc822 is (RFC 9051 section 7.5.2, RFC 9755 section 6).
+fn is_message(part: &Part, dialect: Dialect) -> bool {
+    dialect.text == Text::Utf8 || !part.media_subtype.eq_ignore_ascii_case(b"global")
 }
 
 #[cfg(test)]

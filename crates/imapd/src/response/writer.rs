@@ -1,13 +1,14 @@
 //! [`Writer`]: atoms, strings, lists, sets and dates as RFC 3501 writes them.
 
 use super::stream::{More, Produce, Produced, Segment};
+use crate::dialect::{Dialect, Messages, Revision, Text};
 use crate::grammar::command::StatusItem;
 use crate::grammar::date::{MONTHS, civil_from_days};
 use crate::language::Language;
 use std::fmt::Write as _;
 use std::io::Read;
 use store::message::{Address, Envelope};
-use store::{Flags, InternalDate, MailboxStatus, SpecialUse};
+use store::{Flags, InternalDate, MailboxStatus, SpecialUse, Uid};
 
 /// The longest string that is quoted; longer ones are literals.
 const QUOTED_OCTETS: usize = 1000;
@@ -23,6 +24,7 @@ pub struct Writer {
     before: Vec<Segment>,
     octets: Vec<u8>,
     language: Language,
+    dialect: Dialect,
 }
 
 /// A place in what is written.
@@ -48,6 +50,24 @@ impl Writer {
     /// An empty one.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty one for a client that speaks this dialect.
+    pub fn speaking(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            ..Self::default()
+        }
+    }
+
+    /// What the client speaks.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Goes on in another dialect.
+    pub fn speak(&mut self, dialect: Dialect) {
+        self.dialect = dialect;
     }
 
     /// What was written, where all of it was written at once.
@@ -138,6 +158,7 @@ impl Writer {
                 more: More::Follows,
                 piece: Vec::new(),
                 given: 0,
+                dialect: self.dialect,
             }));
         }
         while producer.produce(self) == More::Follows {}
@@ -168,6 +189,7 @@ impl Writer {
     pub fn take_segments(&mut self) -> Vec<Segment> {
         let next = Self {
             language: self.language,
+            dialect: self.dialect,
             ..Self::default()
         };
         std::mem::replace(self, next).into_segments()
@@ -230,10 +252,11 @@ impl Writer {
         self
     }
 
-    /// `string`: quoted if short and printable ASCII, otherwise a literal. NUL,
-    /// which neither may hold, is left out.
+    /// `string`: quoted if short and printable, otherwise a literal. NUL, which neither
+    /// may hold, is left out. What is not ASCII is quoted only for a client that takes
+    /// UTF-8 there (RFC 9051 appendix A, RFC 9755 section 3).
     pub fn string(&mut self, octets: &[u8]) -> &mut Self {
-        if is_quotable(octets) {
+        if is_quotable(octets, self.dialect.text) {
             self.octets.push(b'"');
             for octet in octets {
                 if matches!(octet, b'"' | b'\\') {
@@ -264,10 +287,13 @@ impl Writer {
         }
     }
 
-    /// A mailbox's name in modified UTF-7: an atom where that is possible and
-    /// plain, otherwise a string.
+    /// A mailbox's name, in modified UTF-7 unless the client takes UTF-8: an atom where
+    /// that is possible and plain, otherwise a string.
     pub fn mailbox(&mut self, name: &str) -> &mut Self {
-        let name = store::modified_utf7::encode(name);
+        let name = match self.dialect.text {
+            Text::Ascii => store::modified_utf7::encode(name),
+            Text::Utf8 => name.to_owned(),
+        };
         let plain = !name.is_empty()
             && !name.eq_ignore_ascii_case("NIL")
             && name
@@ -280,7 +306,7 @@ impl Writer {
         }
     }
 
-    /// `(\Seen $Label)`: system flags, `\Recent` and keywords.
+    /// `(\Seen $Label)`: system flags, keywords and, before IMAP4rev2, `\Recent`.
     pub fn flags<'a>(
         &mut self,
         flags: Flags,
@@ -302,7 +328,7 @@ impl Writer {
                 space = " ";
             }
         }
-        if recent == Recent::Yes {
+        if recent == Recent::Yes && self.dialect.revision == Revision::Rev1 {
             self.text(space).text("\\Recent");
             space = " ";
         }
@@ -395,6 +421,32 @@ impl Writer {
         self.text(")").crlf()
     }
 
+    /// The beginning of a FETCH response, or of a UIDFETCH response for a client that
+    /// knows UIDs only (RFC 9586 section 3.3).
+    pub fn fetch(&mut self, sequence: u64, uid: Uid) -> &mut Self {
+        self.text("* ");
+        match self.dialect.messages {
+            Messages::BySequence => self.number(sequence).text(" FETCH ("),
+            Messages::ByUid => self.number(uid.get().into()).text(" UIDFETCH ("),
+        }
+    }
+
+    /// An untagged LIST response with its line end for a mailbox that the client called
+    /// `old_name` (RFC 9051 section 6.3.9.7).
+    pub fn list_renamed(
+        &mut self,
+        attributes: &[&str],
+        delimiter: char,
+        name: &str,
+        old_name: Option<&str>,
+    ) -> &mut Self {
+        self.list_beginning(ListResponse::List, attributes, Some(delimiter), name);
+        if let Some(old_name) = old_name {
+            self.text(" (\"OLDNAME\" (").mailbox(old_name).text("))");
+        }
+        self.crlf()
+    }
+
     /// An untagged LIST or LSUB response with its line end. Attributes come with
     /// their backslash; `child_info` adds `CHILDINFO` (RFC 5258 section 4).
     pub fn list(
@@ -404,6 +456,20 @@ impl Writer {
         delimiter: Option<char>,
         name: &str,
         child_info: ChildInfo,
+    ) -> &mut Self {
+        self.list_beginning(response, attributes, delimiter, name);
+        if child_info == ChildInfo::Subscribed {
+            self.text(" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+        }
+        self.crlf()
+    }
+
+    fn list_beginning(
+        &mut self,
+        response: ListResponse,
+        attributes: &[&str],
+        delimiter: Option<char>,
+        name: &str,
     ) -> &mut Self {
         self.text(match response {
             ListResponse::List => "* LIST (",
@@ -418,11 +484,7 @@ impl Writer {
             }
             None => self.text("NIL"),
         };
-        self.text(" ").mailbox(name);
-        if child_info == ChildInfo::Subscribed {
-            self.text(" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
-        }
-        self.crlf()
+        self.text(" ").mailbox(name)
     }
 }
 
@@ -462,6 +524,7 @@ pub fn special_use_attribute(special_use: SpecialUse) -> &'static str {
         SpecialUse::Sent => "\\Sent",
         SpecialUse::Trash => "\\Trash",
         SpecialUse::Flagged => "\\Flagged",
+        SpecialUse::Important => "\\Important",
         SpecialUse::All => "\\All",
     }
 }
@@ -523,162 +586,15 @@ pub(super) fn runs(numbers: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
     runs
 }
 
-fn is_quotable(octets: &[u8]) -> bool {
-    octets.len() <= QUOTED_OCTETS && octets.iter().all(|octet| (0x20..0x7f).contains(octet))
+fn is_quotable(octets: &[u8], text: Text) -> bool {
+    if octets.len() > QUOTED_OCTETS {
+        return false;
+    }
+    octets.iter().all(|octet| (0x20..0x7f).contains(octet))
+        || text == Text::Utf8
+            && std::str::from_utf8(octets).is_ok_and(|text| !text.contains(char::is_control))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn written(write: impl FnOnce(&mut Writer)) -> String {
-        let mut writer = Writer::new();
-        write(&mut writer);
-        String::from_utf8_lossy(writer.octets()).into_owned()
-    }
-
-    type Write = fn(&mut Writer, Box<dyn Read + Send>);
-
-    #[test]
-    fn what_is_taken_back_leaves_nothing() {
-        let reader = || Box::new(&b"reader"[..]) as Box<dyn Read + Send>;
-        let rests: [Write; 4] = [
-            |_, _| {},
-            |writer, _| {
-                writer.text("rest");
-            },
-            |writer, reader| {
-                writer.reader(reader).text("rest");
-            },
-            |writer, reader| {
-                writer.text("more").reader(reader);
-            },
-        ];
-        let begins: [Write; 4] = [
-            |_, _| {},
-            |writer, _| {
-                writer.text("begin");
-            },
-            |writer, reader| {
-                writer.text("begin").reader(reader);
-            },
-            |writer, reader| {
-                writer.reader(reader).text("begin");
-            },
-        ];
-        for begin in begins {
-            for rest in rests {
-                let (mut writer, mut expected) = (Writer::new(), Writer::new());
-                begin(&mut writer, reader());
-                begin(&mut expected, reader());
-                let mark = writer.mark();
-                rest(&mut writer, reader());
-                writer.rewind(mark);
-                assert_eq!(all(writer), all(expected));
-            }
-        }
-    }
-
-    fn all(writer: Writer) -> String {
-        let mut text = String::new();
-        for segment in writer.into_segments() {
-            match segment {
-                Segment::Octets(octets) => text.push_str(&String::from_utf8_lossy(&octets)),
-                Segment::Reader(mut reader) => {
-                    reader.read_to_string(&mut text).expect("readable");
-                }
-            }
-            text.push('|');
-        }
-        text
-    }
-
-    #[test]
-    fn strings_cannot_break_out() {
-        assert_eq!(
-            written(|w| {
-                w.string(b"a\"\\b");
-            }),
-            r#""a\"\\b""#
-        );
-        assert_eq!(
-            written(|w| {
-                w.string(b"a\r\nb\0");
-            }),
-            "{4}\r\na\r\nb"
-        );
-        assert_eq!(
-            written(|w| {
-                w.string(b"");
-            }),
-            "\"\""
-        );
-        assert_eq!(
-            written(|w| {
-                w.nstring(None);
-            }),
-            "NIL"
-        );
-        assert_eq!(
-            written(|w| {
-                w.text("a\r\n\u{e4}");
-            }),
-            "a???"
-        );
-        assert_eq!(
-            written(|w| {
-                w.mailbox("nil");
-            }),
-            "\"nil\""
-        );
-        assert_eq!(
-            written(|w| {
-                w.mailbox("a b\u{e4}");
-            }),
-            "\"a b&AOQ-\""
-        );
-        assert_eq!(
-            written(|w| {
-                w.flags(
-                    Flags::SEEN.with(Flags::DRAFT),
-                    Recent::Yes,
-                    ["$A", "b c", ""],
-                );
-            }),
-            "(\\Seen \\Draft \\Recent $A)"
-        );
-    }
-
-    #[test]
-    fn sets_and_dates() {
-        assert_eq!(show_set([1, 2, 3, 5, 7, 8]), "1:3,5,7:8");
-        assert_eq!(show_set([u32::MAX - 1, u32::MAX]), "4294967294:4294967295");
-        assert_eq!(show_set([]), "");
-        assert_eq!(
-            show_internal_date(InternalDate(837_596_665)),
-            "\"17-Jul-1996 09:44:25 +0000\""
-        );
-        assert_eq!(
-            show_internal_date(InternalDate(0)),
-            "\" 1-Jan-1970 00:00:00 +0000\""
-        );
-        assert_eq!(show_internal_date(InternalDate(i64::MAX)).len(), 28);
-        assert_eq!(show_internal_date(InternalDate(i64::MIN)).len(), 28);
-    }
-
-    #[test]
-    fn lists_a_mailbox() {
-        assert_eq!(
-            written(|w| {
-                w.list(
-                    ListResponse::List,
-                    &["\\HasNoChildren", "\\Sent"],
-                    Some('/'),
-                    "a/b",
-                    ChildInfo::Subscribed,
-                );
-            }),
-            "* LIST (\\HasNoChildren \\Sent) \"/\" a/b (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n"
-        );
-    }
-}
+#[path = "writer_tests.rs"]
+mod tests;

@@ -54,7 +54,8 @@ pub(super) fn needed(command: &Command) -> Capabilities {
         | Command::Check
         | Command::Close
         | Command::Unselect
-        | Command::Expunge => none,
+        | Command::Expunge
+        | Command::UidBatches(_) => none,
     }
 }
 

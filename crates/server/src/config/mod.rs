@@ -182,6 +182,10 @@ pub struct Limits {
     pub pop3_idle_seconds: u64,
     /// The biggest message APPEND takes, in octets.
     pub append_octets: u64,
+    /// On how many messages one IMAP command works (RFC 9738, MESSAGELIMIT).
+    pub messages_per_command: Option<NonZeroU32>,
+    /// How many messages one COPY or APPEND stores (RFC 9738, SAVELIMIT).
+    pub messages_per_save: Option<NonZeroU32>,
     /// Seconds a failed login waits at first.
     pub failed_login_delay_seconds: u64,
 }
@@ -306,7 +310,20 @@ impl Default for Limits {
             imap_idle_seconds: 1_800,
             pop3_idle_seconds: 600,
             append_octets: 50 << 20,
+            messages_per_command: None,
+            messages_per_save: None,
             failed_login_delay_seconds: 2,
+        }
+    }
+}
+
+impl Limits {
+    /// On how many messages one IMAP command works.
+    pub fn message_limit(&self) -> imapd::MessageLimit {
+        match (self.messages_per_command, self.messages_per_save) {
+            (Some(limit), _) => imapd::MessageLimit::EveryCommand(limit),
+            (None, Some(limit)) => imapd::MessageLimit::Saves(limit),
+            (None, None) => imapd::MessageLimit::None,
         }
     }
 }

@@ -170,6 +170,13 @@ impl Config {
                 "is below the 600 that RFC 1939 section 3 asks for; raise it".to_owned(),
             ));
         }
+        if limits.messages_per_command.is_some() && limits.messages_per_save.is_some() {
+            mistakes.push((
+                "limits.messages_per_save",
+                "messages_per_command goes for COPY and APPEND too (RFC 9738 section 3); set one"
+                    .to_owned(),
+            ));
+        }
         for (key, value) in [
             ("limits.connections", limits.connections as u64),
             (

@@ -2,6 +2,7 @@
 
 mod address;
 mod casemap;
+mod continuation;
 mod date;
 mod decode;
 mod entity;
@@ -18,6 +19,7 @@ mod text;
 use crate::{Error, OpenedMessage, Result};
 
 pub use casemap::casemap;
+pub use continuation::join_parameters;
 pub use date::parse_date;
 pub use decode::decode_header;
 pub(crate) use folded::{FoldedText, Searched, is_searchable, kept_text, look};
@@ -143,7 +145,7 @@ pub enum Content {
     Single,
     /// Parts, at least one.
     Multipart(Vec<Part>),
-    /// message/rfc822: the message's envelope and its outermost part.
+    /// message/rfc822 and message/global: the message's envelope and its outermost part.
     Message(Box<(Envelope, Part)>),
 }
 

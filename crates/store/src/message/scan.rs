@@ -81,7 +81,9 @@ impl Scanner<'_> {
                 .filter(|value| !value.is_empty() && value.len() <= BOUNDARY_OCTETS);
             let is_multipart = facts.media_type.eq_ignore_ascii_case(b"multipart");
             let is_message = facts.media_type.eq_ignore_ascii_case(b"message")
-                && facts.media_subtype.eq_ignore_ascii_case(b"rfc822")
+                && [&b"rfc822"[..], b"global"]
+                    .iter()
+                    .any(|subtype| facts.media_subtype.eq_ignore_ascii_case(subtype))
                 && facts.encoding.as_deref().is_none_or(|encoding| {
                     !encoding.eq_ignore_ascii_case(b"base64")
                         && !encoding.eq_ignore_ascii_case(b"quoted-printable")

@@ -33,7 +33,7 @@ impl Kind {
     /// The first octets; the digit is the form of what follows.
     fn magic(self) -> &'static [u8; 8] {
         match self {
-            Self::Summaries => b"pbsums2\n",
+            Self::Summaries => b"pbsums3\n",
             Self::Listings => b"pblist1\n",
             Self::Sorting => b"pbsort1\n",
             Self::Texts => b"pbtext2\n",
