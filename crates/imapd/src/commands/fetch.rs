@@ -6,9 +6,7 @@ use super::select::write_vanished_earlier;
 use super::{Outcome, Ran};
 use crate::capability::Enabled;
 use crate::dialect::Messages;
-use crate::grammar::command::{
-    Fetch, FetchItem, Numbers, PartialRange, Peek, Section, SectionText, Vanished,
-};
+use crate::grammar::command::{Fetch, FetchItem, Numbers, Peek, Section, SectionText, Vanished};
 use crate::limit::{Cut, MessageLimit, Reached, descending};
 use crate::response::{Extension, More, Writer, replace_nul, show_internal_date};
 use crate::view::{Access, View, gather};
@@ -306,23 +304,6 @@ fn changed_among(view: &View, ranges: &[Range<usize>], modseq: u64) -> Vec<Range
     gather(indices.into_iter().filter(is_asked))
 }
 
-/// The part of ascending index ranges that PARTIAL names (RFC 9394 section 3.3).
-fn part_of(ranges: Vec<Range<usize>>, partial: PartialRange) -> Vec<Range<usize>> {
-    let positions = partial.of(ranges.iter().map(Range::len).sum());
-    let mut before = 0;
-    let mut part = Vec::new();
-    for range in ranges {
-        // Where the range's indices stand among all.
-        let start = positions.start.saturating_sub(before).min(range.len());
-        let end = positions.end.saturating_sub(before).min(range.len());
-        before += range.len();
-        if start < end {
-            part.push(range.start + start..range.start + end);
-        }
-    }
-    part
-}
-
 /// FETCH and UID FETCH.
 pub fn fetch(
     view: &View,
@@ -339,7 +320,7 @@ pub fn fetch(
     }
     let mut ranges = view.resolve(&fetch.set, fetch.numbers)?;
     if let Some(partial) = fetch.partial {
-        ranges = part_of(ranges, partial);
+        ranges = partial.of_ranges(ranges);
         limit.admit_part(&ranges)?;
     }
     if let Some(modseq) = fetch.changed_since {
@@ -739,20 +720,6 @@ impl Read for Promised {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grammar::command::Side;
-
-    #[test]
-    fn a_part_is_cut_from_ranges() {
-        let number = |number| std::num::NonZeroU32::new(number).expect("not 0");
-        let part = |from, first, last| {
-            let (first, last) = (number(first), number(last));
-            part_of(vec![0..3, 5..6, 10..14], PartialRange { from, first, last })
-        };
-        assert_eq!(part(Side::Start, 3, 5), [2..3, 5..6, 10..11]);
-        assert_eq!(part(Side::End, 1, 5), [5..6, 10..14]);
-        assert_eq!(part(Side::End, 8, 100), [0..1]);
-        assert!(part(Side::Start, 9, 10).is_empty());
-    }
 
     #[test]
     fn a_literal_is_as_long_as_promised() {

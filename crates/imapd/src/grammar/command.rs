@@ -1,5 +1,6 @@
 //! What a client can ask for, as values (RFC 3501 section 6 and extensions).
 
+pub use super::partial::{PartialRange, Side};
 use super::sequence::SequenceSet;
 use std::num::NonZeroU32;
 use store::{Flags, InternalDate, Keyword, SpecialUse};
@@ -411,40 +412,6 @@ pub enum ReturnOption {
     Update,
     /// RELEVANCY (RFC 6203).
     Relevancy,
-}
-
-/// A part of the results, by their positions (RFC 9394 section 4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PartialRange {
-    /// From where positions count.
-    pub from: Side,
-    /// One end as it was written.
-    pub first: NonZeroU32,
-    /// The other.
-    pub last: NonZeroU32,
-}
-
-/// From where positions count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// 1 is the first result.
-    Start,
-    /// -1 is the last.
-    End,
-}
-
-impl PartialRange {
-    /// The positions from 0 among so many results.
-    pub fn of(self, count: usize) -> std::ops::Range<usize> {
-        let position = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
-        let (first, last) = (position(self.first), position(self.last));
-        let (low, high) = (first.min(last), first.max(last));
-        let (start, end) = match self.from {
-            Side::Start => (low - 1, high.min(count)),
-            Side::End => (count.saturating_sub(high), (count + 1).saturating_sub(low)),
-        };
-        start.min(end)..end
-    }
 }
 
 /// A day: days since 1970-01-01.

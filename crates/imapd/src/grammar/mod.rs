@@ -10,6 +10,7 @@ mod fetch;
 pub mod framing;
 mod mailboxes;
 mod parser;
+mod partial;
 pub mod reading;
 mod search;
 pub mod sequence;
