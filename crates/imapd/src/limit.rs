@@ -199,22 +199,22 @@ pub fn descending(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
 mod tests {
     use super::*;
 
-    fn cut_to(limit: u32, ranges: &[Range<usize>]) -> (Vec<Range<usize>>, Option<u32>) {
+    /// The indices left of ranges, and the lowest UID told.
+    fn cut_to(limit: u32, ranges: &[(usize, usize)]) -> (Vec<usize>, Option<u32>) {
         let limit = NonZeroU32::new(limit).expect("not 0");
         let uid = |index: usize| Uid::new(u32::try_from(index).ok()? * 10);
-        let (kept, reached) = cut(limit, ranges.to_vec(), uid);
-        (
-            kept,
-            reached.map(|reached| reached.lowest.map_or(0, Uid::get)),
-        )
+        let ranges = ranges.iter().map(|(start, end)| *start..*end).collect();
+        let (kept, reached) = cut(limit, ranges, uid);
+        let lowest = reached.map(|reached| reached.lowest.map_or(0, Uid::get));
+        (kept.into_iter().flatten().collect(), lowest)
     }
 
     #[test]
     fn the_highest_are_kept() {
-        assert_eq!(cut_to(3, &[1..3, 5..6]), (vec![1..3, 5..6], None));
-        assert_eq!(cut_to(2, &[1..3, 5..6]), (vec![2..3, 5..6], Some(20)));
-        assert_eq!(cut_to(1, &[1..3, 5..7]), (vec![6..7], Some(60)));
-        assert_eq!(cut_to(4, &[1..9]), (vec![5..9], Some(50)));
+        assert_eq!(cut_to(3, &[(1, 3), (5, 6)]), (vec![1, 2, 5], None));
+        assert_eq!(cut_to(2, &[(1, 3), (5, 6)]), (vec![2, 5], Some(20)));
+        assert_eq!(cut_to(1, &[(1, 3), (5, 7)]), (vec![6], Some(60)));
+        assert_eq!(cut_to(4, &[(1, 9)]), (vec![5, 6, 7, 8], Some(50)));
         assert_eq!(cut_to(1, &[]), (vec![], None));
         assert_eq!(descending(vec![1..3, 5..6]), [5..6, 2..3, 1..2]);
     }

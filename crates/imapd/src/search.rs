@@ -69,7 +69,7 @@ impl Evaluation {
     }
 
     /// Passes over the messages before this index.
-    pub fn from(self, next: usize) -> Self {
+    pub fn starting_at(self, next: usize) -> Self {
         Self { next, ..self }
     }
 

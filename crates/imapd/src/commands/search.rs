@@ -113,7 +113,7 @@ fn begin(view: &View, asked: Asked, search: &Search, session: Searcher<'_>) -> O
         Some(_) => looked_at.first().map_or(0, |range| range.start),
         None => 0,
     };
-    let evaluation = Evaluation::new(current, &key, manner).from(first);
+    let evaluation = Evaluation::new(current, &key, manner).starting_at(first);
     // RFC 9051 section 6.4.4: SEARCH has no answer but ESEARCH.
     let is_extended = matches!(asked, Asked::Search) && session.enabled.rev2();
     let returns = search
@@ -404,7 +404,7 @@ pub fn without_saved(view: &View, key: SearchKey) -> SearchKey {
 /// The indices of a snapshot that the sets of a key leave, where all keys are to match: the
 /// messages that are looked at, match or not (RFC 9738 section 3.1).
 fn named(view: &View, snapshot: &Snapshot, key: &SearchKey) -> Vec<Range<usize>> {
-    let all = || vec![0..snapshot.len()];
+    let all = || std::iter::once(0..snapshot.len()).collect();
     match key {
         SearchKey::And(keys) => keys
             .iter()
@@ -495,9 +495,19 @@ mod tests {
 
     #[test]
     fn what_two_lists_share() {
-        assert_eq!(common(&[0..9], &[1..3, 5..20]), [1..3, 5..9]);
-        assert_eq!(common(&[1..3, 4..6], &[2..5]), [2..3, 4..5]);
-        assert!(common(&[1..3], &[3..4]).is_empty());
+        let shared = |left: &[(usize, usize)], right: &[(usize, usize)]| -> Vec<(usize, usize)> {
+            let ranges = |pairs: &[(usize, usize)]| -> Vec<Range<usize>> {
+                pairs.iter().map(|(start, end)| *start..*end).collect()
+            };
+            let shared = common(&ranges(left), &ranges(right));
+            shared
+                .iter()
+                .map(|range| (range.start, range.end))
+                .collect()
+        };
+        assert_eq!(shared(&[(0, 9)], &[(1, 3), (5, 20)]), [(1, 3), (5, 9)]);
+        assert_eq!(shared(&[(1, 3), (4, 6)], &[(2, 5)]), [(2, 3), (4, 5)]);
+        assert!(shared(&[(1, 3)], &[(3, 4)]).is_empty());
     }
 
     #[test]
