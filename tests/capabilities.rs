@@ -85,6 +85,7 @@ fn imap_session(
         idle_seconds: 1_800,
         append_limit_octets: 1_000,
         message_limit,
+        server_metadata: imapd::ServerMetadata::default(),
         session_id: "s".into(),
         waker: Waker::noop().clone(),
     };

@@ -144,7 +144,7 @@ pub fn headers(input: &[u8]) {
 
 /// The control files beside a mailbox: any content is read, and mail stays.
 pub fn control_files(input: &[u8]) {
-    const FILES: [&str; 7] = [
+    const FILES: [&str; 11] = [
         "dovecot-uidlist",
         "dovecot-keywords",
         "subscriptions",
@@ -152,6 +152,10 @@ pub fn control_files(input: &[u8]) {
         "courierpop3dsizelist",
         "courierimapsubscribed",
         "dovecot-uidvalidity",
+        "dovecot-attributes",
+        "pillarbox-metadata",
+        "pillarbox-server-metadata",
+        "pillarbox-special-use",
     ];
     let Some((which, content)) = input.split_first() else {
         return;
@@ -188,6 +192,14 @@ pub fn control_files(input: &[u8]) {
         (1..=70).contains(&shown.len()) && shown.iter().all(|octet| (0x21..=0x7e).contains(octet)),
         "{shown:?}"
     );
+    let inbox = store::MailboxName::inbox();
+    for of in [
+        store::Annotated::Server,
+        store::Annotated::Mailbox(&inbox),
+    ] {
+        account.metadata(of, "anna").expect("metadata is read");
+    }
+    account.special_use(&inbox).expect("uses are read");
     let _ = account.create(&account.parse_name("x").expect("name"), None);
 }
 

@@ -52,6 +52,10 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
             "\u{4}/3 9 7\n1.a.b:2,S 20 3:7:0\n",
             "\u{5}INBOX.x\n",
             "\u{6}00000007\n",
+            "\u{7}priv/000102030405060708090a0b0c0d0e0f/comment\nx\u{1}n\n",
+            "\u{8}pillarbox-metadata 1\n3ad46b9c anna\t/private/a\tx\\n\n",
+            "\u{9}pillarbox-metadata 1\n3ad46b9c anna\t/private/a\tx\\n\n",
+            "\u{a}Trash\t-\nx\tSent\n",
         ]
         .iter()
         .map(|seed| seed.as_bytes().to_vec())

@@ -59,6 +59,9 @@ capability_table! {
     MessageLimit: "MESSAGELIMIT", [9738], "0.2", AfterLogin, [], "`limits.messages_per_command`";
     SaveLimit: "SAVELIMIT", [9738], "0.2", AfterLogin, [], "`limits.messages_per_save`";
     Utf8Accept: "UTF8=ACCEPT", [9755], "0.2", AfterLogin, [Enable], "who did not enable it cannot append headers that are not ASCII";
+    Metadata: "METADATA", [5464], "0.2", AfterLogin, [Enable], "values of 64 KiB, 100 shared and 100 private entries a mailbox";
+    MetadataServer: "METADATA-SERVER", [5464], "0.2", AfterLogin, [Metadata], "`server_metadata` has comment and admin";
+    ListMetadata: "LIST-METADATA", [9590], "0.2", AfterLogin, [ListExtended, Metadata], "";
     AppendLimit: "APPENDLIMIT", [7889], "0.1", AfterLogin, [], "`limits.append_octets`";
 }
 
@@ -141,6 +144,7 @@ pub struct Enabled {
     qresync: bool,
     utf8_accept: bool,
     dialect: Dialect,
+    metadata: bool,
 }
 
 impl Enabled {
@@ -172,6 +176,14 @@ impl Enabled {
     /// Switches CONDSTORE on.
     pub fn enable_condstore(&mut self) {
         self.condstore = true;
+    }
+    /// Whether changes of metadata by others are told (RFC 5464 section 4.1).
+    pub fn metadata(self) -> bool {
+        self.metadata
+    }
+    /// Has changes of metadata told.
+    pub fn enable_metadata(&mut self) {
+        self.metadata = true;
     }
     /// Switches QRESYNC on, and CONDSTORE with it.
     pub fn enable_qresync(&mut self) {

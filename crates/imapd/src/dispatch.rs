@@ -4,8 +4,8 @@ use crate::capability::Capability;
 use crate::commands::search::Searcher;
 use crate::commands::store_flags;
 use crate::commands::{
-    Outcome, Ran, append, batches, copy, fetch, international, list, mailboxes, multisearch,
-    search, select,
+    Outcome, Ran, append, batches, copy, fetch, international, list, mailboxes, metadata,
+    multisearch, search, select,
 };
 use crate::dialect::{Messages, Text};
 use crate::grammar::command::{Command, Esearch, Select, Tagged};
@@ -22,6 +22,7 @@ impl ImapSession {
             return self.finish(&tag, Told::Nothing, &Outcome::Bad(text));
         }
         let rule = rules::of(&command);
+        let _acting = self.act();
         let refusal = match rule.states {
             States::Any => None,
             States::NotAuthenticated => self.login.as_ref().map(|_| "You are logged in already"),
@@ -169,7 +170,7 @@ impl ImapSession {
     fn account(&self) -> Result<Arc<store::Account>, Outcome> {
         match &self.login {
             Some(login) => Ok(Arc::clone(&login.account)),
-            None => Err(Outcome::bad("Log in first")),
+            None => Err(not_logged_in()),
         }
     }
 
@@ -214,7 +215,10 @@ impl ImapSession {
             Command::List(arguments) => {
                 let limit = self.options.append_limit_octets;
                 let on = self.on();
-                list::list((&*self.account()?, limit), &arguments, on, &mut self.out)
+                match &self.login {
+                    Some(login) => list::list((login, limit), &arguments, on, &mut self.out),
+                    None => Err(not_logged_in()),
+                }
             }
             Command::Lsub { reference, pattern } => {
                 list::lsub(&*self.account()?, &reference, &pattern, &mut self.out)
@@ -226,6 +230,17 @@ impl ImapSession {
                 let limit = self.options.append_limit_octets;
                 mailboxes::status((&*self.account()?, limit), &mailbox, &items, &mut self.out)
             }
+            Command::GetMetadata(arguments) => match &self.login {
+                Some(login) => {
+                    let server = &self.options.server_metadata;
+                    metadata::get(login, server, &arguments, &mut self.out)
+                }
+                None => Err(not_logged_in()),
+            },
+            Command::SetMetadata(arguments) => match &self.login {
+                Some(login) => metadata::set(login, &arguments),
+                None => Err(not_logged_in()),
+            },
             Command::Append { mailbox, .. } => {
                 append::Appending::begin(&*self.account()?, &mailbox)?;
                 Err(Outcome::bad("APPEND needs a message"))
@@ -366,6 +381,10 @@ impl ImapSession {
                     self.enabled.enable_utf8_accept();
                 }
                 "UIDONLY" if self.has(Capability::UidOnly) => self.enabled.enable_uid_only(),
+                "METADATA" | "METADATA-SERVER" if self.has(Capability::Metadata) => {
+                    self.enabled.enable_metadata();
+                    self.listen();
+                }
                 _ => continue,
             }
             told.push(' ');
@@ -378,4 +397,8 @@ impl ImapSession {
         self.out.text("* ENABLED").text(&told).crlf();
         Outcome::ok("ENABLE completed")
     }
+}
+
+fn not_logged_in() -> Outcome {
+    Outcome::bad("Log in first")
 }

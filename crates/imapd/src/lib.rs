@@ -15,6 +15,7 @@ pub mod grammar;
 mod language;
 pub mod limit;
 mod login;
+mod news;
 pub mod order;
 pub mod response;
 pub mod rules;
@@ -26,4 +27,4 @@ pub mod view;
 
 pub use capability::{Capabilities, Capability};
 pub use limit::MessageLimit;
-pub use session::{ImapSession, Login, Options, StartTls};
+pub use session::{ImapSession, Login, Options, ServerMetadata, StartTls};

@@ -105,6 +105,12 @@ pub fn of(command: &Command) -> Rule {
         Command::List(_) => row("LIST", Authenticated, Told::All),
         Command::Lsub { .. } => row("LSUB", Authenticated, Told::All),
         Command::Status { .. } => row("STATUS", Authenticated, Told::All),
+        Command::GetMetadata(_) => {
+            row("GETMETADATA", Authenticated, Told::All).needs(Capability::Metadata)
+        }
+        Command::SetMetadata(_) => {
+            row("SETMETADATA", Authenticated, Told::All).needs(Capability::Metadata)
+        }
         Command::Append { .. } => row("APPEND", Authenticated, Told::All),
         Command::Idle => row("IDLE", Authenticated, Told::All).needs(Capability::Idle),
         Command::Check => row("CHECK", Selected, Told::All),
@@ -184,6 +190,12 @@ mod tests {
             ("a LIST \"\" * RETURN (SPECIAL-USE)", C::SpecialUse),
             ("a LIST \"\" * RETURN (STATUS (UNSEEN))", C::ListStatus),
             ("a LIST \"\" * RETURN (STATUS (SIZE))", C::StatusSize),
+            (
+                "a LIST \"\" * RETURN (METADATA (/shared/a))",
+                C::ListMetadata,
+            ),
+            ("a GETMETADATA x /shared/a", C::Metadata),
+            ("a SETMETADATA x (/shared/a NIL)", C::Metadata),
             ("a STATUS x (HIGHESTMODSEQ)", C::Condstore),
             ("a STATUS x (APPENDLIMIT)", C::AppendLimit),
             ("a SEARCH RETURN (COUNT) ALL", C::Esearch),

@@ -51,6 +51,15 @@ pub enum StartTls {
     Absent,
 }
 
+/// What the server tells of itself (RFC 5464 section 3.2.1.1).
+#[derive(Debug, Clone, Default)]
+pub struct ServerMetadata {
+    /// `/shared/comment`.
+    pub comment: Option<String>,
+    /// `/shared/admin`: a URI.
+    pub admin: Option<String>,
+}
+
 /// What the server tells a session at its beginning.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -71,6 +80,8 @@ pub struct Options {
     pub append_limit_octets: u64,
     /// On how many messages one command may work.
     pub message_limit: MessageLimit,
+    /// What the server tells of itself.
+    pub server_metadata: ServerMetadata,
     /// What the log calls this session.
     pub session_id: String,
     /// Woken when the selected mailbox changes.
@@ -140,6 +151,8 @@ pub struct ImapSession {
     /// The active comparator (RFC 5255 section 4.2).
     pub(crate) comparator: Comparator,
     pub(crate) work: Work,
+    /// Hears what others do to the user's mailboxes, if that is to be told.
+    pub(crate) listener: Option<store::Listener>,
     pub(crate) appends: Appends,
     bad_commands: u32,
     service: Service,
@@ -165,6 +178,7 @@ impl ImapSession {
             enabled: Enabled::default(),
             comparator: Comparator::default(),
             work: Work::Ready,
+            listener: None,
             appends: Appends::default(),
             bad_commands: 0,
             service: Service::Running,
@@ -283,6 +297,7 @@ impl ImapSession {
     /// Writes a tagged reply, after what may be told of the mailbox.
     pub(crate) fn finish(&mut self, tag: &str, told: Told, outcome: &Outcome) {
         self.log_failure(outcome);
+        self.tell_news();
         self.tell(told, Look::WhenDue);
         if matches!(self.work, Work::Over) {
             return;
@@ -486,6 +501,7 @@ impl ImapSession {
                 let idling = matches!(work, Work::Idling { .. });
                 self.work = work;
                 if idling && self.changed {
+                    self.tell_news();
                     self.tell(Told::All, Look::AtPublished);
                     return None;
                 }
@@ -531,6 +547,7 @@ impl ImapSession {
         }
         match fetching.into_failure(&mut self.out) {
             Ok(reply) => {
+                self.tell_news();
                 self.tell(told, Look::WhenDue);
                 if !matches!(self.work, Work::Over) {
                     self.out.text(&tag).text(" ").status_text(&reply).crlf();

@@ -6,9 +6,15 @@
 //! there. What may be left over has a name starting with `..`, which is no
 //! mailbox's, and is removed when the account is opened.
 
+mod metadata;
+
+pub use metadata::SPECIAL_USE_ENTRY;
+
 use crate::control_file::{self, failed};
 use crate::disk::{self, Kind};
 use crate::maildir::{subscriptions, uidvalidity};
+use crate::metadata::{Metadata, OF_MAILBOX};
+use crate::news::{Feed, Listener, News};
 pub use crate::special_use::SpecialUse;
 use crate::special_use::SpecialUses;
 use crate::{Error, Mailbox, MailboxName, ModSeq, Result, SearchTexts, Uid, UidValidity};
@@ -18,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// How many mailboxes a user may make.
@@ -91,6 +98,8 @@ pub struct Account {
     changing: Mutex<()>,
     /// Who has texts completed in the background, if anybody.
     search_texts: Option<Arc<SearchTexts>>,
+    /// Who listens.
+    feed: Arc<Feed>,
 }
 
 impl Account {
@@ -130,7 +139,14 @@ impl Account {
             open: DashMap::new(),
             changing: Mutex::new(()),
             search_texts,
+            feed: Arc::default(),
         }))
+    }
+
+    /// Hears what others do to the account's mailboxes; a user is told of entries of
+    /// metadata that they may see. The waker is woken when there is news.
+    pub fn listen(&self, user: &str, waker: Waker) -> Listener {
+        self.feed.listen(user, waker)
     }
 
     /// The layout.
@@ -155,7 +171,7 @@ impl Account {
         // Their names tell their special uses.
         for level in ["Drafts", "Sent", "Junk", "Trash", "Archive"] {
             let name = MailboxName(vec![level.to_owned()]);
-            match self.create_locked(&name, None) {
+            match self.create_locked(&name, None, None) {
                 Ok(_) | Err(Error::AlreadyExists) => {}
                 Err(error) => return Err(error),
             }
@@ -236,7 +252,9 @@ impl Account {
         special_use: Option<SpecialUse>,
     ) -> Result<Arc<Mailbox>> {
         let _changing = self.changing.lock();
-        self.create_locked(name, special_use)
+        let made = self.create_locked(name, special_use, None)?;
+        self.feed.publish(&News::Created(name.clone()));
+        Ok(made)
     }
 
     /// Deletes a mailbox; one with inferiors becomes \Noselect. Subscriptions stay
@@ -259,6 +277,7 @@ impl Account {
             if let Some(mailbox) = self.forget(name) {
                 mailbox.mark_gone();
             }
+            self.feed.publish(&News::Deleted(name.clone()));
             SpecialUses::read(&self.root)?
                 .change(&self.root, |kept| (kept != name).then(|| kept.clone()))?;
             trashed
@@ -333,6 +352,10 @@ impl Account {
         for (renamed, mailbox) in reopened {
             self.open.insert(renamed, mailbox);
         }
+        self.feed.publish(&News::Renamed {
+            from: from.clone(),
+            to: to.clone(),
+        });
         let renamed: BTreeMap<_, _> = moves
             .iter()
             .map(|moved| (&moved.name, &moved.renamed))
@@ -351,7 +374,10 @@ impl Account {
     /// Subscribes or unsubscribes; the mailbox need not exist.
     pub fn set_subscribed(&self, name: &MailboxName, subscribed: bool) -> Result<()> {
         let _changing = self.changing.lock();
-        subscriptions::set(&self.root, name, subscribed)
+        let result = subscriptions::set(&self.root, name, subscribed);
+        // Where it failed it may be changed all the same: who hears of it looks.
+        self.feed.publish(&News::Subscription(name.clone()));
+        result
     }
 
     /// Opens a mailbox, or gives the one that is open, up to date with the disk.
@@ -409,6 +435,7 @@ impl Account {
         &self,
         name: &MailboxName,
         special_use: Option<SpecialUse>,
+        metadata: Option<&Metadata>,
     ) -> Result<Arc<Mailbox>> {
         if name.is_inbox() || self.directory(name)?.is_some() {
             return Err(Error::AlreadyExists);
@@ -423,6 +450,9 @@ impl Account {
         } else {
             let unfinished = self.unique(UNFINISHED)?;
             let made = make_mailbox(&unfinished).and_then(|()| {
+                if let Some(metadata) = metadata {
+                    metadata.write(&unfinished, OF_MAILBOX)?;
+                }
                 disk::rename(&unfinished, &place).map_err(|error| failed("create", &place, error))
             });
             if let Err(error) = made {
@@ -491,7 +521,16 @@ impl Account {
 
     fn rename_inbox(&self, to: &MailboxName) -> Result<()> {
         let inbox = self.mailbox(&MailboxName::inbox())?;
-        let destination = self.create(to, None)?;
+        let destination = {
+            let _changing = self.changing.lock();
+            // Its metadata stay, and are the new mailbox's too (RFC 5464 section 4.1).
+            let metadata = Metadata::read(&self.root, OF_MAILBOX)?;
+            self.create_locked(to, None, metadata.as_ref())?
+        };
+        self.feed.publish(&News::Renamed {
+            from: MailboxName::inbox(),
+            to: to.clone(),
+        });
         let uids: Vec<Uid> = inbox.snapshot().rows().map(|row| row.uid).collect();
         inbox.move_to(&uids, &destination).map(drop)
     }

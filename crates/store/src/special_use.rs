@@ -1,6 +1,6 @@
 //! Special uses (RFC 6154, RFC 8457): those that were set, in the file
-//! `pillarbox-special-use` of the root (`<storage name><TAB><use>` lines), else by
-//! well-known names.
+//! `pillarbox-special-use` of the root (`<storage name><TAB><use>` lines, `-` for a
+//! mailbox whose use was taken away), else by well-known names.
 
 use crate::{MailboxName, Result, control_file};
 use std::collections::BTreeMap;
@@ -63,9 +63,12 @@ impl SpecialUse {
     }
 }
 
-/// The uses that were set, existing mailboxes or not.
+/// The uses that were set, existing mailboxes or not; none where one was taken away.
 #[derive(Debug)]
-pub(crate) struct SpecialUses(BTreeMap<MailboxName, SpecialUse>);
+pub(crate) struct SpecialUses(BTreeMap<MailboxName, Option<SpecialUse>>);
+
+/// What the file has for a use that was taken away.
+const NO_USE: &str = "-";
 
 impl SpecialUses {
     /// Reads the file; lines we cannot read are passed over.
@@ -74,10 +77,11 @@ impl SpecialUses {
         let text = String::from_utf8_lossy(&octets);
         let read = text.lines().filter_map(|line| {
             let (name, special_use) = line.split_once('\t')?;
-            Some((
-                MailboxName::from_storage_name(name)?,
-                SpecialUse::from_name(special_use)?,
-            ))
+            let special_use = match special_use {
+                NO_USE => None,
+                text => Some(SpecialUse::from_name(text)?),
+            };
+            Some((MailboxName::from_storage_name(name)?, special_use))
         });
         Ok(Self(read.collect()))
     }
@@ -101,7 +105,8 @@ impl SpecialUses {
 
     /// With further uses, not written yet.
     pub(crate) fn with(mut self, uses: impl Iterator<Item = (MailboxName, SpecialUse)>) -> Self {
-        self.0.extend(uses);
+        self.0
+            .extend(uses.map(|(name, special_use)| (name, Some(special_use))));
         self
     }
 
@@ -112,6 +117,21 @@ impl SpecialUses {
         name: &MailboxName,
         special_use: SpecialUse,
     ) -> Result<()> {
+        self.0.insert(name.clone(), Some(special_use));
+        self.write(root)
+    }
+
+    /// Sets a mailbox's use, which no other keeps then, or takes it away, and writes the
+    /// file.
+    pub(crate) fn give(
+        mut self,
+        root: &Path,
+        name: &MailboxName,
+        special_use: Option<SpecialUse>,
+    ) -> Result<()> {
+        if special_use.is_some() {
+            self.0.retain(|_, set| *set != special_use);
+        }
         self.0.insert(name.clone(), special_use);
         self.write(root)
     }
@@ -121,7 +141,8 @@ impl SpecialUses {
             .0
             .iter()
             .map(|(name, special_use)| {
-                format!("{}\t{}\n", name.storage_name(), special_use.as_str())
+                let special_use = special_use.map_or(NO_USE, SpecialUse::as_str);
+                format!("{}\t{special_use}\n", name.storage_name())
             })
             .collect();
         control_file::replace(root, FILE, lines.as_bytes())
@@ -134,7 +155,7 @@ impl SpecialUses {
     ) -> BTreeMap<MailboxName, SpecialUse> {
         self.0.retain(|name, _| exists(name));
         for (special_use, names) in WELL_KNOWN {
-            if self.0.values().any(|set| *set == special_use) {
+            if self.0.values().any(|set| *set == Some(special_use)) {
                 continue;
             }
             let known = names
@@ -142,10 +163,12 @@ impl SpecialUses {
                 .map(|name| MailboxName(vec![(*name).to_owned()]))
                 .find(|name| exists(name) && !self.0.contains_key(name));
             if let Some(name) = known {
-                self.0.insert(name, special_use);
+                self.0.insert(name, Some(special_use));
             }
         }
-        self.0
+        let uses = self.0.into_iter();
+        uses.filter_map(|(name, special_use)| Some((name, special_use?)))
+            .collect()
     }
 }
 
@@ -178,6 +201,17 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[&name("Gel\u{f6}scht")], SpecialUse::Trash);
         assert_eq!(uses(&["Trash"])[&name("Trash")], SpecialUse::Trash);
+        let give = |level: &str, special_use| {
+            let set = SpecialUses::read(root).unwrap();
+            set.give(root, &name(level), special_use).unwrap();
+        };
+        give("Bin", Some(SpecialUse::Trash));
+        let found = uses(&["Trash", "Gel\u{f6}scht", "Bin"]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[&name("Bin")], SpecialUse::Trash);
+        give("Bin", None);
+        give("Trash", None);
+        assert!(uses(&["Trash", "Bin"]).is_empty());
         SpecialUses::read(root)
             .unwrap()
             .change(root, |_| None)

@@ -110,6 +110,8 @@ fn configuration(directory: &std::path::Path, imap: u16, pop3: u16) -> String {
          protocols = imap pop3\nssl = no\ndisable_plaintext_auth = no\nlisten = 127.0.0.1\n\
          mail_location = maildir:{0}/mail/anna/Maildir\n\
          mail_uid = {uid}\nmail_gid = {gid}\nfirst_valid_uid = 1\nfirst_valid_gid = 1\n\
+         mail_attribute_dict = file:{0}/mail/anna/Maildir/dovecot-attributes\n\
+         protocol imap {{\n  imap_metadata = yes\n}}\n\
          auth_mechanisms = plain login scram-sha-256\nauth_failure_delay = 0\n\
          namespace inbox {{\n  inbox = yes\n  separator = /\n{special}}}\n\
          passdb {{\n  driver = passwd-file\n  args = {0}/users\n}}\n\

@@ -87,6 +87,7 @@ impl Place for Memory {
                     idle_seconds: limits.imap_idle_seconds,
                     append_limit_octets: limits.append_octets,
                     message_limit: limits.message_limit(),
+                    server_metadata: world.config.server_metadata(),
                     session_id: "memory".to_owned(),
                     waker: Waker::from(Arc::clone(&alarm)),
                 };

@@ -1,9 +1,10 @@
 //! LIST (RFC 3501 section 6.3.8, RFC 5258, 5819, 6154) and LSUB.
 
-use super::{Outcome, Ran};
+use super::{Outcome, Ran, metadata};
 use crate::capability::{Capabilities, Capability};
 use crate::grammar::command::{List, ListReturn, ListSelect};
 use crate::response::{ChildInfo, ListResponse, Writer, special_use_attribute};
+use crate::session::Login;
 use std::collections::BTreeSet;
 use store::{Account, ListEntry, MailboxName};
 
@@ -98,11 +99,12 @@ struct Shown {
 
 /// LIST.
 pub fn list(
-    (account, append_limit_octets): (&Account, u64),
+    (login, append_limit_octets): (&Login, u64),
     list: &List,
     on: Capabilities,
     out: &mut Writer,
 ) -> Ran {
+    let account: &Account = &login.account;
     let delimiter = account.layout().delimiter;
     let asked = |option| list.select.contains(&option);
     let plain = list.select.is_empty() && list.returns.is_none();
@@ -139,7 +141,11 @@ pub fn list(
     };
     let status = returns.iter().find_map(|option| match option {
         ListReturn::Status(items) => Some(items.as_slice()),
-        ListReturn::Subscribed | ListReturn::Children | ListReturn::SpecialUse => None,
+        _ => None,
+    });
+    let entries_asked = returns.iter().find_map(|option| match option {
+        ListReturn::Metadata(names) => Some(names.as_slice()),
+        _ => None,
     });
     let entries = account.list()?;
     let selects = |entry: &ListEntry| {
@@ -195,6 +201,14 @@ pub fn list(
             && let Ok(status) = account.status(&entry.name)
         {
             out.status(&name, (&status, append_limit_octets), items);
+        }
+        if let Some(names) = entries_asked
+            && entry.selectable
+            && let Err(error) =
+                metadata::write_listed(login, &entry.name, names, entry.special_use, out)
+        {
+            // RFC 9590 section 3: one that cannot be read is left out.
+            tracing::warn!(mailbox = name, %error, "metadata cannot be read");
         }
     }
     Ok(Outcome::ok("LIST completed"))

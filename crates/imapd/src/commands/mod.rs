@@ -9,6 +9,7 @@ pub mod international;
 pub mod list;
 mod listing;
 pub mod mailboxes;
+pub mod metadata;
 pub mod multisearch;
 pub mod search;
 pub mod select;

@@ -3,7 +3,7 @@
 pub use super::partial::{PartialRange, Side};
 use super::sequence::SequenceSet;
 use std::num::NonZeroU32;
-use store::{Flags, InternalDate, Keyword, SpecialUse};
+use store::{EntryName, Flags, InternalDate, Keyword, SpecialUse};
 use wire::Secret;
 
 /// A command with its tag.
@@ -100,6 +100,10 @@ pub enum Command {
         /// What is asked.
         items: Vec<StatusItem>,
     },
+    /// GETMETADATA (RFC 5464 section 4.2).
+    GetMetadata(GetMetadata),
+    /// SETMETADATA (RFC 5464 section 4.3).
+    SetMetadata(SetMetadata),
     /// APPEND (RFC 3502: one message or more).
     Append {
         /// The mailbox's name.
@@ -200,6 +204,39 @@ pub struct SequenceMatch {
     pub count: u32,
 }
 
+/// GETMETADATA's arguments.
+#[derive(Debug, Clone)]
+pub struct GetMetadata {
+    /// The mailbox's name; empty for the server.
+    pub mailbox: String,
+    /// MAXSIZE, in octets.
+    pub max_octets: Option<u32>,
+    /// DEPTH.
+    pub depth: Depth,
+    /// The entries asked for, one at least.
+    pub entries: Vec<EntryName>,
+}
+
+/// How far below an entry GETMETADATA looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// At the entry alone.
+    Zero,
+    /// At those right below as well.
+    One,
+    /// At all below.
+    Infinity,
+}
+
+/// SETMETADATA's arguments.
+#[derive(Debug, Clone)]
+pub struct SetMetadata {
+    /// The mailbox's name; empty for the server.
+    pub mailbox: String,
+    /// Entries and their values, none for NIL; one at least.
+    pub changes: Vec<(EntryName, Option<Vec<u8>>)>,
+}
+
 /// LIST's arguments.
 #[derive(Debug, Clone)]
 pub struct List {
@@ -237,6 +274,8 @@ pub enum ListReturn {
     SpecialUse,
     /// STATUS (RFC 5819).
     Status(Vec<StatusItem>),
+    /// METADATA (RFC 9590).
+    Metadata(Vec<EntryName>),
 }
 
 /// A STATUS item.

@@ -185,6 +185,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// `nstring` or `literal8`, which alone may hold NUL (RFC 4466 section 6).
+    pub(super) fn nstring8(&mut self) -> Parsed<Option<Vec<u8>>> {
+        if self.eat(b'~') {
+            return self.literal8().map(Some);
+        }
+        self.nstring()
+    }
+
     fn quoted(&mut self) -> Parsed<Vec<u8>> {
         let text = self.quoted_octets()?;
         // RFC 9755 section 3, RFC 9051 section 9 (QUOTED-CHAR). Older clients write there
@@ -230,6 +238,14 @@ impl<'a> Cursor<'a> {
     }
 
     fn literal(&mut self) -> Parsed<Vec<u8>> {
+        let octets = self.literal8()?;
+        if octets.contains(&0) {
+            return Err("A literal must not hold NUL".into());
+        }
+        Ok(octets)
+    }
+
+    fn literal8(&mut self) -> Parsed<Vec<u8>> {
         let octets = self.literal_announcement()?;
         let taken = usize::try_from(octets)
             .ok()
@@ -237,9 +253,6 @@ impl<'a> Cursor<'a> {
         let Some((octets, rest)) = taken else {
             return Err("A literal is incomplete".into());
         };
-        if octets.contains(&0) {
-            return Err("A literal must not hold NUL".into());
-        }
         self.rest = rest;
         Ok(octets.to_vec())
     }

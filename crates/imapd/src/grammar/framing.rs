@@ -21,6 +21,8 @@
 //! A line that is no command (DONE, a SASL response) is taken with
 //! [`CommandBuffer::poll_line`].
 
+use store::metadata::METADATA_VALUE_OCTETS;
+
 /// What a client may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -91,6 +93,8 @@ pub enum Refusal {
     LiteralTooBig,
     /// A message is bigger than the server takes.
     MessageTooBig,
+    /// A value is bigger than metadata may have (RFC 5464 section 4.3).
+    ValueTooBig,
     /// Literals are not taken by this command before login.
     NotBeforeLogin,
 }
@@ -102,6 +106,7 @@ impl Refusal {
             Self::LineTooLong => "BAD [TOOBIG] Command line too long",
             Self::LiteralTooBig => "BAD [TOOBIG] Literal too big",
             Self::MessageTooBig => "NO [TOOBIG] Message too big",
+            Self::ValueTooBig => "NO [METADATA MAXSIZE 65536] The value is too large",
             Self::NotBeforeLogin => "BAD Literals are not taken here before login",
         }
     }
@@ -488,6 +493,9 @@ impl CommandBuffer {
             Some(Refusal::NotBeforeLogin)
         } else if is_message && octets > self.limits.append_octets {
             Some(Refusal::MessageTooBig)
+        } else if octets > METADATA_VALUE_OCTETS as u64 && word.eq_ignore_ascii_case(b"SETMETADATA")
+        {
+            Some(Refusal::ValueTooBig)
         } else if self.literals > self.limits.literals
             || (!is_message
                 && (octets > self.limits.literal_octets

@@ -17,6 +17,8 @@ impl Command {
             | Self::Copy { mailbox, .. }
             | Self::Move { mailbox, .. } => vec![mailbox],
             Self::Rename { from, to } => vec![from, to],
+            Self::GetMetadata(arguments) => vec![&mut arguments.mailbox],
+            Self::SetMetadata(arguments) => vec![&mut arguments.mailbox],
             Self::List(list) => list.patterns.iter_mut().collect(),
             Self::Lsub { pattern, .. } => vec![pattern],
             Self::Esearch(esearch) => esearch
@@ -97,6 +99,8 @@ impl Command {
             | Self::List(_)
             | Self::Lsub { .. }
             | Self::Status { .. }
+            | Self::GetMetadata(_)
+            | Self::SetMetadata(_)
             | Self::Append { .. }
             | Self::Idle
             | Self::Check

@@ -9,6 +9,7 @@ pub(crate) mod date;
 mod fetch;
 pub mod framing;
 mod mailboxes;
+mod metadata;
 mod parser;
 mod partial;
 pub mod reading;

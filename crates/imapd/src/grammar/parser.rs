@@ -7,7 +7,7 @@ use super::command::{
 use super::cursor::{self, Cursor, Fault, Parsed};
 use super::reading::{Names, Reading};
 use super::search::{self, SearchFault};
-use super::{date, fetch};
+use super::{date, fetch, metadata};
 use crate::dialect::Revision;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -156,6 +156,8 @@ fn after_tag(cursor: &mut Cursor<'_>) -> Result<Command, Failed> {
             let items = status_items(cursor)?;
             Command::Status { mailbox, items }
         }
+        "GETMETADATA" => metadata::get(cursor)?,
+        "SETMETADATA" => metadata::set(cursor)?,
         "APPEND" => append(cursor)?,
         "CANCELUPDATE" => Command::CancelUpdate(match words(cursor)? {
             tags if tags.is_empty() => return Err(Failed::Syntax("Missing argument".into())),
@@ -503,6 +505,10 @@ fn list_return(cursor: &mut Cursor<'_>) -> Parsed<ListReturn> {
         "STATUS" => {
             cursor.space()?;
             ListReturn::Status(status_items(cursor)?)
+        }
+        "METADATA" => {
+            cursor.space()?;
+            ListReturn::Metadata(metadata::entries(cursor)?)
         }
         _ => return Err("Unknown LIST return option".into()),
     })

@@ -287,6 +287,17 @@ impl Writer {
         }
     }
 
+    /// `nstring` or, where it holds NUL, `literal8` (RFC 4466 section 6).
+    pub fn nstring8(&mut self, octets: Option<&[u8]>) -> &mut Self {
+        match octets {
+            Some(octets) if octets.contains(&0) => self
+                .text("~")
+                .literal_announcement(octets.len() as u64)
+                .raw(octets),
+            octets => self.nstring(octets),
+        }
+    }
+
     /// A mailbox's name, in modified UTF-7 unless the client takes UTF-8: an atom where
     /// that is possible and plain, otherwise a string.
     pub fn mailbox(&mut self, name: &str) -> &mut Self {

@@ -50,6 +50,8 @@ pub(super) fn needed(command: &Command) -> Capabilities {
         | Command::Subscribe(_)
         | Command::Unsubscribe(_)
         | Command::Lsub { .. }
+        | Command::GetMetadata(_)
+        | Command::SetMetadata(_)
         | Command::Idle
         | Command::Check
         | Command::Close
@@ -93,6 +95,7 @@ fn of_list(list: &List) -> Capabilities {
         needed = needed.and(match option {
             ListReturn::SpecialUse => when(true, Capability::SpecialUse),
             ListReturn::Status(items) => of_status(items).with(Capability::ListStatus),
+            ListReturn::Metadata(_) => when(true, Capability::ListMetadata),
             ListReturn::Subscribed | ListReturn::Children => Capabilities::none(),
         });
     }

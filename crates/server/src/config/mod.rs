@@ -36,6 +36,8 @@ pub struct Config {
     pub without_capabilities: Vec<String>,
     /// Capabilities that a user does not get, by the user's name.
     pub without_capabilities_of: BTreeMap<String, Vec<String>>,
+    /// What clients are told of the server.
+    pub server_metadata: ServerMetadata,
     /// Bounds.
     pub limits: Limits,
     /// Where passwords are taken without TLS.
@@ -164,6 +166,16 @@ impl From<KeepSearchTexts> for store::KeepTexts {
     }
 }
 
+/// What clients are told of the server (RFC 5464 section 3.2.1.1).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerMetadata {
+    /// A note for everybody.
+    pub comment: Option<String>,
+    /// How to reach the administrator: a URI.
+    pub admin: Option<String>,
+}
+
 /// Bounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -283,6 +295,7 @@ impl Default for Config {
             keep_search_texts: KeepSearchTexts::default(),
             without_capabilities: Vec::new(),
             without_capabilities_of: BTreeMap::new(),
+            server_metadata: ServerMetadata::default(),
             limits: Limits::default(),
             plaintext_login: Plaintext::default(),
             run_as_user: None,
@@ -348,6 +361,14 @@ impl Config {
                 pop3d::Access::Shared
             },
             expire_days: self.inbox_days(),
+        }
+    }
+
+    /// What IMAP sessions tell of the server.
+    pub fn server_metadata(&self) -> imapd::ServerMetadata {
+        imapd::ServerMetadata {
+            comment: self.server_metadata.comment.clone(),
+            admin: self.server_metadata.admin.clone(),
         }
     }
 

@@ -157,6 +157,27 @@ impl Config {
             ));
         }
         self.capability_mistakes(&mut mistakes);
+        let is_uri = |text: &str| {
+            let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+            scheme.is_some_and(|scheme| {
+                scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+                    && scheme
+                        .bytes()
+                        .all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet))
+            })
+        };
+        if self
+            .server_metadata
+            .admin
+            .as_deref()
+            .is_some_and(|text| !is_uri(text))
+        {
+            mistakes.push((
+                "server_metadata.admin",
+                "is no URI, as RFC 5464 asks for; write mailto:postmaster@example.org, say"
+                    .to_owned(),
+            ));
+        }
         let limits = &self.limits;
         if limits.imap_idle_seconds < 1_800 {
             mistakes.push((

@@ -1,9 +1,9 @@
 //! A client of an account on a simulated disk, who remembers what it was told.
 
 use super::operation::Operation;
-use super::told::{Broken, Power, Told};
+use super::told::{Broken, Entries, Power, Told};
 use crate::disk::simulated::{Loss, Simulated};
-use crate::{Account, Error, Layout, Mailbox, MailboxName, Result};
+use crate::{Account, Annotated, Error, Layout, Mailbox, MailboxName, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,11 @@ pub(super) struct Client {
 }
 
 pub(super) fn name(text: &str) -> MailboxName {
-    MailboxName::new(text.split('/').map(str::to_owned).collect()).expect("a name")
+    match text {
+        // The server's, which nobody looks at.
+        "" => MailboxName::inbox(),
+        text => MailboxName::new(text.split('/').map(str::to_owned).collect()).expect("a name"),
+    }
 }
 
 /// Starts the machine anew, as far as the index asks.
@@ -160,7 +164,12 @@ impl Client {
             if let Some(told) = self.told.mailboxes.get_mut(&text) {
                 told.look(&mailbox, power).map_err(broken)?;
             }
+            let seen = self.entries(&text).map_err(said).map_err(broken)?;
+            let looked = self.told.metadata(&text).look(seen, power);
+            looked.map_err(broken)?;
         }
+        let seen = self.entries("").map_err(said)?;
+        self.told.server.look(seen, power)?;
         for mailbox in self.told.mailboxes.values() {
             for message in mailbox.messages.values() {
                 needed.remove(&message.text);
@@ -171,6 +180,18 @@ impl Client {
             (None, Some(broken)) => Err(broken.clone()),
             (None, None) => Ok(()),
         }
+    }
+    /// The metadata of a mailbox, or of the server.
+    fn entries(&mut self, of: &str) -> Result<Entries> {
+        let mailbox = name(of);
+        let annotated = match of {
+            "" => Annotated::Server,
+            _ => Annotated::Mailbox(&mailbox),
+        };
+        let seen = self.account()?.metadata(annotated, "anna")?.into_iter();
+        Ok(seen
+            .map(|(name, value)| (name.as_str().to_owned(), value))
+            .collect())
     }
     /// Whether there are the mailboxes that were told, under their names.
     fn look_at_names(

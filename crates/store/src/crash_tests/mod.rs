@@ -319,6 +319,22 @@ fn subscriptions() {
 }
 
 #[test]
+fn metadata() {
+    let mut before = some_mail();
+    before.push(O::Annotate("INBOX", "/private/comment", "before"));
+    before.push(O::Annotate("Work", "/shared/comment", "ours"));
+    before.push(O::Annotate("", "/private/vendor/x/y", "1"));
+    try_all(&before, &O::Annotate("INBOX", "/private/comment", "after"));
+    try_all(&before, &O::Annotate("Work", "/private/comment", "new"));
+    try_all(&before, &O::Annotate("", "/private/vendor/x/y", "2"));
+    try_all(&before, &O::Rename("Work", "Play"));
+    try_all(&before, &O::Rename("INBOX", "Saved"));
+    try_all(&before, &O::Delete("Work"));
+    before.push(O::Delete("Work"));
+    try_all(&before, &O::Create("Work", None));
+}
+
+#[test]
 fn closing_and_restarts() {
     try_all(&some_mail(), &O::Close("INBOX"));
     try_all(&some_mail(), &O::Restart);

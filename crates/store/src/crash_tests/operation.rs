@@ -3,6 +3,7 @@
 use super::client::{Client, name};
 use super::told::{Marks, Told, ToldMessage};
 use crate::disk;
+use crate::{Annotated, EntryName, Unset};
 use crate::{Error, FlagAction, Flags, Keyword, Result, SpecialUse, Uid};
 use std::io::Write;
 
@@ -45,6 +46,8 @@ pub(super) enum Operation {
     Delete(&'static str),
     Rename(&'static str, &'static str),
     Subscribe(&'static str, bool),
+    /// Sets an entry of a mailbox, or of the server.
+    Annotate(&'static str, &'static str, &'static str),
     Defaults,
     /// The last session leaves a mailbox.
     Close(&'static str),
@@ -215,6 +218,10 @@ impl Operation {
             }
             O::Rename(from, to) => told.perhaps_renamed = renamed(told, from, to),
             O::Subscribe(text, _) => drop(told.perhaps_subscribed.insert((*text).to_owned())),
+            O::Annotate(of, entry, value) => {
+                let metadata = told.metadata(of);
+                metadata.perhaps.push(metadata.with(entry, value));
+            }
             O::Defaults => {
                 for text in DEFAULTS {
                     if !told.mailboxes.contains_key(text) {
@@ -340,6 +347,9 @@ impl Operation {
                 for uid in Uids::All.of(&client.told, "INBOX") {
                     client.told.went("INBOX", uid);
                 }
+                let told = client.told.metadata("INBOX").told.clone();
+                client.told.metadata(to).told = told;
+                client.told.metadata(to).perhaps.clear();
                 Ok(())
             }
             O::Rename(from, to) => {
@@ -355,6 +365,27 @@ impl Operation {
             O::Subscribe(text, subscribed) => {
                 client.account()?.set_subscribed(&name(text), *subscribed)?;
                 client.told.subscription(text, *subscribed);
+                Ok(())
+            }
+            O::Annotate(of, entry, value) => {
+                if !of.is_empty() {
+                    client.mailbox(of)?;
+                }
+                let entry_name = EntryName::new(entry).expect("a name");
+                let changes = [(entry_name, Some(value.as_bytes().to_vec()))];
+                let mailbox = name(of);
+                let annotated = match *of {
+                    "" => Annotated::Server,
+                    _ => Annotated::Mailbox(&mailbox),
+                };
+                match client.account()?.set_metadata(annotated, "anna", &changes) {
+                    Ok(()) => {}
+                    Err(Unset::Failed(error)) => return Err(error),
+                    Err(other) => panic!("{other:?}"),
+                }
+                let metadata = client.told.metadata(of);
+                metadata.told = metadata.with(entry, value);
+                metadata.perhaps.clear();
                 Ok(())
             }
             O::Defaults => {
@@ -404,6 +435,7 @@ impl Operation {
                 }
                 told.in_doubt.insert((*to).to_owned());
             }
+            O::Annotate(of, ..) => told.metadata(of).refused(lasting),
             O::Defaults => told.in_doubt.extend(DEFAULTS.map(str::to_owned)),
             _ => {}
         }

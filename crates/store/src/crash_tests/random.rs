@@ -43,7 +43,7 @@ fn operation(draw: &mut Draw, client: &Client, number: usize) -> Operation {
         draw,
         &[FlagAction::Add, FlagAction::Remove, FlagAction::Replace],
     );
-    match draw.below(20) {
+    match draw.below(22) {
         0..=4 => append_marked(mailbox, texts, flags, keywords),
         5 if client.told.mailboxes.contains_key(mailbox) => deliver(mailbox, &text),
         5 | 6 => Operation::Claim(mailbox),
@@ -60,6 +60,11 @@ fn operation(draw: &mut Draw, client: &Client, number: usize) -> Operation {
         15 => Operation::UniqueIds(mailbox),
         16 => Operation::Close(mailbox),
         17 => Operation::Restart,
+        20 | 21 => {
+            let of = pick(draw, &[mailbox, ""]);
+            let entry = pick(draw, &["/private/vendor/x/y", "/shared/vendor/x/y"]);
+            Operation::Annotate(of, entry, pick(draw, &["one", "two", "three"]))
+        }
         18 => Operation::Subscribe(mailbox, draw.below(2) == 0),
         _ => Operation::Create(pick(draw, &MAILBOXES[1..]), None),
     }

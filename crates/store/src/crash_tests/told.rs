@@ -43,6 +43,53 @@ pub(super) struct Told {
     pub(super) leaving: BTreeSet<String>,
     /// What was told and must not have been.
     pub(super) broken: Vec<Broken>,
+    /// What was told of the server's metadata.
+    pub(super) server: ToldMetadata,
+    /// That of mailboxes that are not there, which nobody looks at.
+    pub(super) nowhere: ToldMetadata,
+}
+
+/// Entries and their values.
+pub(super) type Entries = BTreeMap<String, Vec<u8>>;
+
+/// What clients were told of the metadata of a mailbox or of the server.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ToldMetadata {
+    pub(super) told: Entries,
+    /// What they may be besides.
+    pub(super) perhaps: Vec<Entries>,
+    /// What they may be after a loss of power, as it was refused.
+    pub(super) in_doubt: Vec<Entries>,
+}
+
+impl ToldMetadata {
+    /// What they are with a value set.
+    pub(super) fn with(&self, entry: &str, value: &str) -> Entries {
+        let mut entries = self.told.clone();
+        entries.insert(entry.to_owned(), value.as_bytes().to_vec());
+        entries
+    }
+    /// A client looks at all of them.
+    pub(super) fn look(&mut self, seen: Entries, power: Power) -> Result<(), Broken> {
+        let lost = power == Power::Lost && self.in_doubt.contains(&seen);
+        if seen != self.told && !self.perhaps.contains(&seen) && !lost {
+            return Err(format!("metadata is {seen:?}, was {:?}", self.told));
+        }
+        self.told = seen;
+        self.perhaps.clear();
+        if power == Power::Lost {
+            self.in_doubt.clear();
+        }
+        Ok(())
+    }
+    /// What may be was refused.
+    pub(super) fn refused(&mut self, lasting: bool) {
+        self.in_doubt.extend(self.perhaps.iter().cloned());
+        self.in_doubt.push(self.told.clone());
+        if !lasting {
+            self.perhaps.clear();
+        }
+    }
 }
 
 /// What clients were told of one mailbox.
@@ -65,6 +112,7 @@ pub(super) struct ToldMailbox {
     pub(super) perhaps_gone: BTreeSet<Uid>,
     /// Messages that were said to be gone, until that was seen.
     pub(super) surely_gone: BTreeSet<Uid>,
+    pub(super) metadata: ToldMetadata,
 }
 
 /// What clients were told of one message.
@@ -136,10 +184,18 @@ impl Told {
     }
     /// A client is told of a new mailbox, which may hold these messages.
     pub(super) fn meet(&mut self, text: &str, mailbox: &Mailbox, perhaps_came: Vec<String>) {
-        let fresh = ToldMailbox {
+        let mut fresh = ToldMailbox {
             perhaps_came,
             ..ToldMailbox::new(mailbox)
         };
+        if let Some(inbox) = self.mailboxes.get("INBOX") {
+            // Should it be what INBOX was renamed to.
+            fresh.metadata.perhaps.push(inbox.metadata.told.clone());
+        } else {
+            // What was set before anybody looked at INBOX.
+            let perhaps = self.nowhere.perhaps.iter().cloned();
+            fresh.metadata.perhaps.extend(perhaps);
+        }
         let validities = self.validities.entry(text.to_owned()).or_default();
         if !validities.insert(fresh.uid_validity) {
             let broken = format!("{text} has the UIDVALIDITY of an earlier one");
@@ -147,6 +203,14 @@ impl Told {
         }
         self.perhaps_made.remove(text);
         self.mailboxes.insert(text.to_owned(), fresh);
+    }
+    /// The metadata of a mailbox, or of the server.
+    pub(super) fn metadata(&mut self, of: &str) -> &mut ToldMetadata {
+        match self.mailboxes.get_mut(of) {
+            Some(mailbox) => &mut mailbox.metadata,
+            None if of.is_empty() => &mut self.server,
+            None => &mut self.nowhere,
+        }
     }
     /// A client is told that a message came.
     pub(super) fn came(&mut self, mailbox: &str, uid: Uid, message: ToldMessage) {
@@ -246,6 +310,7 @@ impl ToldMailbox {
             limbo: Vec::new(),
             perhaps_gone: BTreeSet::new(),
             surely_gone: BTreeSet::new(),
+            metadata: ToldMetadata::default(),
         }
     }
     /// A client is told that a message came.

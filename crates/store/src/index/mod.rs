@@ -27,7 +27,7 @@
 //! A lock on the file keeps other processes, and a predecessor in this one that is
 //! still closing, from writing it at the same time.
 
-mod checksum;
+pub(crate) mod checksum;
 mod history;
 mod inspect;
 mod record;

@@ -1,5 +1,6 @@
 //! Maildir++ on disk: file names, control files, foreign changes.
 
+pub(crate) mod attributes;
 pub(crate) mod courier;
 pub(crate) mod dotlock;
 pub(crate) mod filename;
