@@ -1,4 +1,11 @@
-//! [`Dialect`]: which form of IMAP a client speaks, by what it enabled (RFC 5161).
+//! [`Dialect`]: which form of IMAP a client speaks, by what it enabled (RFC 5161), and what
+//! follows from that for a session.
+
+use crate::capability::Capability;
+use crate::commands::append::Headers;
+use crate::grammar::reading::{CharsetArgument, Names, Reading, UidBounds};
+use crate::limit::MessageLimit;
+use crate::session::ImapSession;
 
 /// What responses are to be like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,4 +46,47 @@ pub enum Messages {
     BySequence,
     /// By UID alone (RFC 9586).
     ByUid,
+}
+
+impl ImapSession {
+    /// How what the client sends is read.
+    pub(crate) fn reading(&self) -> Reading {
+        let names = match (self.enabled.dialect().text, &self.login) {
+            (Text::Utf8, _) => Names::Utf8,
+            (Text::Ascii, Some(_)) if self.has(Capability::Utf8Accept) => Names::Either,
+            // RFC 9755 section 5: LOGIN stays as it is.
+            (Text::Ascii, _) => Names::Utf7,
+        };
+        Reading {
+            names,
+            charset: match self.enabled.utf8_accept() {
+                true => CharsetArgument::Refused,
+                false => CharsetArgument::Taken,
+            },
+            revision: self.enabled.dialect().revision,
+            uid_bounds: match self.message_limit() {
+                MessageLimit::EveryCommand(_) => UidBounds::Known,
+                MessageLimit::None | MessageLimit::Saves(_) => UidBounds::Unknown,
+            },
+        }
+    }
+
+    /// On how many messages one command may work.
+    pub(crate) fn message_limit(&self) -> MessageLimit {
+        match self.options.message_limit {
+            MessageLimit::EveryCommand(_) if !self.has(Capability::MessageLimit) => {
+                MessageLimit::None
+            }
+            MessageLimit::Saves(_) if !self.has(Capability::SaveLimit) => MessageLimit::None,
+            limit => limit,
+        }
+    }
+
+    /// What headers of messages the client may append (RFC 9755 section 4).
+    pub(crate) fn appended_headers(&self) -> Headers {
+        match self.reading().names {
+            Names::Either => Headers::Ascii,
+            Names::Utf7 | Names::Utf8 => Headers::Any,
+        }
+    }
 }

@@ -3,12 +3,9 @@
 use crate::appends::Appends;
 use crate::capability::{self, Capabilities, Capability, Circumstances, Enabled};
 use crate::commands::Outcome;
-use crate::commands::append::Headers;
 use crate::commands::fetch::Fetching;
 use crate::commands::multisearch::MultiSearching;
 use crate::commands::search::{Searching, now_seconds};
-use crate::dialect::Text;
-use crate::grammar::reading::{CharsetArgument, Names, Reading, UidBounds};
 use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, Reply, Saved, parse_as};
 use crate::language::Language;
 use crate::limit::MessageLimit;
@@ -223,47 +220,6 @@ impl ImapSession {
             message_limit: self.options.message_limit,
         };
         capability::announce(self.on(), &circumstances)
-    }
-
-    /// How what the client sends is read.
-    pub(crate) fn reading(&self) -> Reading {
-        let names = match (self.enabled.dialect().text, &self.login) {
-            (Text::Utf8, _) => Names::Utf8,
-            (Text::Ascii, Some(_)) if self.has(Capability::Utf8Accept) => Names::Either,
-            // RFC 9755 section 5: LOGIN stays as it is.
-            (Text::Ascii, _) => Names::Utf7,
-        };
-        Reading {
-            names,
-            charset: match self.enabled.utf8_accept() {
-                true => CharsetArgument::Refused,
-                false => CharsetArgument::Taken,
-            },
-            revision: self.enabled.dialect().revision,
-            uid_bounds: match self.message_limit() {
-                MessageLimit::EveryCommand(_) => UidBounds::Known,
-                MessageLimit::None | MessageLimit::Saves(_) => UidBounds::Unknown,
-            },
-        }
-    }
-
-    /// On how many messages one command may work.
-    pub(crate) fn message_limit(&self) -> MessageLimit {
-        match self.options.message_limit {
-            MessageLimit::EveryCommand(_) if !self.has(Capability::MessageLimit) => {
-                MessageLimit::None
-            }
-            MessageLimit::Saves(_) if !self.has(Capability::SaveLimit) => MessageLimit::None,
-            limit => limit,
-        }
-    }
-
-    /// What headers of messages the client may append (RFC 9755 section 4).
-    pub(crate) fn appended_headers(&self) -> Headers {
-        match self.reading().names {
-            Names::Either => Headers::Ascii,
-            Names::Utf7 | Names::Utf8 => Headers::Any,
-        }
     }
 
     /// Puts an action behind what was written.
