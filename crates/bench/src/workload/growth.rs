@@ -106,6 +106,9 @@ fn cold(stage: &mut Stage, count: usize) -> anyhow::Result<()> {
     let mut session = Imap::login(stage.imap(), "anna")?;
     stage.measure(&SELECT_COLD, |_| select(&mut session, count))?;
     stage.measure(&LIST_COLD, |_| fetch(&mut session, LIST, count))?;
+    session.run("LOGOUT")?;
+    // Nobody has it then, for a server that closes it.
+    std::thread::sleep(super::GONE);
     let mut session = Imap::login(stage.imap(), "anna")?;
     stage.measure(&SELECT, |_| select(&mut session, count))
 }

@@ -20,6 +20,9 @@ use crate::sample::{Sample, Samples, Unit};
 use std::path::Path;
 use std::time::Instant;
 
+/// After so long a session that logged out is gone.
+const GONE: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// One line of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {

@@ -9,6 +9,11 @@ use anyhow::ensure;
 const SELECT_CUR: Row = time("select-unknown", "SELECT of a Maildir never seen", 1.5);
 const SELECT_NEW: Row = time("select-new", "first SELECT after deliveries to new/", 4.0);
 const SELECT_WARM: Row = time("select-warm", "SELECT again, in a new session", 3.0);
+const SELECT_SHARED: Row = time(
+    "select-shared",
+    "SELECT of what another session has selected",
+    3.0,
+);
 const FLAGS: Row = time("fetch-flags", "FETCH FLAGS of all", 1.5);
 const LIST_FIRST: Row = time(
     "list-first",
@@ -33,6 +38,7 @@ pub const WORKLOAD: Workload = Workload {
         SELECT_CUR,
         SELECT_NEW,
         SELECT_WARM,
+        SELECT_SHARED,
         FLAGS,
         LIST_FIRST,
         LIST_SECOND,
@@ -69,11 +75,17 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
     stage.measure(&FLAGS, |_| fetch(&mut session, "FETCH 1:* FLAGS", count))?;
     stage.measure(&LIST_FIRST, |_| fetch(&mut session, LIST, count))?;
     stage.measure(&LIST_SECOND, |_| fetch(&mut session, LIST, count))?;
+    session.run("LOGOUT")?;
     stage.settle();
     // Whoever comes first sees that all is settled.
     Imap::selected(stage.imap(), "anna", "INBOX")?.run("LOGOUT")?;
+    // Nobody has it then, for a server that closes it.
+    std::thread::sleep(super::GONE);
     let mut session = Imap::login(stage.imap(), "anna")?;
     stage.measure(&SELECT_WARM, |_| select(&mut session, count))?;
+    let mut other = Imap::login(stage.imap(), "anna")?;
+    stage.measure(&SELECT_SHARED, |_| select(&mut other, count))?;
+    other.run("LOGOUT")?;
     stage.measure(&LIST_SESSION, |_| fetch(&mut session, LIST, count))?;
     stage.measure(&HEADERS_FIRST, |_| fetch(&mut session, HEADERS, count))?;
     stage.measure(&HEADERS_LATER, |_| fetch(&mut session, HEADERS, count))?;
