@@ -80,11 +80,18 @@ fn mistake_for_user(name: &str) -> Option<String> {
         Some(pop3) => find::<pop3d::Capability>(pop3).map(announced),
         None => find::<imapd::Capability>(name).map(announced),
     };
-    (announced == Some(Announced::BeforeLogin)).then(|| {
+    let logs_in = announced == Some(Announced::BeforeLogin) || is_of_login(name);
+    logs_in.then(|| {
         format!(
-            "{name} is told before login, when no user is known; put it in without_capabilities"
+            "{name} matters before login, when no user is known; put it in without_capabilities"
         )
     })
+}
+
+/// Whether a capability that is told after login too has its effect before it.
+fn is_of_login(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["SASL-IR", "POP3:USER"].contains(&&*name) || name.starts_with("POP3:SASL")
 }
 
 #[cfg(test)]
@@ -128,13 +135,17 @@ mod tests {
         assert!(told(config(&["IDLE", "POP3:SASL PLAIN"], &["MOVE"])).is_empty());
         let mistakes = told(config(
             &["TOP", "POP3:IDLE", "IMAP4rev1"],
-            &["STARTTLS", "X"],
+            &["STARTTLS", "sasl-ir", "POP3:USER", "POP3:SASL PLAIN", "X"],
         ));
         let keys: Vec<&str> = mistakes.iter().map(|(key, _)| *key).collect();
         assert_eq!(keys[..3], ["without_capabilities"; 3]);
-        assert_eq!(keys[3..], ["without_capabilities_of"; 2]);
+        assert_eq!(keys[3..], ["without_capabilities_of"; 5]);
         assert!(mistakes[2].1.contains("cannot be switched off"));
-        assert!(mistakes[3].1.contains("before login"));
+        assert!(
+            mistakes[3..7]
+                .iter()
+                .all(|(_, text)| text.contains("before login"))
+        );
         let imap = config(&["IMAP4rev1"], &[]).imap_capabilities(None);
         assert_eq!(imap, imapd::Capabilities::all());
     }
