@@ -2,7 +2,7 @@
 //! else: one mailbox at a time, a step and then a pause.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use store::{SearchTexts, TextCompletion, TextStep};
@@ -29,21 +29,40 @@ impl Drop for Running {
     }
 }
 
-/// Starts the thread.
+/// Starts the thread, and the one that closes mailboxes after it: who waits for a mailbox
+/// to be closed is not to wait for the last in the queue.
 ///
 /// # Errors
 /// When the system gives none.
 pub fn start(texts: Arc<SearchTexts>) -> std::io::Result<Running> {
     let work = Arc::clone(&texts);
+    let (done, to_close) = mpsc::channel::<TextCompletion>();
+    let closing = std::thread::Builder::new()
+        .name("closing".to_owned())
+        .spawn(move || to_close.into_iter().for_each(close))?;
     let thread = std::thread::Builder::new()
         .name("search texts".to_owned())
-        .spawn(move || run(&work))?;
+        .spawn(move || {
+            run(&work, &done);
+            drop(done);
+            if closing.join().is_err() {
+                tracing::error!("the thread that closes mailboxes did not end well");
+            }
+        })?;
     let thread = Some(thread);
     Ok(Running { texts, thread })
 }
 
+/// Lets go of a mailbox; nobody else may have it.
+fn close(completion: TextCompletion) {
+    // Should it panic, which is a mistake of ours, others are closed all the same.
+    if catch_unwind(AssertUnwindSafe(|| drop(completion))).is_err() {
+        tracing::error!("a mailbox was not closed as it should be");
+    }
+}
+
 /// Ends it, after the step that is under way, and waits for that: mailboxes it had open
-/// are closed then.
+/// are closed then, at no lower priority than others.
 pub async fn end(mut running: Running) {
     let thread = running.thread.take();
     let ended = tokio::task::spawn_blocking(move || {
@@ -55,16 +74,19 @@ pub async fn end(mut running: Running) {
     }
 }
 
-fn run(texts: &SearchTexts) {
+fn run(texts: &SearchTexts, done: &mpsc::Sender<TextCompletion>) {
     give_way();
     while let Some(mut completion) = texts.next() {
-        if !texts.pause(SETTLED) {
-            return;
+        if texts.pause(SETTLED) {
+            // Should it panic, which is a mistake of ours, others have their turn.
+            let worked = catch_unwind(AssertUnwindSafe(|| complete(texts, &mut completion)));
+            if worked.is_err() {
+                tracing::error!("a mailbox's texts are not completed");
+            }
         }
-        // Should it panic, which is a mistake of ours, others have their turn.
-        let worked = catch_unwind(AssertUnwindSafe(|| complete(texts, &mut completion)));
-        if worked.is_err() {
-            tracing::error!("a mailbox's texts are not completed");
+        // Whoever opens it waits for its index only so long.
+        if let Err(mpsc::SendError(completion)) = done.send(completion) {
+            close(completion);
         }
     }
 }
@@ -105,6 +127,22 @@ mod tests {
         Account::open_completing(root, layout, Arc::clone(texts)).expect("account")
     }
 
+    /// The niceness of the threads of this process that have a name.
+    #[cfg(target_os = "linux")]
+    fn niceness(name: &str) -> i64 {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("tasks");
+        let of_task = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+            let (before, after) = stat.rsplit_once(") ")?;
+            let is_it = before.ends_with(&format!("({name}"));
+            // Field 19 of proc_pid_stat(5), the third being the first after the name.
+            let nice = after.split(' ').nth(16)?;
+            nice.parse::<i64>().ok().filter(|_| is_it)
+        };
+        let all: Vec<i64> = tasks.filter_map(of_task).collect();
+        all.into_iter().max().expect("such a thread")
+    }
+
     #[test]
     fn texts_are_completed_and_mailboxes_closed() {
         let directory = tempfile::tempdir().expect("directory");
@@ -133,6 +171,8 @@ mod tests {
             (found.right, found.lacking.len(), found.faults.len()),
             (100, 0, 0)
         );
+        #[cfg(target_os = "linux")]
+        assert!(niceness("closing") < niceness("search texts"));
         // One that waits is given back when the thread ends.
         let mailbox = account.mailbox(&MailboxName::inbox()).expect("INBOX");
         let open = Arc::downgrade(&mailbox);

@@ -23,6 +23,9 @@
 //! - A copy (a restored backup) has another inode number and is in doubt as well.
 //! - A file that cannot be written any more is removed: no index is better than one
 //!   that lacks what was told.
+//! - Who opens a mailbox whose index another keeps locked tells mod-sequences that no
+//!   index knows. Where they begin is durable before, in `pillarbox-modseq`: an index
+//!   that knows no mod-sequence as high is in doubt.
 //!
 //! A lock on the file keeps other processes, and a predecessor in this one that is
 //! still closing, from writing it at the same time.
@@ -80,6 +83,8 @@ pub(crate) enum Found {
     Exact(Box<Index>, Contents),
     /// An index whose end may be lost: its mod-sequences and its history say nothing.
     Doubtful(Contents),
+    /// An exact one, but higher mod-sequences than it knows were told while it was busy.
+    Outrun(Contents),
 }
 
 /// All that a snapshot holds.

@@ -345,7 +345,11 @@ impl State {
                     Err(error) if error.kind() == ErrorKind::NotFound => {
                         // What was removed so far must not be counted as foreign.
                         self.forget(&removed);
-                        self.look_for_lost(attempt)?;
+                        if let Err(error) = self.look_for_lost(attempt) {
+                            // What was forgotten is told to others: not before it is durable.
+                            failure = Some(error);
+                            break 'messages;
+                        }
                     }
                     Err(error) => {
                         failure = Some(failed("remove", &halves[half].path_of(&name), error));

@@ -350,20 +350,73 @@ fn a_lost_or_cut_list_is_healed() {
 }
 
 #[test]
-fn an_index_that_is_held_elsewhere_is_left_alone() {
+fn what_was_told_without_the_index_is_never_told_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let mailbox = open(path);
-    put(&mailbox, Flags::SEEN, &[]);
-    let highest = mailbox.snapshot().highest_modseq();
+    let holder = open(path);
+    put(&holder, Flags::SEEN, &[]);
+    put(&holder, Flags::SEEN, &[]);
+    let highest = holder.snapshot().highest_modseq();
     let octets = std::fs::read(path.join(index::NAME)).unwrap();
-    let other = open(path);
-    assert!(other.snapshot().highest_modseq() > highest);
-    assert_eq!(other.snapshot().len(), 1);
-    drop(other);
+    let without = open(path);
+    assert!(without.snapshot().highest_modseq() > highest);
+    assert_eq!(without.snapshot().len(), 2);
+    add(&without, 1, Flags::FLAGGED, &[]);
+    let told = without.snapshot();
+    drop(without);
+    // The holder's file is its own, and as whoever is slow to close leaves it.
     assert_eq!(std::fs::read(path.join(index::NAME)).unwrap(), octets);
-    drop(mailbox);
-    assert_eq!(open(path).snapshot().highest_modseq(), highest);
+    drop(holder);
+    let again = open(path);
+    let snapshot = again.snapshot();
+    assert!(snapshot.highest_modseq() > told.highest_modseq());
+    assert_eq!(changed_since(&snapshot, told.highest_modseq()), [1, 2]);
+    assert_eq!(vanished(&again, highest), None);
+    drop(again);
+    // That was once: from then on the index is believed.
+    let last = open(path).snapshot();
+    assert_eq!(last.highest_modseq(), snapshot.highest_modseq());
+}
+
+/// The mailbox is open without its index, tells a change and the power fails; and again
+/// after each change to the disk that the next opening makes.
+#[test]
+fn what_was_told_without_the_index_survives_the_power() {
+    use crate::disk::simulated::{Fault, Loss, Simulated};
+    let base = Simulated::new();
+    let root = |disk: &Simulated| disk.root().join("mail");
+    disk::OTHER_BOOT.set(Some([11; 16]));
+    disk::make_directory(&root(&base)).unwrap();
+    disk::sync_directory(&base.root()).unwrap();
+    let holder = open(&root(&base));
+    put(&holder, Flags::SEEN, &[]);
+    drop(holder);
+    let holder = open(&root(&base));
+    let without = open(&root(&base));
+    put(&without, Flags::SEEN, &[]);
+    let told = without.snapshot().highest_modseq();
+    for loss in [Loss::Everything, Loss::Tails(1), Loss::NothingByLuck] {
+        for change in 0.. {
+            disk::OTHER_BOOT.set(Some([12; 16]));
+            let stopped = base.reboot(loss);
+            stopped.arm(Some(Fault::Stop { change }));
+            let opened = Mailbox::open(root(&stopped), || panic!("lost"));
+            let told = match &opened {
+                Ok(mailbox) => mailbox.snapshot().highest_modseq(),
+                Err(_) => told,
+            };
+            drop(opened);
+            disk::OTHER_BOOT.set(Some([13; 16]));
+            let again = open(&root(&stopped.reboot(Loss::Everything)));
+            let now = again.snapshot().highest_modseq();
+            assert!(now >= told, "{loss:?} {change}: {now} below {told}");
+            if !stopped.fired() {
+                break;
+            }
+        }
+    }
+    drop((without, holder));
+    disk::OTHER_BOOT.set(None);
 }
 
 #[test]
@@ -425,4 +478,109 @@ fn an_index_speaks_for_the_list_until_that_changes() {
     let mailbox = open(path);
     mailbox.unique_id_listing(&mailbox.snapshot()).unwrap();
     assert_eq!(disk::stamp(&list).unwrap(), stamp);
+}
+
+#[test]
+fn a_list_that_is_healed_has_the_unique_ids_of_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let list = path.join("dovecot-uidlist");
+    let mailbox = open(path);
+    for _ in 0..3 {
+        put(&mailbox, Flags::SEEN, &[]);
+    }
+    drop(mailbox);
+    // As another server may have listed them.
+    let text = std::fs::read_to_string(&list).unwrap();
+    let text = text.replace(" P00000002", " Ptheirs-2 O7 Zq :");
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| match line.split_once("Zq :") {
+            Some((before, after)) => {
+                let name = after.split_once(" :").unwrap().1;
+                format!("{before}Zq :{name}\n")
+            }
+            None => format!("{line}\n"),
+        })
+        .collect();
+    let text = lines.concat();
+    assert!(text.contains("\n2 Ptheirs-2 O7 Zq :"), "{text}");
+    std::fs::write(&list, &text).unwrap();
+    let listing = |mailbox: &Mailbox| {
+        let listing = mailbox.unique_id_listing(&mailbox.sync().unwrap());
+        listing.unwrap()
+    };
+    let mailbox = open(path);
+    let before = listing(&mailbox);
+    assert_eq!(&*before[0].1, "theirs-2");
+    drop(mailbox);
+    let header = text.lines().next().unwrap().to_owned() + "\n";
+    for cut in [Some(header.as_str()), Some(""), None] {
+        match cut {
+            Some(cut) => std::fs::write(&list, cut).unwrap(),
+            None => {
+                std::fs::remove_file(&list).unwrap();
+                std::fs::remove_file(path.join("pillarbox-uidlist")).unwrap();
+            }
+        }
+        let mailbox = Mailbox::open(path.to_owned(), || panic!("{cut:?}")).unwrap();
+        assert_eq!(listing(&mailbox), before, "{cut:?}");
+        drop(mailbox);
+        let again = std::fs::read_to_string(&list).unwrap();
+        assert!(again.contains("\n2 Ptheirs-2 O7 Zq"), "{cut:?}: {again}");
+    }
+}
+
+/// One of two messages that are expunged is gone already, and whatever looking for it
+/// fails: what others are told to be gone does not come back.
+#[test]
+fn an_expunge_that_fails_midway_tells_nothing_that_is_not_durable() {
+    use crate::disk::simulated::{EIO, Fault, Loss, Simulated};
+    let base = Simulated::new();
+    let root = |disk: &Simulated| disk.root().join("mail");
+    disk::make_directory(&root(&base)).unwrap();
+    disk::sync_directory(&base.root()).unwrap();
+    let mailbox = open(&root(&base));
+    for _ in 0..3 {
+        put(&mailbox, Flags::SEEN, &[]);
+    }
+    drop(mailbox);
+    let mut told_early = 0;
+    for operation in 0.. {
+        let disk = base.reboot(Loss::Nothing);
+        let mailbox = open(&root(&disk));
+        let other = root(&disk)
+            .join("cur")
+            .join(file(&root(&disk), &mailbox, 2));
+        disk::unlink(&other).unwrap();
+        disk.arm(Some(Fault::Fail {
+            operation,
+            errno: EIO,
+            lasting: false,
+        }));
+        let done = mailbox.expunge(&[uid(1), uid(2), uid(3)]);
+        let fired = disk.fired();
+        // A sync that fails is told as such, and says nothing of what is durable.
+        let sync_failed = disk
+            .journal()
+            .lines()
+            .any(|line| line.contains("sync directory") && line.ends_with("FAULT"));
+        disk.arm(None);
+        let shown = mailbox.snapshot();
+        if !sync_failed {
+            let restarted = open(&root(&disk.reboot(Loss::Everything)));
+            let back = restarted.snapshot();
+            for number in [1, 3] {
+                let is_back = back.index_of(uid(number)).is_some();
+                let is_shown = shown.index_of(uid(number)).is_some();
+                assert!(is_shown || !is_back, "{operation}: {number} comes back");
+                told_early += usize::from(done.is_err() && !is_shown);
+            }
+        }
+        if !fired {
+            assert!(done.is_ok());
+            break;
+        }
+    }
+    assert!(told_early > 0);
 }

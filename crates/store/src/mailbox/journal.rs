@@ -2,11 +2,10 @@
 
 use super::state::{Seen, State};
 use crate::index::{self, Contents, History, Index, Picture, Settled};
-use crate::maildir::filename;
-use crate::maildir::uidlist::{Record, Uidlist};
+use crate::maildir::uidlist::Uidlist;
 use crate::snapshot::{MessageRow, RowChange, Rows};
 use crate::{Keyword, ModSeq, Snapshot, Uid};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -48,7 +47,7 @@ impl State {
         let mut kept = rows;
         if list_is_read {
             for row in kept.iter() {
-                match self.place_in_list(&row) {
+                match self.place_in_list(&row, &fields) {
                     InList::Listed => {}
                     InList::Added => healed.push(row.uid),
                     InList::Otherwise => {
@@ -117,8 +116,9 @@ impl State {
         let unknown = own.contains(&None);
         (own, unknown)
     }
-    /// Whether the UID list has this row; a row it lost is added.
-    fn place_in_list(&mut self, row: &MessageRow<'_>) -> InList {
+    /// Whether the UID list has this row; a row it lost is added, with what the index
+    /// knows of its record.
+    fn place_in_list(&mut self, row: &MessageRow<'_>, fields: &HashMap<u32, Box<str>>) -> InList {
         let uid = row.uid.get();
         match self.uidlist.records.get(&uid) {
             Some(record) if *record.name == *row.unique_name => return InList::Listed,
@@ -126,16 +126,7 @@ impl State {
             None if self.uidlist.uid_of(row.unique_name).is_some() => return InList::Otherwise,
             None => {}
         }
-        let mut record = Record {
-            name: Arc::from(row.unique_name),
-            fields: None,
-        };
-        if filename::size_field(row.unique_name, 'W').is_none()
-            && let Some(size_octets) = row.recorded_octets()
-        {
-            record.set_field('W', &size_octets.to_string());
-        }
-        self.uidlist.insert(uid, record);
+        self.uidlist.insert_indexed(row, fields);
         InList::Added
     }
     /// Records below the next UID told that no message has are of messages that went.
@@ -207,11 +198,15 @@ impl State {
             index.rewrite(&self.directory, picture)
         });
         if let Err(error) = result {
-            self.lose_index(error);
+            self.warn_of_index(&error);
+            self.lose_index();
         }
     }
-    fn lose_index(&mut self, error: io::Error) {
+    fn warn_of_index(&self, error: &io::Error) {
         tracing::warn!(directory = %self.directory.display(), %error, "the index cannot be written and is removed");
+    }
+    /// Does without an index, and removes the one that is there: it will lack what is told.
+    pub(super) fn lose_index(&mut self) {
         self.index = None;
         self.abandon_index();
     }
@@ -252,7 +247,8 @@ impl State {
         if let Some(index) = &mut self.index
             && let Err(error) = index.settle(settled)
         {
-            self.lose_index(error);
+            self.warn_of_index(&error);
+            self.lose_index();
         }
     }
 }

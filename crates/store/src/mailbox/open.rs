@@ -41,7 +41,7 @@ impl Mailbox {
             control_file::make_directory(&directory.join(name))?;
         }
         remove_old_temporaries(&directory.join("tmp"));
-        let found = read_index(&directory);
+        let found = known_modseqs(read_index(&directory), &directory)?;
         let settled = match &found {
             Found::Exact(_, contents) => Uidlist::settled(&directory, contents)?,
             _ => None,
@@ -55,7 +55,10 @@ impl Mailbox {
         let mut imported_keywords = HashMap::new();
         let uidlist = match (list, &found) {
             (Some(list), _) => list,
-            (None, Found::Exact(_, contents) | Found::Doubtful(contents)) => {
+            (
+                None,
+                Found::Exact(_, contents) | Found::Doubtful(contents) | Found::Outrun(contents),
+            ) => {
                 tracing::warn!(directory = %directory.display(), "the UID list is lost and made again from the index");
                 Uidlist::of_index(contents)
             }
@@ -109,18 +112,30 @@ impl Mailbox {
     }
 }
 
-/// Reads the index; one that cannot be read is as none.
+/// Reads the index; one that cannot be read says nothing.
 fn read_index(directory: &Path) -> Found {
     Index::open(directory).unwrap_or_else(|error| {
         tracing::warn!(directory = %directory.display(), %error, "the index cannot be opened");
-        Found::Nothing
+        Found::Unreadable("it cannot be opened")
+    })
+}
+
+/// The index, unless a run without it has told mod-sequences above all that it knows:
+/// then it lacks what was told, and is as one whose end was lost.
+fn known_modseqs(found: Found, directory: &Path) -> Result<Found> {
+    Ok(match found {
+        Found::Exact(index, contents) => match kept_modseq(directory)? {
+            Some((kept, _)) if kept > contents.highest_modseq => Found::Outrun(contents),
+            _ => Found::Exact(index, contents),
+        },
+        found => found,
     })
 }
 
 /// The index, if it is of the mailbox whose list this is.
 fn own_index(found: Found, list: Option<&Uidlist>) -> Found {
     match found {
-        Found::Exact(_, contents) | Found::Doubtful(contents)
+        Found::Exact(_, contents) | Found::Doubtful(contents) | Found::Outrun(contents)
             if list.is_some_and(|list| {
                 list.uid_validity.get() != contents.uid_validity || list.guid != contents.guid
             }) =>
@@ -150,6 +165,9 @@ fn begin(directory: PathBuf, known: Known, queue: Arc<Queue>) -> Result<State> {
     } = known;
     let mut healed = Vec::new();
     let mut writes_index = true;
+    // An index that may still be there, and be believed without a doubt.
+    let mut is_left = false;
+    let mut modseq = None;
     let mut state = match found {
         Found::Exact(index, contents) => {
             let highest = contents.highest_modseq;
@@ -158,16 +176,24 @@ fn begin(directory: PathBuf, known: Known, queue: Arc<Queue>) -> Result<State> {
             state
         }
         other => {
-            let modseq = first_modseq(&directory);
-            let mut state = State::new(directory, uidlist, keywords, modseq, queue);
+            let first = *modseq.insert(FirstModseq::find(&directory)?);
+            let mut state = State::new(directory, uidlist, keywords, first.modseq, queue);
             let path = state.directory.display();
             match other {
                 Found::Doubtful(contents) => {
                     tracing::info!(directory = %path, "the index was not closed or is a copy: all mod-sequences are new");
-                    healed = state.take_from_index(contents, None, Some(modseq), list_is_read);
+                    healed =
+                        state.take_from_index(contents, None, Some(first.modseq), list_is_read);
+                }
+                Found::Outrun(contents) => {
+                    tracing::info!(directory = %path, "the mailbox was open without its index: all mod-sequences are new");
+                    is_left = true;
+                    healed =
+                        state.take_from_index(contents, None, Some(first.modseq), list_is_read);
                 }
                 Found::Unreadable(reason) => {
                     tracing::warn!(directory = %path, reason, "the index is unreadable and made anew");
+                    is_left = true;
                 }
                 Found::Busy => {
                     tracing::warn!(directory = %path, "another process has the index; none is kept");
@@ -198,6 +224,16 @@ fn begin(directory: PathBuf, known: Known, queue: Arc<Queue>) -> Result<State> {
     if state.index.is_none() && writes_index {
         state.make_index();
     }
+    if let Some(first) = modseq {
+        // What is told from here on is not in the index that another opening may find.
+        let is_left = is_left || state.index.is_none();
+        if let Err(error) = first.keep(&state.directory, is_left) {
+            tracing::warn!(%error, "the mod-sequence could not be kept");
+            if is_left {
+                state.lose_index();
+            }
+        }
+    }
     state.commit();
     Ok(state)
 }
@@ -221,35 +257,48 @@ fn take_over(imported: Imported) -> Result<Uidlist> {
     Ok(list)
 }
 
-/// A mod-sequence above all told before. The first is unix time in microseconds; the
-/// next is above the last by the time that went by, as no run makes a change in each
-/// microsecond, or by a good way, should the clock have gone back. The file has the
-/// mod-sequence the last run began with, and when. A crash leaves the old or the new
-/// ones, or none: nobody has been told of the new yet, and time goes on.
-fn first_modseq(directory: &Path) -> ModSeq {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(1, |age| u64::try_from(age.as_micros()).unwrap_or(1));
-    let before = control_file::read(&directory.join(MODSEQ_NAME))
-        .ok()
-        .flatten()
-        .and_then(|octets| parse_modseq(&octets));
-    let modseq = before.map_or(now, |(modseq, began)| match now.checked_sub(began) {
-        Some(went_by) => now.max(modseq + went_by),
-        None => modseq + MODSEQ_GAP,
-    });
-    let text = format!("{modseq} {now}\n");
-    let written = if modseq > now + MODSEQ_GAP / 2 {
+/// The mod-sequence that a run without a reliable index begins with, and when that is,
+/// in microseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+struct FirstModseq {
+    modseq: ModSeq,
+    now: u64,
+}
+
+impl FirstModseq {
+    /// One above all told before. The first is unix time in microseconds; the next is
+    /// above the last by the time that went by, as no run makes a change in each
+    /// microsecond, or by a good way, should the clock have gone back.
+    fn find(directory: &Path) -> Result<Self> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(1, |age| u64::try_from(age.as_micros()).unwrap_or(1));
+        let before = kept_modseq(directory)?;
+        let modseq = before.map_or(now, |(modseq, began)| match now.checked_sub(began) {
+            Some(went_by) => now.max(modseq + went_by),
+            None => modseq + MODSEQ_GAP,
+        });
+        Ok(Self { modseq, now })
+    }
+    /// Keeps it, before anybody is told of it, for the next run without index and for
+    /// whoever finds an index that knows less; durably if such an index may be left. A
+    /// crash leaves the old or the new one, or, if not durably, none: then time goes on.
+    fn keep(self, directory: &Path, is_index_left: bool) -> Result<()> {
+        let Self { modseq, now } = self;
+        let text = format!("{modseq} {now}\n");
         // Ahead of the clock: were it lost, the next would be below it.
-        control_file::replace(directory, MODSEQ_NAME, text.as_bytes())
-    } else {
+        if is_index_left || modseq > now + MODSEQ_GAP / 2 {
+            return control_file::replace(directory, MODSEQ_NAME, text.as_bytes());
+        }
         disk::replace_unsynced(directory, MODSEQ_NAME, text.as_bytes())
             .map_err(|error| failed("write", &directory.join(MODSEQ_NAME), error))
-    };
-    if let Err(error) = written {
-        tracing::warn!(%error, "the mod-sequence could not be kept");
     }
-    modseq
+}
+
+/// The mod-sequence that the last run without a reliable index began with, and its time.
+fn kept_modseq(directory: &Path) -> Result<Option<(ModSeq, u64)>> {
+    let octets = control_file::read(&directory.join(MODSEQ_NAME))?;
+    Ok(octets.and_then(|octets| parse_modseq(&octets)))
 }
 
 /// The mod-sequence of the last beginning, and its time in microseconds. None if a

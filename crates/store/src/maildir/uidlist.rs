@@ -124,8 +124,8 @@ impl Uidlist {
             needs_rewrite: true,
         })
     }
-    /// The list that an index knows: no stored unique-ids, no unknown fields, but every
-    /// UID. Others may have listed more since.
+    /// The list that an index knows: every UID, unique-id and other field as of when it
+    /// was read last. Others may have listed more since.
     pub(crate) fn of_index(contents: &Contents) -> Self {
         let mut list = Self {
             uid_validity: UidValidity::new(contents.uid_validity).unwrap_or(UidValidity::MIN),
@@ -141,18 +141,24 @@ impl Uidlist {
             needs_rewrite: true,
         };
         for row in contents.rows.iter() {
-            let mut record = Record {
-                name: Arc::from(row.unique_name),
-                fields: None,
-            };
-            if super::filename::size_field(row.unique_name, 'W').is_none()
-                && let Some(size_octets) = row.recorded_octets()
-            {
-                record.set_field('W', &size_octets.to_string());
-            }
-            list.insert(row.uid.get(), record);
+            list.insert_indexed(&row, &contents.fields);
         }
         list
+    }
+    /// Adds the record that an index knows of a message; `fields` is what it has whole of
+    /// some.
+    pub(crate) fn insert_indexed(&mut self, row: &MessageRow<'_>, fields: &HashMap<u32, Box<str>>) {
+        let mut record = Record {
+            name: Arc::from(row.unique_name),
+            fields: listed_fields(row, fields, self.uid_validity),
+        };
+        if super::filename::size_field(row.unique_name, 'W').is_none()
+            && record.field('W').is_none()
+            && let Some(size_octets) = row.recorded_octets()
+        {
+            record.set_field('W', &size_octets.to_string());
+        }
+        self.insert(row.uid.get(), record);
     }
     /// Reads the list; `None` if there is none or its header says nothing. Then its
     /// second name is read.
@@ -364,20 +370,7 @@ impl Uidlist {
     }
     /// The fields of a message's record.
     fn fields_of(&self, row: &MessageRow<'_>) -> Option<Box<str>> {
-        let uid = row.uid.get();
-        if row.listed.has(Listed::OTHER) {
-            return self.fields.get(&uid).cloned();
-        }
-        let mut fields = String::new();
-        if row.listed.has(Listed::UNIQUE_ID) {
-            fields.push('P');
-            fields.push_str(&default_unique_id(uid, self.uid_validity));
-        }
-        if row.listed.has(Listed::SIZE) {
-            let space = if fields.is_empty() { "" } else { " " };
-            fields.push_str(&format!("{space}W{}", row.size_octets));
-        }
-        (!fields.is_empty()).then(|| fields.into_boxed_str())
+        listed_fields(row, &self.fields, self.uid_validity)
     }
     /// A message's record.
     pub(crate) fn record_of(&self, row: &MessageRow<'_>) -> Record {
@@ -613,6 +606,28 @@ impl Uidlist {
             keep_second_name(directory, stamp.inode);
         }
     }
+}
+
+/// The fields of a message's record as its row says, or as they are kept whole.
+fn listed_fields(
+    row: &MessageRow<'_>,
+    whole: &HashMap<u32, Box<str>>,
+    uid_validity: UidValidity,
+) -> Option<Box<str>> {
+    let uid = row.uid.get();
+    if row.listed.has(Listed::OTHER) {
+        return whole.get(&uid).cloned();
+    }
+    let mut fields = String::new();
+    if row.listed.has(Listed::UNIQUE_ID) {
+        fields.push('P');
+        fields.push_str(&default_unique_id(uid, uid_validity));
+    }
+    if row.listed.has(Listed::SIZE) {
+        let space = if fields.is_empty() { "" } else { " " };
+        fields.push_str(&format!("{space}W{}", row.size_octets));
+    }
+    (!fields.is_empty()).then(|| fields.into_boxed_str())
 }
 
 /// Links the second name to the list. Where links are impossible there is none.
