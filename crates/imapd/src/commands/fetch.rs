@@ -1,5 +1,6 @@
 //! FETCH (RFC 3501 section 6.4.5): message after message, in bounded memory.
 
+use super::chunk;
 use super::fields::{self, Fields, Wanted};
 use super::listing::Listing;
 use super::select::write_vanished_earlier;
@@ -210,17 +211,7 @@ impl Fetching {
             (Seen::Set, _) | (_, Ahead::Nothing) => CHUNK_MESSAGES,
             (Seen::Leave, _) => SUMMARISED_MESSAGES,
         };
-        while self.chunk.len() < most {
-            let Some(range) = self.ranges.front_mut() else {
-                break;
-            };
-            match range.next() {
-                Some(index) => self.chunk.push_back(index),
-                None => {
-                    self.ranges.pop_front();
-                }
-            }
-        }
+        self.chunk = chunk::take(&mut self.ranges, view.told(), most);
         if self.seen == Seen::Set {
             let current = view.mailbox().snapshot();
             let unseen: Vec<Uid> = self

@@ -2,6 +2,7 @@
 
 pub mod append;
 pub mod batches;
+mod chunk;
 pub mod copy;
 pub mod fetch;
 pub mod fields;

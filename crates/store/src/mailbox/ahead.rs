@@ -2,7 +2,7 @@
 
 use super::{Mailbox, OpenedMessage};
 use crate::message::Summary;
-use crate::summaries::encode;
+use crate::summaries::{Summaries, encode};
 use crate::{Uid, processors};
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ struct Unknown {
 impl Mailbox {
     /// Summarises those of these messages (ascending) that are not yet, on all processors
     /// that are free, and keeps what `make` makes of each summary as [`Mailbox::listing`]
-    /// does. What cannot be read is left to whoever asks for it.
+    /// does. What cannot be read, or is too long to be kept, is left to whoever asks for
+    /// it: in memory is no more than what is kept.
     pub fn summarise_ahead(&self, uids: &[Uid], make: Option<fn(&Summary) -> Vec<u8>>) {
         let unknown: Vec<Unknown> = {
             let summaries = self.summaries();
@@ -49,9 +50,7 @@ impl Mailbox {
                 file: Arc::new(file),
                 file_octets: metadata.stamp.size_octets,
             };
-            let summary = Summary::read_by_way_of(text, &opened).ok()?;
-            let listing = make.map(|make| make(&summary));
-            Some((encode(&summary), listing))
+            made_of(&Summary::read_by_way_of(text, &opened).ok()?, make)
         };
         let made = processors::map(&unknown, MESSAGES_PER_THREAD, read);
         let mut summaries = self.summaries();
@@ -64,6 +63,20 @@ impl Mailbox {
             }
         }
     }
+}
+
+/// What is kept of a summary: itself, if it is short enough, and what `make` makes of it,
+/// if that is.
+fn made_of(
+    summary: &Summary,
+    make: Option<fn(&Summary) -> Vec<u8>>,
+) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    let encoded = encode(summary);
+    if !Summaries::takes(&encoded) {
+        return None;
+    }
+    let listing = make.map(|make| make(summary));
+    Some((encoded, listing.filter(|listing| Summaries::takes(listing))))
 }
 
 #[cfg(test)]
@@ -86,6 +99,25 @@ mod tests {
             "text\n".repeat(number as usize)
         );
         std::fs::write(path.join(half).join(name), text).unwrap();
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_kept_is_dropped_at_once() {
+        let of_parts = |count: usize| {
+            let part = format!("--b\nContent-Description: {}\n\nt\n", "x".repeat(2_000));
+            let text = format!(
+                "Subject: s\nContent-Type: multipart/mixed; boundary=b\n\n{}--b--\n",
+                part.repeat(count)
+            );
+            crate::message::tests_scan(text.as_bytes())
+        };
+        let (few, many) = (of_parts(3), of_parts(1_500));
+        let long: fn(&Summary) -> Vec<u8> = |_| vec![0; 1 << 20];
+        let (summary, listing) = made_of(&few, Some(subject)).unwrap();
+        assert!(summary.len() > 6_000 && listing == Some(b"s".to_vec()));
+        assert_eq!(made_of(&few, Some(long)).unwrap(), (summary, None));
+        assert!(encode(&many).len() > 1 << 20);
+        assert_eq!(made_of(&many, Some(subject)), None);
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Kind {
         }
     }
     /// A longer record is not kept.
-    fn record_octets(self) -> usize {
+    pub(super) fn record_octets(self) -> usize {
         match self {
             Self::Summaries | Self::Listings | Self::Sorting => 64 << 10,
             Self::Texts => 2 << 20,

@@ -179,6 +179,13 @@ impl Summaries {
         self.remember(uid, &summary);
         Some(summary)
     }
+    /// Whether a record of a summary or listing is short enough to be kept.
+    pub(crate) fn takes(octets: &[u8]) -> bool {
+        octets.len()
+            <= Kind::Summaries
+                .record_octets()
+                .min(Kind::Listings.record_octets())
+    }
     /// Whether summaries are kept of messages that have none yet.
     pub(crate) fn keeps(&self) -> bool {
         matches!(&self.summaries, Kept::In(file) if file.has_room())
