@@ -242,9 +242,11 @@ pub async fn serve(
     tracing::info!("stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(true);
-    let until = tokio::time::Instant::now() + GRACE;
-    let _ = tokio::time::timeout_at(until, search_texts::end(search_texts)).await;
-    let _ = tokio::time::timeout_at(until, stop.closed()).await;
+    // At the same time: neither takes the other's.
+    let _ = tokio::join!(
+        tokio::time::timeout(GRACE, search_texts::end(search_texts)),
+        tokio::time::timeout(GRACE, stop.closed()),
+    );
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Character references of HTML (`&eacute;`, `&#233;`, `&#xE9;`).
 
 use encoding_rs::WINDOWS_1252;
+use std::sync::LazyLock;
 
 /// The names of HTML 4 (its section 24), and `apos`; two that HTML 5 gives to other
 /// characters are as there.
@@ -51,10 +52,20 @@ pub(super) fn character(reference: &str) -> Option<char> {
     }
 }
 
+/// [`NAMES`] in the order of their octets.
+static SORTED: LazyLock<Vec<(&str, char)>> = LazyLock::new(|| {
+    let pairs = NAMES.split(' ').filter_map(|pair| {
+        let (name, stands_for) = pair.split_once('=')?;
+        Some((name, stands_for.chars().next()?))
+    });
+    let mut sorted: Vec<(&str, char)> = pairs.collect();
+    sorted.sort_unstable();
+    sorted
+});
+
 fn named(name: &str) -> Option<char> {
-    let pair = format!(" {name}=");
-    let place = memchr::memmem::find(NAMES.as_bytes(), pair.as_bytes())?;
-    NAMES.get(place + pair.len()..)?.chars().next()
+    let place = SORTED.binary_search_by_key(&name, |(name, _)| name).ok()?;
+    SORTED.get(place).map(|(_, character)| *character)
 }
 
 #[cfg(test)]
@@ -86,5 +97,11 @@ mod tests {
             assert_eq!(character(reference), expected, "{reference}");
         }
         assert_eq!(NAMES.split_ascii_whitespace().count(), 253);
+        assert_eq!(SORTED.len(), 253);
+        assert!(
+            SORTED
+                .iter()
+                .all(|(name, stands_for)| character(name) == Some(*stands_for))
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! [`HtmlText`]: of HTML the text that is read, not how it is marked up.
 
 use super::entity::character;
+use std::sync::LazyLock;
 
 /// The text of an attribute or of the page; what a reference stands for, `&` to `;`.
 const REFERENCE_OCTETS: usize = 32;
@@ -11,10 +12,17 @@ const VALUE_OCTETS: usize = 4 << 10;
 /// So much of attributes waits for the end of a line.
 const ASIDE_OCTETS: usize = 16 << 10;
 
+/// Names in the order of their octets.
+type Names = LazyLock<Vec<&'static str>>;
+
 /// Elements that begin and end a line, a cell or a choice; all others are within words.
-const BREAKING: &str = " address article aside blockquote body br button caption center dd details dialog dir div dl dt fieldset figcaption figure footer form frame h1 h2 h3 h4 h5 h6 head header hr html iframe legend li main menu nav noscript ol optgroup option p pre section select summary table tbody td textarea tfoot th thead title tr ul ";
+static BREAKING: Names = Names::new(|| {
+    sorted(
+        "address article aside blockquote body br button caption center dd details dialog dir div dl dt fieldset figcaption figure footer form frame h1 h2 h3 h4 h5 h6 head header hr html iframe legend li main menu nav noscript ol optgroup option p pre section select summary table tbody td textarea tfoot th thead title tr ul",
+    )
+});
 /// Attributes that somebody reads, or looks for: where links lead.
-const READ: &str = " alt aria-label href placeholder title ";
+static READ: Names = Names::new(|| sorted("alt aria-label href placeholder title"));
 
 /// Turns HTML into text, piece by piece, with what browsers do to broken HTML in mind
 /// (WHATWG HTML section 13.2.5), as far as it decides what is text:
@@ -124,7 +132,7 @@ impl HtmlText {
             },
             State::Attribute => match character {
                 '=' => {
-                    let is_read = !self.closes && is_in(READ, self.name.trim_end());
+                    let is_read = !self.closes && is_in(&READ, self.name.trim_end());
                     self.value = is_read.then(String::new);
                     self.state = State::Equals;
                 }
@@ -215,14 +223,14 @@ impl HtmlText {
     }
 
     fn end_name(&mut self, character: char, text: &mut String) {
-        self.element = std::mem::take(&mut self.name);
+        std::mem::swap(&mut self.element, &mut self.name);
         self.state = State::Tag;
         self.step(character, text);
     }
 
     /// A tag is over.
     fn end_tag(&mut self, text: &mut String) {
-        self.end_value();
+        self.end_value(text);
         let closes = std::mem::take(&mut self.closes);
         self.state = State::Text;
         match (self.element.as_str(), closes) {
@@ -234,7 +242,7 @@ impl HtmlText {
             ("pre", true) => self.preformatted = self.preformatted.saturating_sub(1),
             _ => {}
         }
-        if is_in(BREAKING, &self.element) || self.aside.len() > ASIDE_OCTETS {
+        if is_in(&BREAKING, &self.element) {
             self.end_line(text);
         }
     }
@@ -248,17 +256,21 @@ impl HtmlText {
             return self.refer(character, text);
         }
         self.end_reference(text);
-        self.end_value();
+        self.end_value(text);
         self.state = State::Tag;
         if character == '>' && quote == ' ' {
             self.end_tag(text);
         }
     }
 
-    fn end_value(&mut self) {
+    fn end_value(&mut self, text: &mut String) {
         if let Some(value) = self.value.take() {
             self.aside.push_str(&value);
             self.aside.push('\n');
+        }
+        // A line, or a tag, need not end.
+        if self.aside.len() > ASIDE_OCTETS {
+            self.end_line(text);
         }
     }
 
@@ -299,7 +311,7 @@ impl HtmlText {
 
     /// Says what the reference that was read stands for, or itself.
     fn end_reference(&mut self, text: &mut String) {
-        let reference = std::mem::take(&mut self.reference);
+        let mut reference = std::mem::take(&mut self.reference);
         let Some(name) = reference.strip_prefix('&') else {
             return;
         };
@@ -312,6 +324,9 @@ impl HtmlText {
                 .chars()
                 .for_each(|character| self.say(character, text)),
         }
+        // Its memory is used again.
+        reference.clear();
+        self.reference = reference;
     }
 
     fn say(&mut self, character: char, text: &mut String) {
@@ -348,10 +363,15 @@ impl HtmlText {
     }
 }
 
-/// Whether a list of names, with a blank around each, has one.
-fn is_in(names: &str, name: &str) -> bool {
-    let mut names = names.split(' ');
-    !name.is_empty() && names.any(|other| other == name)
+fn sorted(names: &'static str) -> Vec<&'static str> {
+    let mut sorted: Vec<&str> = names.split(' ').collect();
+    sorted.sort_unstable();
+    sorted
+}
+
+/// Whether a list of names in their order has one.
+fn is_in(names: &[&str], name: &str) -> bool {
+    names.binary_search(&name).is_ok()
 }
 
 #[cfg(test)]
@@ -422,6 +442,31 @@ mod tests {
             "Hello there\nhttp://x/?a=1&b&copy=2\na cat\nend\n"
         );
         assert_eq!(text("<a title=one href=two>x"), "x\none\ntwo\n");
+    }
+
+    #[test]
+    fn names_are_looked_up_in_their_order() {
+        for names in [&BREAKING, &READ] {
+            assert!(names.iter().all(|name| is_in(names, name)));
+            assert!(names.iter().all(|name| name.len() <= NAME_OCTETS));
+        }
+        assert!(!is_in(&BREAKING, "b") && !is_in(&BREAKING, "") && is_in(&BREAKING, "br"));
+    }
+
+    #[test]
+    fn attributes_wait_in_bounded_memory() {
+        let mut reader = HtmlText::default();
+        let (mut text, mut said) = (String::new(), 0);
+        reader.push("word<a", &mut text);
+        for number in 0..20_000 {
+            reader.push(&format!(" title=long{number:040}"), &mut text);
+            said += text.matches("long").count();
+            text.clear();
+            assert!(reader.aside.len() <= ASIDE_OCTETS + VALUE_OCTETS + 1);
+        }
+        reader.push(">", &mut text);
+        reader.finish(&mut text);
+        assert_eq!(said + text.matches("long").count(), 20_000);
     }
 
     #[test]

@@ -12,6 +12,9 @@ use unicode_normalization::char::decompose_compatible;
 
 /// How many octets of one text part are looked at.
 const PART_OCTETS: u64 = 64 << 20;
+/// So much of a message is read as HTML, which costs more than other text; what follows
+/// is looked at as it stands.
+const HTML_OCTETS: usize = 8 << 20;
 /// How much of it is decoded at once.
 const PIECE_OCTETS: usize = 64 * 1024;
 
@@ -161,6 +164,7 @@ pub(super) fn say_body(
     listener: &mut Listener<'_>,
 ) -> Result<ControlFlow<()>> {
     let mut waiting = vec![(&summary.root, WithHeaders::No)];
+    let mut html_octets = HTML_OCTETS;
     while let Some((part, with_headers)) = waiting.pop() {
         let mut over = ControlFlow::Continue(());
         if with_headers == WithHeaders::Yes {
@@ -172,7 +176,7 @@ pub(super) fn say_body(
             }
             Content::Message(inner) => waiting.push((&inner.1, WithHeaders::Yes)),
             Content::Single if over.is_continue() && is_text(part) => {
-                over = say_text(message, part, folding, listener)?;
+                over = say_text(message, part, (folding, &mut html_octets), listener)?;
             }
             Content::Single => {}
         }
@@ -227,11 +231,11 @@ pub(super) fn say_header(
     Ok(ControlFlow::Continue(()))
 }
 
-/// Decodes a part piece by piece and says it.
+/// Decodes a part piece by piece and says it. `html_octets` may still be read as HTML.
 fn say_text(
     message: &OpenedMessage,
     part: &Part,
-    folding: Folding,
+    (folding, html_octets): (Folding, &mut usize),
     listener: &mut Listener<'_>,
 ) -> Result<ControlFlow<()>> {
     let extent = Extent {
@@ -256,12 +260,14 @@ fn say_text(
         text.clear();
         match &mut html {
             None => unicode.decode(&octets, count == 0, &mut text),
-            Some(html) => {
+            Some(reader) => {
                 source.clear();
                 unicode.decode(&octets, count == 0, &mut source);
-                html.push(&source, &mut text);
-                if count == 0 {
-                    html.finish(&mut text);
+                reader.push(&source, &mut text);
+                *html_octets = html_octets.saturating_sub(source.len());
+                if count == 0 || *html_octets == 0 {
+                    reader.finish(&mut text);
+                    html = None;
                 }
             }
         }
@@ -344,6 +350,29 @@ mod tests {
         // What is no HTML is searched as it stands.
         let plain = text.replace("TEXT/Html", "text/plain");
         assert!(contains(plain.as_bytes(), "hel<b>lo", WithHeaders::No));
+    }
+
+    #[test]
+    fn long_html_is_searched_to_its_end() {
+        let mut text = b"Content-Type: text/html\n\n<p>Hel<b>lo</b></p>".to_vec();
+        while text.len() < HTML_OCTETS + PIECE_OCTETS {
+            text.extend_from_slice(b"<div class=secret>more than enough of it</div>\n");
+        }
+        text.extend_from_slice(b"the<b>end");
+        let mut file = tempfile::tempfile().expect("file");
+        file.write_all(&text).expect("write");
+        let message = OpenedMessage::from_file(file).expect("opened");
+        let summary = Summary::read(&message).expect("summary");
+        let is_found = |needle: &str| {
+            let found = text_contains(
+                &message,
+                &summary,
+                &fold(needle),
+                (WithHeaders::No, Folding::Full),
+            );
+            found.expect("readable")
+        };
+        assert!(is_found("hello") && is_found("the<b>end") && !is_found("never"));
     }
 
     #[test]
