@@ -456,9 +456,6 @@ impl Session<Login> for Pop3Session {
                 continue;
             }
             if self.awaiting != Awaiting::Client {
-                if let State::Transaction(transaction) = &mut self.state {
-                    transaction.rest();
-                }
                 return Action::Wait { until: None };
             }
             if self.service == Service::Stopping {
@@ -477,6 +474,9 @@ impl Session<Login> for Pop3Session {
                 self.state = State::Over;
                 return Action::Close;
             }
+            if let State::Transaction(transaction) = &mut self.state {
+                transaction.rest();
+            }
             return Action::Wait {
                 until: Some(deadline),
             };
@@ -485,5 +485,61 @@ impl Session<Login> for Pop3Session {
 
     fn may_block(&self, _now: Instant) -> bool {
         self.login.is_some() || matches!(self.state, State::Transaction(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::{Account, Flags, Layout, MailboxName};
+
+    #[test]
+    fn who_waits_for_the_client_has_no_message_in_memory() {
+        let directory = tempfile::tempdir().expect("directory");
+        let layout = Layout {
+            delimiter: '/',
+            prefix: String::new(),
+        };
+        let account = Account::open(directory.path(), layout).expect("account");
+        let mailbox = account.mailbox(&MailboxName::inbox()).expect("INBOX");
+        let mut incoming = mailbox.begin_append().expect("begun");
+        incoming.write(b"A: b\r\n\r\nc\r\n").expect("written");
+        incoming.describe(Flags::default(), Vec::new(), None);
+        mailbox.append(vec![incoming]).expect("appended");
+        let options = Options {
+            security: Security::Tls,
+            starttls: StartTls::Absent,
+            capabilities: Capabilities::all(),
+            scram: wire::sasl::Scram::Withheld,
+            login_delay_seconds: 0,
+            login_seconds: 60,
+            idle_seconds: 600,
+            session_id: String::new(),
+        };
+        let now = Instant::now();
+        let mut session = Pop3Session::new(options, now);
+        session.login = Some(Login {
+            user: "anna".to_owned(),
+            account,
+            policy: crate::Policy::default(),
+            capabilities: Capabilities::all(),
+        });
+        session.receive(b"RETR 1\r\n");
+        let held = |session: &Pop3Session| match &session.state {
+            State::Transaction(transaction) => transaction.stored.stored().len(),
+            _ => 0,
+        };
+        let (mut sent, mut most) = (Vec::new(), 0);
+        loop {
+            let action = session.next(now);
+            most = most.max(held(&session));
+            match action {
+                Action::Send(octets) => sent.extend(octets),
+                Action::Wait { .. } => break,
+                _ => panic!("neither output nor waiting"),
+            }
+        }
+        assert!(sent.ends_with(b"A: b\r\n\r\nc\r\n.\r\n"));
+        assert!(most > 0 && held(&session) == 0);
     }
 }

@@ -36,7 +36,7 @@ pub struct Transaction {
     /// The message sent last, to be marked `\Seen`.
     retrieved: Option<Uid>,
     /// The message under way.
-    stored: StoredText,
+    pub(crate) stored: StoredText,
     access: Option<ExclusiveAccess>,
 }
 
