@@ -323,6 +323,9 @@ pub async fn carry(
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok("the client closed"),
         ended => ended,
     };
+    // Who is the last to leave a mailbox closes it, which takes the disk.
+    let session = std::mem::replace(&mut connection.kind, Kind::Broken(None));
+    tokio::task::block_in_place(|| drop(session));
     let (received, sent) = (connection.tally.received, connection.tally.sent);
     match ended {
         Ok(why) => {

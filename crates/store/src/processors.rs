@@ -75,6 +75,7 @@ impl Drop for Helpers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn all_are_done_in_order_whoever_does_them() {
@@ -102,9 +103,13 @@ mod tests {
     #[test]
     fn helpers_are_given_back() {
         let most = thread::available_parallelism().map_or(1, usize::from) - 1;
-        let taken = Helpers::take(usize::MAX);
-        assert!(taken.0 <= most);
-        let none = Helpers::take(0);
-        assert_eq!(none.0, 0);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        // Other tests have some of them for moments.
+        for _ in 0..3 {
+            while Helpers::take(usize::MAX).0 != most {
+                assert!(Instant::now() < deadline, "they are not given back");
+            }
+        }
+        assert_eq!(Helpers::take(0).0, 0);
     }
 }

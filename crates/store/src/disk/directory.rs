@@ -9,7 +9,17 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
-    opened: Option<std::fs::File>,
+    opened: Option<Opened>,
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// One of the machine's.
+    Real(std::fs::File),
+    /// One of a simulated disk.
+    #[cfg(test)]
+    Simulated(super::simulated::OpenDirectory),
 }
 
 impl Directory {
@@ -20,40 +30,97 @@ impl Directory {
     /// A directory that is kept open, where that is possible: for many names.
     pub(crate) fn opened(path: PathBuf) -> Self {
         // Without a descriptor, or a directory, each name tells by itself what is wrong.
-        let opened = super::open_directory(&path).ok().flatten();
+        let opened = super::open_directory(&path).ok();
         Self { path, opened }
     }
     /// The path of a name in it.
     pub(crate) fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+    /// The path of a name where the directory is now.
+    fn place_of(&self, name: &str) -> io::Result<PathBuf> {
+        match &self.opened {
+            #[cfg(test)]
+            Some(Opened::Simulated(directory)) => Ok(directory.path()?.join(name)),
+            _ => Ok(self.path_of(name)),
+        }
+    }
     /// As [`super::open_regular`].
     pub(crate) fn open_regular(&self, name: &str) -> io::Result<(File, Metadata)> {
         use rustix::fs::{Mode, OFlags};
         match &self.opened {
-            Some(directory) => {
+            Some(Opened::Real(directory)) => {
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
                 let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
                 super::regular(std::fs::File::from(file).into())
             }
-            None => super::open_regular(&self.path_of(name)),
+            _ => super::open_regular(&self.place_of(name)?),
         }
     }
     /// As [`super::rename`].
     pub(crate) fn rename(&self, name: &str, to: &Self, new_name: &str) -> io::Result<()> {
         match (&self.opened, &to.opened) {
-            (Some(from), Some(to)) => Ok(rustix::fs::renameat(from, name, to, new_name)?),
-            _ => super::rename(&self.path_of(name), &to.path_of(new_name)),
+            (Some(Opened::Real(from)), Some(Opened::Real(to))) => {
+                Ok(rustix::fs::renameat(from, name, to, new_name)?)
+            }
+            _ => super::rename(&self.place_of(name)?, &to.place_of(new_name)?),
         }
     }
     /// As [`super::unlink`].
     pub(crate) fn unlink(&self, name: &str) -> io::Result<()> {
         match &self.opened {
-            Some(directory) => {
+            Some(Opened::Real(directory)) => {
                 let flags = rustix::fs::AtFlags::empty();
                 Ok(rustix::fs::unlinkat(directory, name, flags)?)
             }
-            None => super::unlink(&self.path_of(name)),
+            _ => super::unlink(&self.place_of(name)?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{self, simulated::Simulated};
+    use std::path::Path;
+
+    /// What is done in directories that are renamed meanwhile.
+    fn done_in(root: &Path) -> Vec<String> {
+        for name in ["one", "two"] {
+            disk::make_directory(&root.join(name)).unwrap();
+        }
+        let [one, two] = ["one", "two"].map(|name| Directory::opened(root.join(name)));
+        for name in ["a", "b", "c"] {
+            drop(disk::create_new(&one.path_of(name)).unwrap());
+        }
+        disk::rename(&root.join("two"), &root.join("moved")).unwrap();
+        one.rename("a", &two, "A").unwrap();
+        disk::rename(&root.join("one"), &root.join("two")).unwrap();
+        one.rename("b", &one, "B").unwrap();
+        one.unlink("c").unwrap();
+        let mut done = Vec::new();
+        for error in [
+            one.unlink("c").unwrap_err(),
+            one.rename("a", &two, "A").unwrap_err(),
+            one.open_regular("A").unwrap_err(),
+        ] {
+            done.push(format!("{:?}", error.kind()));
+        }
+        assert!(one.open_regular("B").is_ok() && two.open_regular("A").is_ok());
+        for name in ["two", "moved"] {
+            let names = disk::list(&root.join(name)).unwrap();
+            let names = names.into_iter().map(|listed| listed.name);
+            done.push(format!("{name}: {:?}", names.collect::<Vec<_>>()));
+        }
+        done
+    }
+
+    #[test]
+    fn the_simulated_disk_does_what_the_real_one_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let simulated = Simulated::new();
+        let done = done_in(directory.path());
+        assert_eq!(done, done_in(&simulated.root()));
+        assert_eq!(done[3..], [r#"two: ["B"]"#, r#"moved: ["A"]"#]);
     }
 }

@@ -31,8 +31,8 @@ trait Disk {
     fn leads_to_directory(&self, path: &Path) -> bool;
     /// Opens a file; links are not followed.
     fn open(&self, path: &Path, opening: Opening) -> io::Result<File>;
-    /// Opens a directory to look names up in; `None` where only paths do.
-    fn open_directory(&self, path: &Path) -> io::Result<Option<std::fs::File>>;
+    /// Opens a directory to look names up in.
+    fn open_directory(&self, path: &Path) -> io::Result<directory::Opened>;
     /// Renames; what is at `to` is replaced.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes a hard link that must not exist yet.
@@ -225,7 +225,7 @@ pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     disk(path).open(path, Opening::New)
 }
 
-fn open_directory(path: &Path) -> io::Result<Option<std::fs::File>> {
+fn open_directory(path: &Path) -> io::Result<directory::Opened> {
     disk(path).open_directory(path)
 }
 

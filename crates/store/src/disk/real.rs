@@ -1,5 +1,6 @@
 //! The machine's own disk.
 
+use super::directory::Opened;
 use super::{Disk, File, Kind, Listed, Metadata, Opening};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -40,11 +41,11 @@ impl Disk for Real {
         options.custom_flags(flags.bits().cast_signed());
         Ok(File::Real(options.open(path)?))
     }
-    fn open_directory(&self, path: &Path) -> io::Result<Option<std::fs::File>> {
+    fn open_directory(&self, path: &Path) -> io::Result<Opened> {
         let flags = rustix::fs::OFlags::DIRECTORY;
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(flags.bits().cast_signed());
-        options.open(path).map(Some)
+        options.open(path).map(Opened::Real)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)

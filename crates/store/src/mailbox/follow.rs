@@ -125,7 +125,10 @@ impl State {
         if gathered.overflow {
             return Ok(None);
         }
+        // As when directories are read: a panic on the way has them read.
+        let scanned = self.scanned.take();
         let applied = self.apply(gathered.events);
+        self.scanned = scanned;
         match applied {
             Ok(Some(changed)) => {
                 for (seen, stamp) in self.seen.iter_mut().zip(stamps) {

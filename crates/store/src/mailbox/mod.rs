@@ -76,6 +76,9 @@ pub struct Mailbox {
 struct Wakers {
     next: u64,
     wakers: HashMap<u64, Waker>,
+    /// Whether the watch stands. Changed only by who has the state locked, which is
+    /// locked before these.
+    is_watched: bool,
 }
 
 /// What a flag change does.
@@ -151,6 +154,11 @@ impl Mailbox {
         let before = state.snapshot.uid_next();
         let refreshed = state.refresh();
         let snapshot = state.snapshot.clone();
+        if matches!(refreshed, Ok(true)) {
+            // Whatever kept claimed messages from being moved may be over.
+            let unmoved = snapshot.unmoved_uids().next().is_some();
+            self.unmoved.store(unmoved, Ordering::Release);
+        }
         let changed = self.publish(state);
         refreshed?;
         self.behind.store(false, Ordering::Release);
@@ -261,15 +269,19 @@ impl Mailbox {
     /// Wakes this waker at each change, whoever made it, until the guard drops.
     /// While there is a subscription the directories are watched.
     pub fn subscribe(self: &Arc<Self>, waker: Waker) -> Subscription {
-        // The lock is held until the watch stands: another's last drop must not end it.
         let mut wakers = self.wakers.lock();
         wakers.next += 1;
         let number = wakers.next;
         wakers.wakers.insert(number, waker);
-        if wakers.wakers.len() == 1 {
-            self.state.lock().watch();
-        }
+        let is_watched = wakers.is_watched;
         drop(wakers);
+        if !is_watched {
+            let mut state = self.state.lock();
+            if !self.wakers.lock().is_watched {
+                state.watch();
+                self.wakers.lock().is_watched = true;
+            }
+        }
         Subscription {
             mailbox: Arc::downgrade(self),
             number,
@@ -549,16 +561,27 @@ impl Drop for Subscription {
         };
         let mut wakers = mailbox.wakers.lock();
         wakers.wakers.remove(&self.number);
-        if wakers.wakers.is_empty() {
-            mailbox.state.lock().end_watch();
-        }
+        let is_last = wakers.wakers.is_empty();
+        // Who works on the mailbox, and is waited for here, may want to wake others.
         drop(wakers);
+        if !is_last {
+            return;
+        }
+        let mut state = mailbox.state.lock();
+        let mut wakers = mailbox.wakers.lock();
+        // Another may have come meanwhile.
+        if wakers.wakers.is_empty() && std::mem::take(&mut wakers.is_watched) {
+            drop(wakers);
+            state.end_watch();
+        }
     }
 }
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
         let gone = self.is_gone();
+        // While the index keeps a successor from writing the same files.
+        self.summaries.get_mut().rest();
         let state = self.state.get_mut();
         state.end_watch();
         if !gone {

@@ -9,8 +9,9 @@ use crate::maildir::filename::Info;
 use crate::snapshot::{MessageRow, RowChange};
 use std::io::ErrorKind;
 
-/// For fewer names opening the directories costs more than it saves.
-const MANY_NAMES: usize = 8;
+/// For fewer names opening the directories costs more than it saves. Crashes are tried
+/// with a few names.
+const MANY_NAMES: usize = if cfg!(test) { 2 } else { 8 };
 /// So many files are moved while somebody waits; each takes some 20 microseconds.
 const MOVED_AT_ONCE: usize = 256;
 
@@ -25,6 +26,16 @@ pub(super) struct Renames {
     settled: [bool; 2],
     /// Whether something was renamed in them.
     touched: [bool; 2],
+}
+
+/// What came of moving files to `cur/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    All,
+    /// Some were not where they should be.
+    SomeLost,
+    /// The disk refuses.
+    Refused,
 }
 
 impl State {
@@ -90,18 +101,33 @@ impl State {
         }
         recent
     }
-    /// Moves some of what was claimed to `cur/`; says whether there is more to move. A
-    /// crash leaves some of it in `new/`.
+    /// Moves some of what was claimed to `cur/`; says whether there is more that can be
+    /// moved. What others moved or removed is looked for. A crash leaves some of it in
+    /// `new/`.
     pub(super) fn move_claimed(&mut self) -> bool {
-        let mut unmoved = self.snapshot.unmoved_uids();
-        let some: Vec<Uid> = unmoved.by_ref().take(MOVED_AT_ONCE).collect();
-        let more = unmoved.next().is_some();
-        drop(unmoved);
-        self.move_to_cur(&some) && more
+        let unmoved = |state: &Self| -> usize {
+            let tallies = state.snapshot.rows.tallies();
+            tallies.map(|tally| tally.unmoved).sum()
+        };
+        let before = unmoved(self);
+        let some: Vec<Uid> = self.snapshot.unmoved_uids().take(MOVED_AT_ONCE).collect();
+        let moved = self.move_to_cur(&some);
+        if moved == Moved::Refused {
+            return false;
+        }
+        if moved == Moved::SomeLost {
+            self.must_scan = true;
+            if let Err(error) = self.refresh() {
+                tracing::warn!(%error, "messages stay in new/");
+                return false;
+            }
+        }
+        // Where nothing moves, trying at once again would not end.
+        (1..before).contains(&unmoved(self))
     }
-    /// Moves messages to `cur/`; says whether that is possible.
-    fn move_to_cur(&mut self, uids: &[Uid]) -> bool {
-        let mut possible = true;
+    /// Moves messages to `cur/`, unless that proves impossible.
+    fn move_to_cur(&mut self, uids: &[Uid]) -> Moved {
+        let mut moved = Moved::All;
         let mut renames = self.begin_renames(uids.len());
         for &uid in uids {
             let row = self.find(uid).filter(|row| row.in_new);
@@ -121,18 +147,21 @@ impl State {
                     };
                     self.change_row(uid, &change);
                 }
-                Err(error) => {
-                    // Another program was faster, or the disk is full: it stays where it
-                    // is and is claimed all the same.
+                // Another program was faster.
+                Err(error) if error.kind() == ErrorKind::NotFound => {
                     self.must_scan |= self.coverage != Coverage::Full;
-                    possible = false;
-                    if error.kind() != ErrorKind::NotFound {
-                        tracing::warn!(%error, "a message stays in new/");
-                    }
+                    moved = Moved::SomeLost;
+                }
+                Err(error) => {
+                    // The disk is full, perhaps: they stay where they are and are claimed
+                    // all the same.
+                    tracing::warn!(%error, "messages stay in new/");
+                    moved = Moved::Refused;
+                    break;
                 }
             }
         }
         self.end_renames(renames);
-        possible
+        moved
     }
 }

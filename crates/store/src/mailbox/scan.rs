@@ -9,7 +9,7 @@ use crate::maildir::watch;
 use crate::message::count_line_ends;
 use crate::model::InternalDate;
 use crate::snapshot::{Listed, OwnedRow, RowChange};
-use crate::{Result, Uid};
+use crate::{Result, Uid, processors};
 use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -49,7 +49,8 @@ impl State {
     pub(super) fn refresh(&mut self) -> Result<bool> {
         let due = |state: &Self| {
             let long_ago = |scanned: Instant| scanned.elapsed() > RESCAN_AFTER;
-            state.own_changes && state.scanned.is_some_and(long_ago)
+            let scanned = state.scanned;
+            scanned.is_none_or(|scanned| state.own_changes && long_ago(scanned))
         };
         if self.coverage == Coverage::Full && !self.must_scan && !due(self) {
             if let Some(changed) = self.follow_events()? {
@@ -87,8 +88,11 @@ impl State {
         self.seen = seen;
         self.must_scan = false;
         self.own_changes = false;
-        self.scanned = Some(Instant::now());
+        // Should it panic, which is a mistake of ours, the next look reads all of it again.
+        self.scanned = None;
+        let scanned = Instant::now();
         let result = self.take_over(found, letters_changed, initial);
+        self.scanned = Some(scanned);
         if result.is_err() {
             self.must_scan = true;
         } else if self.coverage == Coverage::Begun {
@@ -374,28 +378,10 @@ struct Unmeasured {
 /// What measuring a file gives; `None` if it is no regular file.
 type Measured = std::io::Result<Option<(Size, InternalDate)>>;
 
-/// Measures files, many of them on several processors.
+/// Measures files, many of them on the processors that are free.
 fn measure_all(files: &[Unmeasured]) -> Vec<Measured> {
-    let measure_some = |files: &[Unmeasured]| -> Vec<Measured> {
-        let mut buffer = Vec::new();
-        let mut measure = |file: &Unmeasured| measure(&file.path, file.known_size, &mut buffer);
-        files.iter().map(&mut measure).collect()
-    };
-    let most = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = (files.len() / FILES_PER_THREAD).min(most);
-    if threads < 2 {
-        return measure_some(files);
-    }
-    std::thread::scope(|scope| {
-        let pieces = files.chunks(files.len().div_ceil(threads));
-        let working: Vec<_> = pieces
-            .map(|piece| (piece, scope.spawn(move || measure_some(piece))))
-            .collect();
-        let finished = working
-            .into_iter()
-            // A thread that panicked measured nothing: it is done here.
-            .flat_map(|(piece, thread)| thread.join().unwrap_or_else(|_| measure_some(piece)));
-        finished.collect()
+    processors::map(files, FILES_PER_THREAD, |file, buffer: &mut Vec<u8>| {
+        measure(&file.path, file.known_size, buffer)
     })
 }
 

@@ -281,6 +281,164 @@ fn a_full_disk_ends_the_moving() {
 }
 
 #[test]
+fn claimed_messages_that_others_take_do_not_end_the_moving() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    drop(open(path));
+    for number in 1_000..1_900 {
+        std::fs::write(path.join(format!("new/{number}.a")), "x\n").unwrap();
+    }
+    let mailbox = open(path);
+    mailbox.claim_recent().unwrap();
+    // Removed; moved, as another reader does; and all of a turn removed.
+    std::fs::remove_file(path.join("new/1300.a")).unwrap();
+    std::fs::rename(path.join("new/1301.a"), path.join("cur/1301.a:2,S")).unwrap();
+    for number in 1_500..1_800 {
+        std::fs::remove_file(path.join(format!("new/{number}.a"))).unwrap();
+    }
+    while mailbox.has_unmoved() {
+        mailbox.move_claimed().unwrap();
+    }
+    assert!(files(path, "new").is_empty());
+    assert_eq!(files(path, "cur").len(), 599);
+    let snapshot = mailbox.snapshot();
+    assert_eq!(snapshot.len(), 599);
+    let moved = snapshot.rows().find(|row| row.unique_name == "1301.a");
+    assert_eq!(moved.unwrap().flags, Flags::SEEN);
+}
+
+#[test]
+fn what_kept_messages_in_new_may_be_over() {
+    use crate::disk::simulated::{ENOSPC, Fault, Simulated};
+    let disk = Simulated::new();
+    let path = disk.root().join("mail");
+    disk::make_directory(&path).unwrap();
+    let mailbox = open(&path);
+    let deliver = |number: u32| drop(disk::create_new(&path.join(format!("new/{number}.a"))));
+    (0..300).for_each(deliver);
+    mailbox.sync().unwrap();
+    mailbox.claim_recent().unwrap();
+    disk.arm(Some(Fault::Fail {
+        operation: 0,
+        errno: ENOSPC,
+        lasting: true,
+    }));
+    mailbox.move_claimed().unwrap();
+    assert!(!mailbox.has_unmoved());
+    disk.arm(None);
+    // The next look that finds anything new has them moved.
+    deliver(300);
+    assert_eq!(mailbox.sync().unwrap().recent_uids().count(), 1);
+    assert!(mailbox.has_unmoved());
+    while mailbox.has_unmoved() {
+        mailbox.move_claimed().unwrap();
+    }
+    assert_eq!(mailbox.snapshot().unmoved_uids().count(), 0);
+    assert_eq!(disk::list_messages(&path.join("new")).unwrap().len(), 1);
+}
+
+/// A panic, wherever it comes, hides no mail.
+#[test]
+fn after_a_panic_new_mail_is_found() {
+    use crate::disk::simulated::{Fault, Simulated};
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload().downcast_ref::<String>();
+        if !text.is_some_and(|text| text.starts_with("a mistake of ours")) {
+            hook(info);
+        }
+    }));
+    for operation in 0.. {
+        let disk = Simulated::new();
+        let path = disk.root().join("mail");
+        disk::make_directory(&path).unwrap();
+        let mailbox = open(&path);
+        for number in 0..3 {
+            drop(disk::create_new(&path.join(format!("new/{number}.a"))).unwrap());
+        }
+        disk.arm(Some(Fault::Panic { operation }));
+        let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| mailbox.sync()));
+        assert_eq!(looked.is_err(), disk.fired(), "{operation}");
+        let fired = disk.fired();
+        disk.arm(None);
+        assert_eq!(mailbox.sync().unwrap().len(), 3, "{operation}");
+        if !fired {
+            break;
+        }
+    }
+}
+
+#[test]
+fn who_ends_a_subscription_keeps_nobody_from_waking() {
+    struct Nobody;
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mailbox = open(directory.path());
+    let waker = || Waker::from(Arc::new(Nobody));
+    let last = mailbox.subscribe(waker());
+    let state = mailbox.state.lock();
+    std::thread::scope(|scope| {
+        let ending = scope.spawn(|| drop(last));
+        let look = || {
+            let wakers = mailbox.wakers.try_lock_for(Duration::from_secs(10));
+            wakers.map(|wakers| wakers.wakers.is_empty())
+        };
+        while look() == Some(false) {}
+        // Who ends it waits for the state; time for it to come so far.
+        std::thread::sleep(Duration::from_millis(50));
+        let could_wake = look().is_some();
+        drop(state);
+        assert!(could_wake && !ending.join().is_err());
+    });
+    assert!(!mailbox.wakers.lock().is_watched);
+    // Subscriptions that come and go at once leave a watch while there is one.
+    for _ in 0..50 {
+        std::thread::scope(|scope| {
+            let come_and_go = || drop(mailbox.subscribe(waker()));
+            scope.spawn(come_and_go);
+            scope.spawn(come_and_go);
+            let stays = mailbox.subscribe(waker());
+            assert!(mailbox.wakers.lock().is_watched);
+            come_and_go();
+            assert!(mailbox.wakers.lock().is_watched);
+            drop(stays);
+        });
+        assert!(!mailbox.wakers.lock().is_watched);
+    }
+}
+
+#[test]
+fn caches_are_written_before_the_index_is_given_back() {
+    use crate::disk::simulated::{Fault, Simulated};
+    let disk = Simulated::new();
+    let path = disk.root().join("mail");
+    disk::make_directory(&path).unwrap();
+    let mailbox = open(&path);
+    let uid = put_text(&mailbox, b"Subject: x\n\ny\n");
+    mailbox.listing(uid, |_| b"listed".to_vec()).unwrap();
+    // Only to have a journal.
+    disk.arm(Some(Fault::Panic {
+        operation: u64::MAX,
+    }));
+    drop(mailbox);
+    let journal = disk.journal();
+    let lines: Vec<&str> = journal.lines().collect();
+    let inode_of = |name: &str| disk::stamp(&path.join(name)).unwrap().unwrap().inode;
+    let last_write_of = |name: &str| {
+        let inode = format!("of inode {}", inode_of(name));
+        let is_write = |line: &&str| line.contains(" write ") && line.ends_with(&inode);
+        lines.iter().rposition(is_write)
+    };
+    let index = last_write_of(crate::index::NAME);
+    for name in ["pillarbox.summaries", "pillarbox.listings"] {
+        let written = last_write_of(name);
+        assert!(written.is_some() && written < index, "{name}:\n{journal}");
+    }
+}
+
+#[test]
 fn unique_ids_are_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();

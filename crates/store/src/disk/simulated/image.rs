@@ -3,6 +3,7 @@
 use super::{Draw, Kind, Listed, Loss, Metadata, Stamp};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The directory at the mount point.
@@ -243,6 +244,19 @@ impl Image {
             number = *inode.now.names.get(*name).ok_or(ErrorKind::NotFound)?;
         }
         Ok(number)
+    }
+    /// Where a directory is, from the root.
+    pub(super) fn place_of(&self, directory: u64) -> Option<PathBuf> {
+        let mut waiting = vec![(ROOT, PathBuf::new())];
+        while let Some((number, place)) = waiting.pop() {
+            if number == directory {
+                return Some(place);
+            }
+            let inode = self.inode(number);
+            let names = inode.now.names.iter();
+            waiting.extend(names.map(|(name, number)| (*number, place.join(name))));
+        }
+        None
     }
     /// The directory that holds a place, and the last name.
     fn parent<'a>(&self, place: &[&'a str]) -> io::Result<(u64, &'a str)> {

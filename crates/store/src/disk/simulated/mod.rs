@@ -14,6 +14,7 @@ mod image;
 
 pub(crate) use draw::Draw;
 
+use super::directory::Opened;
 use super::{Disk, File, Kind, Listed, Metadata, Opening, Stamp};
 use image::Image;
 use parking_lot::Mutex;
@@ -43,6 +44,8 @@ pub(crate) enum Fault {
         /// Whether all after it fail as well, until disarmed.
         lasting: bool,
     },
+    /// Whoever does the operation with this number panics, counted from 0.
+    Panic { operation: u64 },
 }
 
 /// What a reboot loses.
@@ -192,6 +195,15 @@ impl Simulated {
                 machine.counted += u64::from(sort != Sort::Look);
                 (sort != Sort::Look && number == change).then_some(0)
             }
+            Some(Fault::Panic { operation }) => {
+                machine.counted += 1;
+                if number == operation {
+                    machine.fired = true;
+                    drop(machine);
+                    panic!("a mistake of ours at {}", name());
+                }
+                None
+            }
             Some(Fault::Fail {
                 operation,
                 errno,
@@ -281,8 +293,15 @@ impl Disk for Arc<Simulated> {
             at_end: opening == Opening::Append,
         }))
     }
-    fn open_directory(&self, _path: &Path) -> io::Result<Option<std::fs::File>> {
-        Ok(None)
+    fn open_directory(&self, path: &Path) -> io::Result<Opened> {
+        let inode = self.simply(Sort::Look, "open directory", path, |image, place| {
+            let inode = image.find(place)?;
+            image.list(inode).map(|_| inode)
+        })?;
+        Ok(Opened::Simulated(OpenDirectory {
+            disk: Arc::clone(self),
+            inode,
+        }))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (from, to) = (beneath(from)?, beneath(to)?);
@@ -334,6 +353,22 @@ impl Disk for Arc<Simulated> {
             let inode = image.find(place)?;
             image.sync(inode)
         })
+    }
+}
+
+/// An open directory of a simulated disk.
+#[derive(Debug)]
+pub(crate) struct OpenDirectory {
+    disk: Arc<Simulated>,
+    inode: u64,
+}
+
+impl OpenDirectory {
+    /// Where it is now; to look there takes no operation.
+    pub(super) fn path(&self) -> io::Result<PathBuf> {
+        let place = self.disk.machine.lock().image.place_of(self.inode);
+        let place = place.ok_or(ErrorKind::NotFound)?;
+        Ok(self.disk.root().join(place))
     }
 }
 
