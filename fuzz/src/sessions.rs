@@ -50,7 +50,9 @@ fn play<Login>(
             Action::ScramFinished { .. } => {
                 session.resume(Event::Denied(wire::Denial::BadCredentials))
             }
-            Action::Yield => {}
+            Action::AskLoad => session.resume(Event::Load(wire::Load::Busy)),
+            // Octets are played as they are before compression.
+            Action::Yield | Action::StartCompression | Action::Unauthenticate => {}
             Action::Wait { .. } => match pieces.next() {
                 Some(piece) => session.receive(piece),
                 None => return sent,

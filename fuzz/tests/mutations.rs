@@ -75,7 +75,7 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
     }
 }
 
-const WORDS: [&[u8]; 29] = [
+const WORDS: [&[u8]; 32] = [
     b"RETURN (UPDATE PARTIAL -1:-2) ",
     b"FUZZY ",
     b"IN (subtree INBOX selected) ",
@@ -87,6 +87,9 @@ const WORDS: [&[u8]; 29] = [
     b"\0",
     b"{3}\r\n",
     b"{3+}\r\n",
+    b"u UNAUTHENTICATE\r\nl LOGIN anna secret\r\n",
+    b"c COMPRESS DEFLATE\r\n",
+    b"{4097+}\r\n",
     b"{99999999999}\r\n",
     b"(",
     b")",

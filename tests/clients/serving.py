@@ -242,7 +242,8 @@ def test_stopping_lets_commands_end(_, scratch):
         talk(pop3, b"USER anna\r\nPASS secret\r\nSTAT\r\n", b"+OK 0 0")
         big = b"Subject: big\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 78 + b"\r\n") * 100_000
         talk(slow, b"a LOGIN anna secret\r\n", b"a OK")
-        talk(slow, b"b APPEND INBOX {%d+}\r\n" % len(big) + big + b"\r\n", b"b OK")
+        talk(slow, b"b APPEND INBOX {%d}\r\n" % len(big), b"+ ")
+        talk(slow, big + b"\r\n", b"b OK")
         talk(slow, b"c SELECT INBOX\r\n", b"c OK")
         slow.sendall(b"d FETCH 1 BODY.PEEK[]\r\n")
         fetched = slow.recv(10)

@@ -49,9 +49,12 @@ impl Server {
         mailbox::fill(keep.path(), messages, aged);
         let directory = keep.path().to_owned();
         if !config.is_empty() {
+            let limits = match config.iter().any(|line| line.starts_with("limits:")) {
+                true => "",
+                false => "limits: { failed_login_delay_seconds: 0 }\n",
+            };
             let config = format!(
-                "mail_root: {0}/mail/%u/Maildir\nusers_file: {0}/users.yaml\n\
-                 limits: {{ failed_login_delay_seconds: 0 }}\n\
+                "mail_root: {0}/mail/%u/Maildir\nusers_file: {0}/users.yaml\n{limits}\
                  tls: {{ certificates: [{{ certificate: {0}/cert.pem, key: {0}/key.pem }}] }}\n{1}\n",
                 directory.display(),
                 config.join("\n")
@@ -61,6 +64,18 @@ impl Server {
         let mut server = Self::start_in(directory);
         server.keep = Some(keep);
         server
+    }
+
+    /// What the server has in memory, in octets.
+    pub fn memory_octets(&self) -> u64 {
+        let path = format!("/proc/{}/statm", self.child.id());
+        let statm = fs::read_to_string(path).expect("a running server");
+        let pages: u64 = statm
+            .split(' ')
+            .nth(1)
+            .and_then(|pages| pages.parse().ok())
+            .expect("pages");
+        pages * 4096
     }
 
     /// Starts a server in a directory that stays.

@@ -24,11 +24,14 @@
 //! S[                             those until `S]` come in this order, Dovecot's in any
 //! ```
 //!
+//! After an OK to `COMPRESS DEFLATE` the player compresses too, where the place does.
+//!
 //! A transcript with `config:` is not played against Dovecot: what it asks for is our own.
 //!
 //! Nothing extra is tolerated: at the end no connection may hold unread octets, those that
 //! were ended (`* BYE`, QUIT) are closed, and all others are open.
 
+mod compressed;
 mod differences;
 mod matching;
 pub mod place;

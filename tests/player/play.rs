@@ -1,10 +1,11 @@
 //! Plays a transcript at a place.
 
+use super::compressed::Compressed;
 use super::matching::{matches, substitute};
 use super::{Order, Peer, Protocol, Step, Transcript, What, differences};
 use crate::player::place::{Conversation, Place};
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::time::Duration;
 
 /// How long a line is waited for.
@@ -19,12 +20,39 @@ pub enum Cut {
     EveryOctet,
 }
 
+/// Stands in while a conversation is wrapped.
+struct Nobody;
+
+impl Read for Nobody {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Ok(0)
+    }
+}
+
+impl Write for Nobody {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(ErrorKind::NotConnected.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Conversation for Nobody {
+    fn wait_for(&mut self, _: Duration) {}
+}
+
 struct Connection {
     reader: BufReader<Box<dyn Conversation>>,
     cut: Cut,
     protocol: Protocol,
     /// QUIT was sent, or BYE was said.
     is_over: bool,
+    /// Whether COMPRESS compresses here.
+    compresses: bool,
+    /// The tag of a COMPRESS that was not answered.
+    compressing: Option<String>,
 }
 
 impl Connection {
@@ -36,11 +64,16 @@ impl Connection {
             cut,
             protocol,
             is_over: false,
+            compresses: place.compresses(),
+            compressing: None,
         }
     }
 
     fn send(&mut self, text: &str) {
         self.is_over |= self.protocol == Protocol::Pop3 && text.eq_ignore_ascii_case("QUIT");
+        if let Some((tag, "COMPRESS DEFLATE")) = text.split_once(' ') {
+            self.compressing = Some(format!("{tag} OK"));
+        }
         let line = format!("{text}\r\n");
         let stream = self.reader.get_mut();
         match self.cut {
@@ -70,6 +103,21 @@ impl Connection {
         );
         line.truncate(line.len() - 2);
         self.is_over |= self.protocol == Protocol::Imap && line.starts_with(b"* BYE");
+        let answer = self.compressing.as_ref();
+        if answer.is_some_and(|answer| line.starts_with(answer.as_bytes())) {
+            self.compressing = None;
+            if self.compresses {
+                let nobody: Box<dyn Conversation> = Box::new(Nobody);
+                let plain = std::mem::replace(&mut self.reader, BufReader::new(nobody));
+                assert!(
+                    plain.buffer().is_empty(),
+                    "said behind the answer to COMPRESS"
+                );
+                let compressed: Box<dyn Conversation> =
+                    Box::new(Compressed::new(plain.into_inner()));
+                self.reader = BufReader::new(compressed);
+            }
+        }
         String::from_utf8_lossy(&line).into_owned()
     }
 

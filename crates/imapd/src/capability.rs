@@ -4,6 +4,7 @@
 //! command and its arguments need.
 
 use crate::dialect::{Dialect, Messages, Revision, Text};
+use crate::grammar::framing::LITERAL_MINUS_OCTETS;
 use crate::limit::MessageLimit;
 use crate::session::StartTls;
 use wire::capability::{self, Capability as _, Set};
@@ -15,8 +16,8 @@ capability_table! {
     Capability, fixed: [Imap4rev1, LoginDisabled];
     Imap4rev1: "IMAP4rev1", [3501], "0.1", Always, [], "the protocol";
     SaslIr: "SASL-IR", [4959], "0.1", Always, [], "initial response of AUTHENTICATE";
-    LiteralMinus: "LITERAL-", [7888], "0.1", Always, [], "literals that do not wait, before login";
-    LiteralPlus: "LITERAL+", [7888], "0.1", AfterLogin, [], "literals that do not wait, after login";
+    LiteralMinus: "LITERAL-", [7888], "0.1", Always, [], "literals of up to 4096 octets need not wait";
+    LiteralPlus: "LITERAL+", [7888], "0.1", AfterLogin, [], "instead of LITERAL- where `literal_plus` is set";
     Id: "ID", [2971], "0.1", Always, [], "tells the name only";
     Enable: "ENABLE", [5161], "0.1", Always, [], "";
     Idle: "IDLE", [2177], "0.1", Always, [], "";
@@ -63,6 +64,9 @@ capability_table! {
     MetadataServer: "METADATA-SERVER", [5464], "0.2", AfterLogin, [Metadata], "`server_metadata` has comment and admin";
     ListMetadata: "LIST-METADATA", [9590], "0.2", AfterLogin, [ListExtended, Metadata], "";
     AppendLimit: "APPENDLIMIT", [7889], "0.1", AfterLogin, [], "`limits.append_octets`";
+    CompressDeflate: "COMPRESS=DEFLATE", [4978], "0.2", AfterLogin, [], "until it is on";
+    InProgress: "INPROGRESS", [9585], "0.2", AfterLogin, [], "of SEARCH, SORT and the like, after a second and every five";
+    Unauthenticate: "UNAUTHENTICATE", [8437], "0.2", AfterLogin, [], "ends compression too";
 }
 
 /// A set of IMAP capabilities.
@@ -83,6 +87,17 @@ pub struct Circumstances {
     pub append_limit_octets: u64,
     /// On how many messages one command may work.
     pub message_limit: MessageLimit,
+    /// Whether the connection is compressed.
+    pub compressed: Compressed,
+}
+
+/// Whether a connection is compressed (RFC 4978).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compressed {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
 }
 
 /// What is announced now of the capabilities that are on.
@@ -127,8 +142,18 @@ fn is_told(capability: Capability, on: Capabilities, circumstances: &Circumstanc
         Capability::LoginDisabled => !passwords,
         Capability::AuthScramSha256 => passwords && circumstances.scram == Scram::Offered,
         Capability::AuthPlain | Capability::AuthLogin => passwords,
+        Capability::CompressDeflate => circumstances.compressed == Compressed::No,
         _ => true,
     }
+}
+
+/// How big a literal may be that does not wait (RFC 7888); `None` where none is taken.
+pub fn unasked_octets(on: Capabilities, after_login: bool) -> Option<u64> {
+    if after_login && on.has(Capability::LiteralPlus) {
+        return Some(u64::MAX);
+    }
+    on.has(Capability::LiteralMinus)
+        .then_some(LITERAL_MINUS_OCTETS)
 }
 
 /// Whether a SASL mechanism is on.
@@ -218,6 +243,7 @@ mod tests {
             scram,
             append_limit_octets: 7,
             message_limit: MessageLimit::None,
+            compressed: Compressed::No,
         };
         format!(" {} ", announce(on, &circumstances))
     }

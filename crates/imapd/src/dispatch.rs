@@ -1,6 +1,7 @@
 //! Runs a command: checks its rule, gives it what it needs, ends it.
 
 use crate::capability::Capability;
+use crate::client_id;
 use crate::commands::search::Searcher;
 use crate::commands::store_flags;
 use crate::commands::{
@@ -10,6 +11,7 @@ use crate::commands::{
 use crate::dialect::{Messages, Text};
 use crate::grammar::command::{Command, Esearch, Select, Tagged};
 use crate::limit::MessageLimit;
+use crate::progress::Progress;
 use crate::rules::{self, States, Told};
 use crate::session::{ImapSession, Work};
 use crate::view::{Access, Look};
@@ -21,6 +23,7 @@ impl ImapSession {
         if let Some(text) = rules::refusal(&command, self.on()) {
             return self.finish(&tag, Told::Nothing, &Outcome::Bad(text));
         }
+        self.progress = Progress::new(self.now);
         let rule = rules::of(&command);
         let _acting = self.act();
         let refusal = match rule.states {
@@ -47,6 +50,11 @@ impl ImapSession {
                 return self.end();
             }
             Command::Starttls => return self.start_tls(&tag),
+            Command::Id(fields) if client_id::is_background(&fields) => {
+                return self.ask_load(tag);
+            }
+            Command::Compress(algorithm) => return self.compress(&tag, &algorithm),
+            Command::Unauthenticate => return self.unauthenticate(&tag),
             Command::Login { user, password } => return self.log_in(tag, user, password),
             Command::Authenticate { mechanism, initial } => {
                 return self.authenticate(tag, &mechanism, initial.as_deref());
@@ -181,10 +189,7 @@ impl ImapSession {
                 self.out.text("* CAPABILITY ").text(&capabilities).crlf();
                 Ok(Outcome::ok("CAPABILITY completed"))
             }
-            Command::Id(_) => {
-                self.out.text("* ID (\"name\" \"Pillarbox\")").crlf();
-                Ok(Outcome::ok("ID completed"))
-            }
+            Command::Id(_) => Ok(self.identify()),
             Command::Language(ranges) => self.set_language(&ranges),
             Command::Comparator(orders) => {
                 international::comparator(&orders, &mut self.comparator, &mut self.out)
@@ -261,6 +266,8 @@ impl ImapSession {
             | Command::Check
             | Command::Logout
             | Command::Starttls
+            | Command::Compress(_)
+            | Command::Unauthenticate
             | Command::Authenticate { .. }
             | Command::Login { .. }
             | Command::Select(_)

@@ -6,6 +6,7 @@
 
 mod appends;
 pub mod capability;
+mod client_id;
 pub(crate) mod commands;
 mod contexts;
 pub mod dialect;
@@ -17,12 +18,14 @@ pub mod limit;
 mod login;
 mod news;
 pub mod order;
+pub mod progress;
 pub mod response;
 pub mod rules;
 pub mod search;
 pub mod session;
 #[cfg(test)]
 mod session_tests;
+mod transport;
 pub mod view;
 
 pub use capability::{Capabilities, Capability};

@@ -91,6 +91,12 @@ pub fn of(command: &Command) -> Rule {
         }
         Command::Authenticate { .. } => row("AUTHENTICATE", NotAuthenticated, Told::Nothing),
         Command::Login { .. } => row("LOGIN", NotAuthenticated, Told::Nothing),
+        Command::Compress(_) => {
+            row("COMPRESS", Authenticated, Told::All).needs(Capability::CompressDeflate)
+        }
+        Command::Unauthenticate => {
+            row("UNAUTHENTICATE", Authenticated, Told::Nothing).needs(Capability::Unauthenticate)
+        }
         Command::Namespace => {
             row("NAMESPACE", Authenticated, Told::All).needs(Capability::Namespace)
         }
@@ -179,6 +185,8 @@ mod tests {
         for (command, capability) in [
             ("a ID NIL", C::Id),
             ("a IDLE", C::Idle),
+            ("a COMPRESS DEFLATE", C::CompressDeflate),
+            ("a UNAUTHENTICATE", C::Unauthenticate),
             ("a UID EXPUNGE 1", C::UidPlus),
             ("a MOVE 1 x", C::Move),
             ("a AUTHENTICATE PLAIN AHgAeA==", C::SaslIr),

@@ -3,6 +3,7 @@
 use crate::fuzzy::Words;
 use crate::grammar::command::{Date, SearchKey};
 use crate::grammar::sequence::{SequenceSet, holds};
+use crate::progress::Measure;
 use crate::response::More;
 use memchr::memmem::Finder;
 use std::io::Read;
@@ -71,6 +72,14 @@ impl Evaluation {
     /// Passes over the messages before this index.
     pub fn starting_at(self, next: usize) -> Self {
         Self { next, ..self }
+    }
+
+    /// How far it is.
+    pub fn measure(&self) -> Measure {
+        Measure::Of {
+            done: self.next as u64,
+            all: self.snapshot.len() as u64,
+        }
     }
 
     /// Looks at some messages and gives those that match, with their relevancy from 1 to

@@ -1,7 +1,7 @@
 //! [`ImapSession`]: octets in, actions out.
 
 use crate::appends::Appends;
-use crate::capability::{self, Capabilities, Capability, Circumstances, Enabled};
+use crate::capability::{self, Capabilities, Capability, Circumstances, Compressed, Enabled};
 use crate::commands::Outcome;
 use crate::commands::fetch::Fetching;
 use crate::commands::multisearch::MultiSearching;
@@ -10,6 +10,7 @@ use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, Reply, Saved,
 use crate::language::Language;
 use crate::limit::MessageLimit;
 use crate::order::collation::Comparator;
+use crate::progress::{Measure, Progress};
 use crate::response::{More, Segment, Writer};
 use crate::rules::Told;
 use crate::view::{Access, Look, View};
@@ -105,6 +106,8 @@ pub(crate) enum Work {
     Proven { tag: String, user: String },
     /// The server does the TLS handshake.
     StartingTls,
+    /// The server tells whether a background download may go on.
+    AskingLoad { tag: String },
     /// Messages are being sent.
     Fetching {
         tag: String,
@@ -147,20 +150,22 @@ pub struct ImapSession {
     pub(crate) enabled: Enabled,
     /// The active comparator (RFC 5255 section 4.2).
     pub(crate) comparator: Comparator,
+    pub(crate) compressed: Compressed,
+    pub(crate) progress: Progress,
     pub(crate) work: Work,
     /// Hears what others do to the user's mailboxes, if that is to be told.
     pub(crate) listener: Option<store::Listener>,
     pub(crate) appends: Appends,
-    bad_commands: u32,
+    pub(crate) bad_commands: u32,
     service: Service,
-    login_deadline: Instant,
+    pub(crate) login_deadline: Instant,
     /// When the client last sent something.
     active: Instant,
     pub(crate) now: Instant,
     /// Something came since `next` was called last.
     received: bool,
     /// The selected mailbox changed since it was looked at.
-    changed: bool,
+    pub(crate) changed: bool,
 }
 
 impl ImapSession {
@@ -174,6 +179,8 @@ impl ImapSession {
             view: None,
             enabled: Enabled::default(),
             comparator: Comparator::default(),
+            compressed: Compressed::No,
+            progress: Progress::new(now),
             work: Work::Ready,
             listener: None,
             appends: Appends::default(),
@@ -186,6 +193,7 @@ impl ImapSession {
             changed: false,
             options,
         };
+        session.buffer.set_limits(session.limits());
         let capabilities = session.capabilities();
         session
             .out
@@ -218,6 +226,7 @@ impl ImapSession {
             scram: self.options.scram,
             append_limit_octets: self.options.append_limit_octets,
             message_limit: self.options.message_limit,
+            compressed: self.compressed,
         };
         capability::announce(self.on(), &circumstances)
     }
@@ -332,7 +341,10 @@ impl ImapSession {
                 told,
                 searching,
             } => self.step_multi_searching(tag, told, searching),
-            work @ (Work::LoggingIn { .. } | Work::FindingKeys { .. } | Work::StartingTls) => {
+            work @ (Work::LoggingIn { .. }
+            | Work::FindingKeys { .. }
+            | Work::StartingTls
+            | Work::AskingLoad { .. }) => {
                 self.work = work;
                 Some(Action::Wait { until: None })
             }
@@ -527,6 +539,7 @@ impl ImapSession {
         };
         let outcome = match searching.step(view) {
             Ok(More::Follows) => {
+                self.tell_progress(&tag, searching.measure());
                 self.work = Work::Searching {
                     tag,
                     told,
@@ -550,6 +563,7 @@ impl ImapSession {
     ) -> Option<Action> {
         let outcome = match searching.step(&mut self.view, &tag, &mut self.out) {
             Ok(More::Follows) => {
+                self.tell_progress(&tag, Measure::Unknown);
                 self.work = Work::MultiSearching {
                     tag,
                     told,
@@ -571,8 +585,7 @@ impl ImapSession {
         };
         self.login = Some(login);
         self.active = self.now;
-        self.buffer
-            .set_limits(Limits::after_login(self.options.append_limit_octets));
+        self.buffer.set_limits(self.limits());
         let text = format!("[CAPABILITY {}] Logged in", self.capabilities());
         self.finish(&tag, Told::Nothing, &Outcome::Ok(text));
     }
@@ -622,6 +635,7 @@ impl Session<Login> for ImapSession {
                     self.out.set_language(Language::Default);
                 }
             }
+            Event::Load(load) => self.take_load(load),
             Event::MailboxChanged => self.changed = true,
             Event::Shutdown => self.service = Service::Stopping,
         }
@@ -667,9 +681,11 @@ impl Session<Login> for ImapSession {
             return true;
         }
         match self.work {
-            Work::Over | Work::LoggingIn { .. } | Work::FindingKeys { .. } | Work::StartingTls => {
-                false
-            }
+            Work::Over
+            | Work::LoggingIn { .. }
+            | Work::FindingKeys { .. }
+            | Work::AskingLoad { .. }
+            | Work::StartingTls => false,
             Work::Ready => now >= self.deadline() || self.unmoved().is_some(),
             Work::Idling { .. } => {
                 // What comes to a search that is kept up to date may have to be read.

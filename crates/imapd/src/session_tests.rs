@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 use store::{Account, Layout, MailboxName};
-use wire::{Action, Denial, Event, Security, Session};
+use wire::{Action, Denial, Event, Load, Security, Session};
 
 fn options(security: Security) -> Options {
     Options {
@@ -31,6 +31,7 @@ struct Client {
     account: Arc<Account>,
     now: Instant,
     closed: bool,
+    load: Load,
 }
 
 impl Client {
@@ -41,6 +42,7 @@ impl Client {
             account: Arc::clone(account),
             now,
             closed: false,
+            load: Load::Free,
         }
     }
 
@@ -80,7 +82,8 @@ impl Client {
                 Action::FindScramKeys { .. } | Action::ScramFinished { .. } => {
                     self.session.resume(Event::Denied(Denial::BadCredentials));
                 }
-                Action::Yield => {}
+                Action::AskLoad => self.session.resume(Event::Load(self.load)),
+                Action::Yield | Action::StartCompression | Action::Unauthenticate => {}
                 Action::Wait { .. } => break,
                 Action::Close => {
                     self.closed = true;
@@ -455,4 +458,52 @@ fn long_headers_are_read_when_they_are_sent() {
     let items: String = (1..=101).map(|n| format!(" BODY.PEEK[]<{n}.1>")).collect();
     let answer = client.say(&format!("d FETCH 1 ({})\r\n", items.trim()));
     assert!(answer.starts_with("d BAD "), "{answer}");
+}
+
+#[test]
+fn a_background_download_is_postponed_where_others_are_at_work() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = Client::logged_in(&account(&directory));
+    let id = "ID (\"name\" \"Mail\" \"event\" \"indexer\")\r\n";
+    let answer = client.say(&format!("a {id}"));
+    assert!(answer.ends_with("a OK ID completed\r\n"), "{answer}");
+    client.load = Load::Busy;
+    // What is sent together with it is answered all the same.
+    let answer = client.say(&format!("b {id}c ID NIL\r\n"));
+    assert!(answer.starts_with("b NO [UNAVAILABLE] "), "{answer}");
+    assert!(answer.ends_with("c OK ID completed\r\n"), "{answer}");
+}
+
+#[test]
+fn a_search_that_takes_long_tells_how_far_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let account = account(&directory);
+    let inbox = account.mailbox(&MailboxName::inbox()).expect("INBOX");
+    let message = |number: u32| {
+        let mut incoming = inbox.begin_append().expect("incoming");
+        let text = format!("Subject: {number}\r\n\r\ntext\r\n");
+        incoming.write(text.as_bytes()).expect("written");
+        incoming.seal().expect("sealed");
+        incoming
+    };
+    inbox
+        .append((0..400).map(message).collect())
+        .expect("appended");
+    let mut client = Client::logged_in(&account);
+    client.say("a SELECT INBOX\r\n");
+    client.session.receive(b"b SEARCH TEXT nothing\r\n");
+    let mut told = Vec::new();
+    loop {
+        match client.session.next(client.now) {
+            Action::Send(octets) => told.extend(octets),
+            // As if each step took so long.
+            Action::Yield => client.now += Duration::from_millis(1_500),
+            _ => break,
+        }
+    }
+    let told = String::from_utf8(told).expect("text");
+    let (progress, rest) = told.split_once("\r\n").expect("lines");
+    assert!(progress.starts_with("* OK [INPROGRESS (\"b\" "), "{told}");
+    assert!(progress.ends_with(" 400)] Still at work"), "{told}");
+    assert_eq!(rest, "* SEARCH\r\nb OK SEARCH completed\r\n");
 }

@@ -18,5 +18,5 @@ pub mod transaction;
 pub mod update;
 
 pub use capability::{Capabilities, Capability};
-pub use policy::{Access, DeletePolicy, Login, Policy, SeenPolicy};
+pub use policy::{Access, DeletePolicy, Login, NulPolicy, Policy, SeenPolicy};
 pub use session::{Options, Pop3Session, StartTls};

@@ -24,6 +24,8 @@ pub struct Policy {
     pub mark_seen: SeenPolicy,
     /// Whether several sessions may have the maildrop open.
     pub access: Access,
+    /// What becomes of NUL octets.
+    pub nul: NulPolicy,
     /// After how many days messages are removed, told by CAPA; `None` is NEVER.
     pub expire_days: Option<u32>,
 }
@@ -53,6 +55,16 @@ pub enum SeenPolicy {
     Keep,
     /// RETR sets `\Seen` once the message was sent.
     Mark,
+}
+
+/// What becomes of NUL octets, which no message is to have (RFC 5322 section 2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NulPolicy {
+    /// They are sent.
+    #[default]
+    Keep,
+    /// They are sent as 0x80, one octet as well: sizes stay.
+    Replace,
 }
 
 /// Whether several POP3 sessions may have a maildrop open.

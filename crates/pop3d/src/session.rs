@@ -433,6 +433,7 @@ impl Session<Login> for Pop3Session {
                 | Event::Authenticated(_)
                 | Event::Denied(_)
                 | Event::ScramKeys(_)
+                | Event::Load(_)
                 | Event::TlsStarted,
                 _,
             ) => {}

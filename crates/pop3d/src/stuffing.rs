@@ -58,6 +58,25 @@ pub fn stuff(stored: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b".\r\n");
 }
 
+/// Puts 0x80 in the place of NUL.
+pub fn replace_nul(octets: &mut [u8]) {
+    octets
+        .iter_mut()
+        .filter(|octet| **octet == 0)
+        .for_each(|octet| *octet = 0x80);
+}
+
+/// A reader's octets with 0x80 in the place of NUL.
+pub struct WithoutNul<R>(pub R);
+
+impl<R: Read> Read for WithoutNul<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.read(into)?;
+        replace_nul(into.get_mut(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
 /// How much of a message is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {

@@ -3,9 +3,9 @@
 use crate::access::ExclusiveAccess;
 use crate::command::{Command, MessageNumber};
 use crate::maildrop::{Column, Listing, Maildrop};
-use crate::policy::{Access, Login, Policy, SeenPolicy};
+use crate::policy::{Access, Login, NulPolicy, Policy, SeenPolicy};
 use crate::reply::{Code, Reply};
-use crate::stuffing::{Extent, Stuffed, stuff};
+use crate::stuffing::{Extent, Stuffed, WithoutNul, replace_nul, stuff};
 use crate::update::Update;
 use std::io::Read;
 use std::sync::Arc;
@@ -138,7 +138,7 @@ impl Transaction {
             Extent::Whole => self.send_whole(uid, size_octets),
             Extent::BodyLines(_) => self.read_later(uid).map(|reader| {
                 let reply = Reply::ok("top of message follows");
-                Answer::Message(reply, Box::new(Stuffed::new(reader, extent)))
+                self.message(reply, Stuffed::new(reader, extent))
             }),
         };
         match answer {
@@ -165,14 +165,24 @@ impl Transaction {
         if !self.stored.read(&opened, SHORT_OCTETS)? {
             let whole = opened.whole()?;
             let reader = opened.reader(whole, 0, whole.octets)?;
-            return Ok(Answer::Message(
-                reply,
-                Box::new(Stuffed::new(reader, Extent::Whole)),
-            ));
+            return Ok(self.message(reply, Stuffed::new(reader, Extent::Whole)));
         }
         let mut octets = reply.into_octets();
         stuff(self.stored.stored(), &mut octets);
+        if self.policy.nul == NulPolicy::Replace {
+            replace_nul(&mut octets);
+        }
         Ok(Answer::Octets(octets))
+    }
+
+    fn message(&self, reply: Reply, text: impl Read + Send + 'static) -> Answer {
+        Answer::Message(
+            reply,
+            match self.policy.nul {
+                NulPolicy::Keep => Box::new(text),
+                NulPolicy::Replace => Box::new(WithoutNul(text)),
+            },
+        )
     }
 
     fn read_later(&self, uid: Uid) -> store::Result<Box<dyn Read + Send>> {

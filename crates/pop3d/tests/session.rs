@@ -1,7 +1,9 @@
 //! Sessions driven over strings, each dialogue also cut at every octet.
 
 use hmac::{Hmac, KeyInit, Mac};
-use pop3d::{Access, DeletePolicy, Login, Options, Policy, Pop3Session, SeenPolicy, StartTls};
+use pop3d::{
+    Access, DeletePolicy, Login, NulPolicy, Options, Policy, Pop3Session, SeenPolicy, StartTls,
+};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::sync::Arc;
@@ -82,7 +84,10 @@ impl Client {
                     let event = self.decide(proven);
                     self.session.resume(event);
                 }
-                Action::Yield => {}
+                Action::Yield
+                | Action::AskLoad
+                | Action::StartCompression
+                | Action::Unauthenticate => {}
                 Action::Wait { .. } => break,
                 Action::Close => {
                     self.closed = true;
@@ -90,7 +95,7 @@ impl Client {
                 }
             }
         }
-        String::from_utf8(output).unwrap()
+        String::from_utf8_lossy(&output).into_owned()
     }
 
     fn send(&mut self, text: &str) -> String {
@@ -370,6 +375,22 @@ fn unique_ids_last_and_seen_follows_the_policy() {
     assert!(client.send("CAPA\r\n").contains("\r\nEXPIRE 30\r\n"));
     client.send("RETR 1\r\n");
     assert!(flags().contains(Flags::SEEN));
+}
+
+#[test]
+fn nul_octets_are_sent_or_replaced() {
+    let fixture = fixture(&["a\0b"]);
+    let replace = Policy {
+        nul: NulPolicy::Replace,
+        ..Policy::default()
+    };
+    for (policy, text) in [(Policy::default(), "a\0b"), (replace, "a\u{fffd}b")] {
+        let mut client = fixture.login(policy);
+        for command in ["RETR 1\r\n", "TOP 1 1\r\n"] {
+            let output = client.send(command);
+            assert!(output.contains(text), "{output:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,26 +1,28 @@
 //! One connection: carries octets and events between a socket and a session.
 
 use crate::accounts::throttle::Source;
+use crate::compression::{Compressor, Decompressor};
 use crate::config::{Plaintext, Protocol, TlsMode};
 use crate::serve::Server;
+use crate::stream::{Incoming, Stream};
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-use wire::{Action, Denial, Event, Security, Session};
+use wire::{Action, Denial, Event, Load, Security, Session};
 
-/// How much is read at once.
-const READ_OCTETS: usize = 16 * 1024;
+/// How much is compressed on a network thread.
+const SHORT_OCTETS: usize = 16 * 1024;
 /// How much of a long answer is in memory.
 const SEND_OCTETS: usize = 64 * 1024;
 /// How long a client may take to accept what it is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
+/// After how long without octets a compressed connection gives memory back.
+const REST: Duration = Duration::from_secs(5);
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -30,44 +32,6 @@ struct Alarm(Notify);
 impl Wake for Alarm {
     fn wake(self: Arc<Self>) {
         self.0.notify_one();
-    }
-}
-
-/// A socket before or after its handshake.
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-    /// While the handshake has it; for good where that fails.
-    Gone,
-}
-
-impl Stream {
-    fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
-    }
-
-    async fn write_all(&mut self, octets: &[u8]) -> std::io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.write_all(octets).await,
-            Self::Tls(stream) => stream.write_all(octets).await,
-            Self::Gone => Err(std::io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    async fn flush(&mut self) -> std::io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.flush().await,
-            Self::Tls(stream) => stream.flush().await,
-            Self::Gone => Ok(()),
-        }
-    }
-
-    async fn shutdown(&mut self) -> std::io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.shutdown().await,
-            Self::Tls(stream) => stream.shutdown().await,
-            Self::Gone => Ok(()),
-        }
     }
 }
 
@@ -162,6 +126,7 @@ enum Happening {
     Denied(Denial),
     ScramKeys(wire::sasl::ScramKeys),
     TlsStarted,
+    Load(Load),
     MailboxChanged,
     Shutdown,
 }
@@ -172,6 +137,7 @@ impl<A> From<Happening> for Event<A> {
             Happening::Denied(denial) => Self::Denied(denial),
             Happening::ScramKeys(keys) => Self::ScramKeys(keys),
             Happening::TlsStarted => Self::TlsStarted,
+            Happening::Load(load) => Self::Load(load),
             Happening::MailboxChanged => Self::MailboxChanged,
             Happening::Shutdown => Self::Shutdown,
         }
@@ -193,6 +159,12 @@ pub struct Connection {
     id: String,
     kind: Kind,
     alarm: Arc<Alarm>,
+    /// What is sent is compressed.
+    compressor: Option<Box<Compressor>>,
+    /// What comes is compressed.
+    decompressor: Option<Box<Decompressor>>,
+    /// What came behind the end of what was compressed.
+    plain: Vec<u8>,
     shutdown: watch::Receiver<bool>,
     tally: Tally,
     user: Option<crate::limits::Place<String>>,
@@ -314,6 +286,9 @@ pub async fn carry(
         id,
         kind,
         alarm,
+        compressor: None,
+        decompressor: None,
+        plain: Vec::new(),
         shutdown,
         tally: Tally::default(),
         user: None,
@@ -357,8 +332,14 @@ fn session_id() -> String {
 impl Connection {
     async fn run(&mut self) -> std::io::Result<&'static str> {
         let mut told_shutdown = false;
+        let mut at_work = Some(self.server.at_work.enter());
         loop {
-            match self.kind.next(Instant::now()) {
+            let action = self.kind.next(Instant::now());
+            if !matches!(action, Action::Send(_) | Action::SendFrom(_)) {
+                // Whatever takes its time now, the client has what was said before it.
+                self.flush_compressed().await?;
+            }
+            match action {
                 Action::Send(octets) => self.send(&octets).await?,
                 Action::SendFrom(mut reader) => loop {
                     let mut piece = Vec::new();
@@ -378,6 +359,21 @@ impl Connection {
                     self.send(&piece).await?;
                 },
                 Action::StartTls => self.start_tls().await?,
+                Action::StartCompression => {
+                    self.compressor = Some(Box::default());
+                    self.decompressor = Some(Box::default());
+                }
+                Action::AskLoad => {
+                    let limit = self.server.config().clients.postpone_indexing_at;
+                    // This session is one of them.
+                    let others = self.server.at_work.count().saturating_sub(1);
+                    let load = match limit > 0 && others >= limit {
+                        true => Load::Busy,
+                        false => Load::Free,
+                    };
+                    self.kind.resume(Happening::Load(load));
+                }
+                Action::Unauthenticate => self.unauthenticate().await?,
                 Action::CheckPassword { user, password } => {
                     let began = Instant::now();
                     let verdict = self.server.accounts.verify(&user, password).await;
@@ -395,7 +391,9 @@ impl Connection {
                 Action::Yield => tokio::task::yield_now().await,
                 Action::Wait { until } => {
                     self.flush().await?;
+                    drop(at_work.take());
                     let gone = self.wait(until, &mut told_shutdown).await?;
+                    at_work.get_or_insert_with(|| self.server.at_work.enter());
                     if gone {
                         return Ok("the client closed");
                     }
@@ -411,6 +409,33 @@ impl Connection {
     }
 
     async fn send(&mut self, octets: &[u8]) -> std::io::Result<()> {
+        match &mut self.compressor {
+            None => self.write(octets).await,
+            Some(compressor) => {
+                let compressed = if octets.len() > SHORT_OCTETS {
+                    tokio::task::block_in_place(|| compressor.compress(octets))
+                } else {
+                    compressor.compress(octets)
+                };
+                self.write(&compressed?).await
+            }
+        }
+    }
+
+    async fn flush_compressed(&mut self) -> std::io::Result<()> {
+        match &mut self.compressor {
+            None => Ok(()),
+            Some(compressor) => {
+                let rest = compressor.flush()?;
+                self.write(&rest).await
+            }
+        }
+    }
+
+    async fn write(&mut self, octets: &[u8]) -> std::io::Result<()> {
+        if octets.is_empty() {
+            return Ok(());
+        }
         self.tally.sent += octets.len() as u64;
         let written = tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(octets)).await;
         written.map_err(|_| {
@@ -438,15 +463,30 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
+        if self.decompressor.as_ref().is_some_and(|it| it.has_input()) {
+            // Others have their turn, however much comes of one read.
+            tokio::task::yield_now().await;
+        }
+        let can_rest = self.compressor.as_ref().is_some_and(|it| it.can_rest())
+            || self.decompressor.as_ref().is_some_and(|it| it.can_rest());
         let alarm = Arc::clone(&self.alarm);
+        let incoming = Incoming {
+            stream: &mut self.stream,
+            decompressor: &mut self.decompressor,
+            plain: &mut self.plain,
+            received: &mut self.tally.received,
+        };
         tokio::select! {
-            read = receive(&mut self.stream) => {
+            read = incoming.next() => {
                 let octets = read?;
-                self.tally.received += octets.len() as u64;
                 if octets.is_empty() {
                     return Ok(true);
                 }
                 self.kind.receive(&octets);
+            }
+            () = tokio::time::sleep(REST), if can_rest => {
+                self.compressor.iter_mut().for_each(|it| it.rest());
+                self.decompressor.iter_mut().for_each(|it| it.rest());
             }
             () = alarm.0.notified() => self.kind.resume(Happening::MailboxChanged),
             changed = self.shutdown.changed(), if !*told_shutdown => {
@@ -469,6 +509,20 @@ impl Connection {
         self.stream = handshake(&self.server, stream).await?;
         self.kind.resume(Happening::TlsStarted);
         Ok(())
+    }
+
+    /// Gives back what the login took, and ends compression (RFC 8437 section 4.1).
+    async fn unauthenticate(&mut self) -> std::io::Result<()> {
+        if let Some(compressor) = self.compressor.take() {
+            let last = compressor.finish()?;
+            self.write(&last).await?;
+        }
+        if let Some(decompressor) = &mut self.decompressor {
+            decompressor.end();
+        }
+        self.user = None;
+        tracing::info!(session = self.id, peer = %self.peer.ip(), "logged in no more");
+        self.flush().await
     }
 
     /// Ends a login: opens the account, or delays and denies. The delay counts from
@@ -530,51 +584,6 @@ impl Connection {
             self.user = None;
             Denial::Unavailable
         })
-    }
-}
-
-/// Waits until there is something to read, then reads it; empty at the end.
-async fn receive(stream: &mut Stream) -> std::io::Result<Vec<u8>> {
-    match stream {
-        Stream::Plain(stream) => loop {
-            stream.readable().await?;
-            let mut octets = vec![0; READ_OCTETS];
-            match stream.try_read(&mut octets) {
-                Ok(count) => {
-                    octets.truncate(count);
-                    return Ok(octets);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        },
-        Stream::Tls(stream) => {
-            // rustls may hold octets already; only where it holds none is the
-            // socket waited for, so that an idle connection has no buffer.
-            let mut first = [0; 1];
-            let count = stream.read(&mut first).await?;
-            if count == 0 {
-                return Ok(Vec::new());
-            }
-            let mut octets = vec![0; READ_OCTETS];
-            octets[0] = first[0];
-            let more = futures_now(stream.read(&mut octets[1..]))
-                .transpose()?
-                .unwrap_or(0);
-            octets.truncate(1 + more);
-            Ok(octets)
-        }
-        Stream::Gone => Ok(Vec::new()),
-    }
-}
-
-/// Polls a future once.
-fn futures_now<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = std::pin::pin!(future);
-    let mut nothing = std::task::Context::from_waker(Waker::noop());
-    match future.as_mut().poll(&mut nothing) {
-        std::task::Poll::Ready(value) => Some(value),
-        std::task::Poll::Pending => None,
     }
 }
 

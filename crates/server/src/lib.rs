@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod cli;
+pub mod compression;
 pub mod config;
 pub mod connection;
 pub mod files;
@@ -11,5 +12,6 @@ pub mod proxy;
 pub mod search_texts;
 pub mod self_signed;
 pub mod serve;
+pub mod stream;
 pub mod tls;
 pub mod watch;

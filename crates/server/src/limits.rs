@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts of something by key, none kept at zero.
 #[derive(Debug)]
@@ -58,6 +59,34 @@ impl<K: Eq + Hash> Drop for Place<K> {
     }
 }
 
+/// How many sessions are at work: from a client's octets until what they asked for is
+/// answered and sent.
+#[derive(Debug, Default)]
+pub struct AtWork(AtomicUsize);
+
+/// One session at work, until dropped.
+#[derive(Debug)]
+pub struct Working(Arc<AtWork>);
+
+impl AtWork {
+    /// Counts one more.
+    pub fn enter(self: &Arc<Self>) -> Working {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Working(Arc::clone(self))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Connections by source and sessions by user.
 #[derive(Debug, Default)]
 pub struct Connections {
@@ -70,6 +99,15 @@ pub struct Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_works_is_counted() {
+        let at_work = Arc::new(AtWork::default());
+        let working = (at_work.enter(), at_work.enter());
+        assert_eq!(at_work.count(), 2);
+        drop(working);
+        assert_eq!(at_work.count(), 0);
+    }
 
     #[test]
     fn places_are_limited_and_given_back() {

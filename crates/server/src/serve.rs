@@ -5,7 +5,7 @@ use crate::accounts::retention;
 use crate::accounts::throttle::{Source, Throttle};
 use crate::config::{Config, Listener, TlsMode};
 use crate::connection;
-use crate::limits::{Connections, Counter};
+use crate::limits::{AtWork, Connections, Counter};
 use crate::proxy::{self, Network};
 use crate::search_texts;
 use crate::self_signed;
@@ -46,6 +46,8 @@ pub struct Server {
     pub throttle: Throttle,
     /// Connections under way.
     pub connections: Connections,
+    /// Sessions that do something.
+    pub at_work: Arc<AtWork>,
 }
 
 impl Server {
@@ -194,6 +196,7 @@ pub async fn serve(
         certificates,
         tls,
         connections: Connections::default(),
+        at_work: Arc::default(),
     });
     let search_texts = search_texts::start(Arc::clone(&server.accounts.search_texts))?;
     let (stop, stopping) = watch::channel(false);

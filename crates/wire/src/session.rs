@@ -37,6 +37,14 @@ pub enum Action {
     /// Send what is pending, discard everything the client sent before the
     /// handshake, do the TLS handshake, resume with [`Event::TlsStarted`].
     StartTls,
+    /// Send what is pending; from then on send compressed (DEFLATE, RFC 4978) and take
+    /// what comes as compressed.
+    StartCompression,
+    /// Nobody is logged in any more (RFC 8437): give back what the login took, send what
+    /// is pending, end compression in both directions.
+    Unauthenticate,
+    /// A client announced work that nobody waits for; resume with [`Event::Load`].
+    AskLoad,
     /// Check a password; resume with `Authenticated` or `Denied`.
     CheckPassword {
         /// The user name as the client gave it.
@@ -80,10 +88,21 @@ pub enum Event<Login> {
     ScramKeys(crate::sasl::ScramKeys),
     /// The TLS handshake is done.
     TlsStarted,
+    /// Whether there is room for work that can wait.
+    Load(Load),
     /// A mailbox this session subscribed to changed.
     MailboxChanged,
     /// The server is stopping: say goodbye after the command under way.
     Shutdown,
+}
+
+/// Whether there is room for work that can wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// There is.
+    Free,
+    /// Many sessions are at work.
+    Busy,
 }
 
 /// Why a login is refused.

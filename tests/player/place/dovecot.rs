@@ -107,6 +107,7 @@ fn configuration(directory: &std::path::Path, imap: u16, pop3: u16) -> String {
         .expect("nobody");
     format!(
         "base_dir = {0}/run\nstate_dir = {0}/state\nlog_path = {0}/log\n\
+         mail_plugins = zlib\nprotocol imap {{\n  mail_plugins = zlib imap_zlib\n}}\n\
          protocols = imap pop3\nssl = no\ndisable_plaintext_auth = no\nlisten = 127.0.0.1\n\
          mail_location = maildir:{0}/mail/anna/Maildir\n\
          mail_uid = {uid}\nmail_gid = {gid}\nfirst_valid_uid = 1\nfirst_valid_gid = 1\n\

@@ -71,6 +71,11 @@ impl Place for Memory {
         Peer::Pillarbox
     }
 
+    /// That is the server's part.
+    fn compresses(&self) -> bool {
+        false
+    }
+
     fn open(&self, protocol: Protocol) -> Box<dyn Conversation> {
         let world = Arc::clone(&self.world);
         let limits = &world.config.limits;
@@ -193,7 +198,9 @@ impl<L, S: Session<L>> Talk<S, L> {
                     let known = self.world.accounts.known_name(&user).filter(|_| proven);
                     self.conclude(known.ok_or(Denial::BadCredentials));
                 }
-                Action::Yield => {}
+                // Nobody else is at work.
+                Action::AskLoad => self.session.resume(Event::Load(wire::Load::Free)),
+                Action::Yield | Action::StartCompression | Action::Unauthenticate => {}
                 Action::Wait { .. } => return,
                 Action::Close => self.closed = true,
             }

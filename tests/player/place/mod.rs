@@ -13,6 +13,10 @@ use std::time::Duration;
 pub trait Place {
     /// Who answers.
     fn peer(&self) -> Peer;
+    /// Whether COMPRESS compresses what is sent and said.
+    fn compresses(&self) -> bool {
+        true
+    }
     /// Begins a conversation.
     fn open(&self, protocol: Protocol) -> Box<dyn Conversation>;
 }

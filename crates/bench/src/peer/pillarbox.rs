@@ -70,6 +70,7 @@ impl Peer for Pillarbox {
                 "listeners:\n  - {{ protocol: imap, tls: none, address: \"127.0.0.1:{imap}\" }}\n  \
                  - {{ protocol: pop3, tls: none, address: \"127.0.0.1:{pop3}\" }}\n  \
                  - {{ protocol: imap, tls: implicit, address: \"127.0.0.1:{imaps}\" }}\n\
+                 literal_plus: true\n\
                  mail_root: {0}/mail/%u/Maildir\nusers_file: {0}/users\n\
                  limits: {{ connections: 100000, connections_per_address: 100000, connections_per_user: 100000 }}\n{become_user}",
                 site.path().display()

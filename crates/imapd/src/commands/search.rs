@@ -11,6 +11,7 @@ use crate::grammar::sequence::{Bound, SequenceSet};
 use crate::limit::{MessageLimit, Reached};
 use crate::order::collation::Comparator;
 use crate::order::{Candidate, Sorting, Threading};
+use crate::progress::Measure;
 use crate::response::{
     ExtendedSearch, More, Writer, write_extended_search, write_search, write_sort, write_thread,
 };
@@ -148,6 +149,14 @@ impl Searching {
             Asked::Search => "SEARCH completed",
             Asked::Sort(_) => "SORT completed",
             Asked::Thread(_) => "THREAD completed",
+        }
+    }
+
+    /// How far it is.
+    pub fn measure(&self) -> Measure {
+        match &self.stage {
+            Stage::Looking(evaluation) => evaluation.measure(),
+            Stage::Sorting(_) | Stage::Threading(_) | Stage::Done => Measure::Unknown,
         }
     }
 

@@ -56,6 +56,10 @@ pub enum Command {
         /// The password.
         password: Secret,
     },
+    /// COMPRESS (RFC 4978), the algorithm in upper case.
+    Compress(String),
+    /// UNAUTHENTICATE (RFC 8437).
+    Unauthenticate,
     /// NAMESPACE (RFC 2342).
     Namespace,
     /// ENABLE (RFC 5161), the capabilities in upper case.

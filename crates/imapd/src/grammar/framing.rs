@@ -36,6 +36,9 @@ pub struct Limits {
     pub literals: usize,
     /// Octets of one message of an APPEND.
     pub append_octets: u64,
+    /// Octets of one literal, messages too, that does not wait to be asked for
+    /// (RFC 7888); `None` where none is taken.
+    pub unasked_octets: Option<u64>,
     /// Which commands may have literals.
     pub phase: Phase,
 }
@@ -49,6 +52,10 @@ pub enum Phase {
     AfterLogin,
 }
 
+/// How big a literal may be that does not wait, where LITERAL- is announced (RFC 7888
+/// section 5).
+pub const LITERAL_MINUS_OCTETS: u64 = 4096;
+
 impl Limits {
     /// Before login: 8 KB of line, literals of 1 KB, 8 of them.
     pub fn before_login() -> Self {
@@ -58,6 +65,7 @@ impl Limits {
             literals_octets: 8 * 1024,
             literals: 8,
             append_octets: 0,
+            unasked_octets: Some(LITERAL_MINUS_OCTETS),
             phase: Phase::BeforeLogin,
         }
     }
@@ -70,6 +78,7 @@ impl Limits {
             literals_octets: 1024 * 1024,
             literals: 1000,
             append_octets,
+            unasked_octets: Some(LITERAL_MINUS_OCTETS),
             phase: Phase::AfterLogin,
         }
     }
@@ -95,6 +104,8 @@ pub enum Refusal {
     MessageTooBig,
     /// A value is bigger than metadata may have (RFC 5464 section 4.3).
     ValueTooBig,
+    /// A literal is too big to be sent without waiting (RFC 7888 section 5).
+    NotAsked,
     /// Literals are not taken by this command before login.
     NotBeforeLogin,
 }
@@ -107,6 +118,7 @@ impl Refusal {
             Self::LiteralTooBig => "BAD [TOOBIG] Literal too big",
             Self::MessageTooBig => "NO [TOOBIG] Message too big",
             Self::ValueTooBig => "NO [METADATA MAXSIZE 65536] The value is too large",
+            Self::NotAsked => "BAD [TOOBIG] Literal too big to come without waiting for +",
             Self::NotBeforeLogin => "BAD Literals are not taken here before login",
         }
     }
@@ -496,6 +508,9 @@ impl CommandBuffer {
         } else if octets > METADATA_VALUE_OCTETS as u64 && word.eq_ignore_ascii_case(b"SETMETADATA")
         {
             Some(Refusal::ValueTooBig)
+        } else if sync == Sync::Comes && self.limits.unasked_octets.is_none_or(|most| octets > most)
+        {
+            Some(Refusal::NotAsked)
         } else if self.literals > self.limits.literals
             || (!is_message
                 && (octets > self.limits.literal_octets

@@ -149,6 +149,35 @@ fn swallows_what_it_refuses() {
 }
 
 #[test]
+fn what_does_not_wait_is_bounded() {
+    let refused = |tag: &str| Need::Refused {
+        tag: Some(tag.to_owned()),
+        refusal: Refusal::NotAsked,
+    };
+    let limits = |unasked_octets| Limits {
+        unasked_octets,
+        ..Limits::after_login(10)
+    };
+    let input = b"a SELECT {3+}\r\nabc\r\nb SELECT {4+}\r\nabcd {1+}\r\nz\r\nc SELECT {4}\r\nabcd\r\nd APPEND x {4+}\r\nabcd\r\n";
+    assert_eq!(
+        run(input, limits(Some(3))),
+        [
+            complete("a SELECT {3+}\r\nabc"),
+            refused("b"),
+            Need::Continuation,
+            complete("c SELECT {4}\r\nabcd"),
+            refused("d"),
+        ]
+    );
+    assert_eq!(
+        run(b"a SELECT {0+}\r\n\r\nb NOOP\r\n", limits(None)),
+        [refused("a"), complete("b NOOP")]
+    );
+    let big = b"a APPEND x {9+}\r\n123456789\r\n";
+    assert_eq!(run(big, limits(Some(u64::MAX))).len(), 3);
+}
+
+#[test]
 fn refusing_a_message_swallows_the_command() {
     let mut buffer = CommandBuffer::new(Limits::after_login(100));
     buffer.push(b"a APPEND x {9+}\r\nz LOGOUT\n {3+}\r\nabc\r\nb NOOP\r\n");

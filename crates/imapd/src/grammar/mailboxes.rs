@@ -38,6 +38,8 @@ impl Command {
             | Self::Logout
             | Self::Id(_)
             | Self::Starttls
+            | Self::Compress(_)
+            | Self::Unauthenticate
             | Self::Authenticate { .. }
             | Self::Login { .. }
             | Self::Namespace
@@ -87,6 +89,8 @@ impl Command {
             | Self::Logout
             | Self::Id(_)
             | Self::Starttls
+            | Self::Compress(_)
+            | Self::Unauthenticate
             | Self::Authenticate { .. }
             | Self::Login { .. }
             | Self::Namespace

@@ -117,6 +117,11 @@ fn after_tag(cursor: &mut Cursor<'_>) -> Result<Command, Failed> {
         "LOGOUT" => Command::Logout,
         "STARTTLS" => Command::Starttls,
         "NAMESPACE" => Command::Namespace,
+        "UNAUTHENTICATE" => Command::Unauthenticate,
+        "COMPRESS" => {
+            cursor.space()?;
+            Command::Compress(cursor.word()?)
+        }
         "IDLE" => Command::Idle,
         "CHECK" => Command::Check,
         "CLOSE" => Command::Close,

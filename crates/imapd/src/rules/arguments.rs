@@ -42,6 +42,8 @@ pub(super) fn needed(command: &Command) -> Capabilities {
         | Command::Language(_)
         | Command::Comparator(_)
         | Command::CancelUpdate(_)
+        | Command::Compress(_)
+        | Command::Unauthenticate
         | Command::Login { .. }
         | Command::Namespace
         | Command::Enable(_)

@@ -9,10 +9,12 @@ const POP3: &str = "POP3:";
 impl Config {
     /// What is on in IMAP: for a user, or for everybody before login.
     pub fn imap_capabilities(&self, user: Option<&str>) -> imapd::Capabilities {
-        without(
-            self.names_off(user)
-                .filter(|name| pop3_name(name).is_none()),
-        )
+        let names = self.names_off(user);
+        let on: imapd::Capabilities = without(names.filter(|name| pop3_name(name).is_none()));
+        match self.literal_plus {
+            true => on,
+            false => on.without(imapd::Capability::LiteralPlus),
+        }
     }
 
     /// What is on in POP3: for a user, or for everybody before login.
@@ -147,6 +149,20 @@ mod tests {
                 .all(|(_, text)| text.contains("before login"))
         );
         let imap = config(&["IMAP4rev1"], &[]).imap_capabilities(None);
-        assert_eq!(imap, imapd::Capabilities::all());
+        assert!(imap.has(imapd::Capability::Imap4rev1));
+    }
+
+    #[test]
+    fn big_literals_wait_unless_told_otherwise() {
+        let on = |literal_plus| {
+            Config {
+                literal_plus,
+                ..Config::default()
+            }
+            .imap_capabilities(None)
+        };
+        assert!(!on(false).has(imapd::Capability::LiteralPlus));
+        assert!(on(false).has(imapd::Capability::LiteralMinus));
+        assert!(on(true).has(imapd::Capability::LiteralPlus));
     }
 }

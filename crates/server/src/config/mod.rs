@@ -32,6 +32,10 @@ pub struct Config {
     pub expunge_after_days: BTreeMap<String, NonZeroU32>,
     /// Of which mailboxes the text of messages is kept for searching.
     pub keep_search_texts: KeepSearchTexts,
+    /// What certain clients are treated to.
+    pub clients: Clients,
+    /// Whether literals of any size need not wait (LITERAL+), or small ones (LITERAL-).
+    pub literal_plus: bool,
     /// Capabilities that nobody gets; POP3's with `POP3:` before the name.
     pub without_capabilities: Vec<String>,
     /// Capabilities that a user does not get, by the user's name.
@@ -128,6 +132,18 @@ pub struct Pop3 {
     pub exclusive: bool,
     /// Seconds between two logins of a user (RFC 2449 section 6.5); 0 is no such rule.
     pub login_delay_seconds: u64,
+}
+
+/// What certain clients are treated to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clients {
+    /// At how many other sessions at work Apple Mail's downloads in the background are
+    /// postponed; 0 is never.
+    pub postpone_indexing_at: usize,
+    /// Whether POP3 sends NUL as 0x80, as IMAP always does: Outlook takes no more of a
+    /// mailbox where a message holds one.
+    pub pop3_without_nul: bool,
 }
 
 /// What becomes of deleted messages at QUIT.
@@ -293,6 +309,8 @@ impl Default for Config {
             pop3: Pop3::default(),
             expunge_after_days: BTreeMap::new(),
             keep_search_texts: KeepSearchTexts::default(),
+            clients: Clients::default(),
+            literal_plus: false,
             without_capabilities: Vec::new(),
             without_capabilities_of: BTreeMap::new(),
             server_metadata: ServerMetadata::default(),
@@ -359,6 +377,10 @@ impl Config {
                 pop3d::Access::Exclusive
             } else {
                 pop3d::Access::Shared
+            },
+            nul: match self.clients.pop3_without_nul {
+                true => pop3d::NulPolicy::Replace,
+                false => pop3d::NulPolicy::Keep,
             },
             expire_days: self.inbox_days(),
         }
