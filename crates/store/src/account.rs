@@ -96,6 +96,8 @@ pub struct Account {
     open: DashMap<MailboxName, Weak<Mailbox>>,
     /// Held while the set of mailboxes changes and while one is opened.
     changing: Mutex<()>,
+    /// Held while what POP3 devices did is noted.
+    pub(crate) noting_visits: Mutex<()>,
     /// Who has texts completed in the background, if anybody.
     search_texts: Option<Arc<SearchTexts>>,
     /// Who listens.
@@ -138,6 +140,7 @@ impl Account {
             layout,
             open: DashMap::new(),
             changing: Mutex::new(()),
+            noting_visits: Mutex::new(()),
             search_texts,
             feed: Arc::default(),
         }))
@@ -147,6 +150,11 @@ impl Account {
     /// metadata that they may see. The waker is woken when there is news.
     pub fn listen(&self, user: &str, waker: Waker) -> Listener {
         self.feed.listen(user, waker)
+    }
+
+    /// Where the mail is.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The layout.

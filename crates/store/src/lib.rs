@@ -5,6 +5,7 @@ pub mod account;
 pub(crate) mod control_file;
 #[cfg(test)]
 mod crash_tests;
+pub mod devices;
 pub(crate) mod disk;
 pub mod error;
 pub(crate) mod index;
@@ -22,6 +23,7 @@ pub(crate) mod special_use;
 pub(crate) mod summaries;
 
 pub use account::{Account, Layout, ListEntry, MailboxStatus, SpecialUse};
+pub use devices::{DeviceLedger, DeviceVisit};
 pub use error::{Error, Result};
 pub use index::inspect_index;
 pub use mailbox::{Copied, FlagAction, FlagOutcome, Incoming, Mailbox, OpenedMessage, Vanished};

@@ -175,6 +175,8 @@ impl Client {
                 needed.remove(&message.text);
             }
         }
+        let account = self.account().map_err(said)?;
+        self.told.look_at_devices(&account, power)?;
         match (needed.first(), self.told.broken.first()) {
             (Some(text), _) => Err(format!("{text:?} is nowhere")),
             (None, Some(broken)) => Err(broken.clone()),

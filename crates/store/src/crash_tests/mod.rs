@@ -286,6 +286,31 @@ fn expunges_and_pop3_updates() {
     try_all(&before, &O::Move("INBOX", Uids::These(vec![1, 2]), "Trash"));
 }
 
+/// What a POP3 device fetched and deleted for itself, at QUIT.
+#[test]
+fn visits_of_devices() {
+    let visit = |device, fetched, deleted| O::Visit {
+        device,
+        fetched,
+        deleted,
+    };
+    let first = visit("phone", Uids::All, Uids::These(vec![2]));
+    try_all(&some_mail(), &first);
+    let mut before = some_mail();
+    before.push(first);
+    before.push(visit("tablet", Uids::These(vec![1]), Uids::These(vec![])));
+    try_all(
+        &before,
+        &visit("phone", Uids::These(vec![]), Uids::These(vec![1, 3])),
+    );
+    before.push(O::Expunge("INBOX", Uids::These(vec![1])));
+    try_all(
+        &before,
+        &visit("tablet", Uids::These(vec![3]), Uids::These(vec![3])),
+    );
+    try_all(&before, &append("INBOX", &["four"]));
+}
+
 #[test]
 fn mailboxes_made_and_deleted() {
     try_all(&some_mail(), &O::Create("Work/Old/Older", None));

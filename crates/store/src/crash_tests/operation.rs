@@ -1,10 +1,10 @@
 //! What clients, deliveries and accidents do.
 
 use super::client::{Client, name};
-use super::told::{Marks, Told, ToldMessage};
+use super::told::{Marks, Told, ToldDevice, ToldMessage};
 use crate::disk;
 use crate::{Annotated, EntryName, Unset};
-use crate::{Error, FlagAction, Flags, Keyword, Result, SpecialUse, Uid};
+use crate::{DeviceVisit, Error, FlagAction, Flags, Keyword, Result, SpecialUse, Uid};
 use std::io::Write;
 
 /// Which messages of a mailbox.
@@ -42,6 +42,12 @@ pub(super) enum Operation {
     Expunge(&'static str, Uids),
     /// UIDL.
     UniqueIds(&'static str),
+    /// QUIT of a POP3 device that fetched and deleted these for itself.
+    Visit {
+        device: &'static str,
+        fetched: Uids,
+        deleted: Uids,
+    },
     Create(&'static str, Option<SpecialUse>),
     Delete(&'static str),
     Rename(&'static str, &'static str),
@@ -58,6 +64,9 @@ pub(super) enum Operation {
 }
 
 use Operation as O;
+
+/// The POP3 devices there are.
+pub(super) const DEVICES: [&str; 2] = ["phone", "tablet"];
 
 pub(super) const DEFAULTS: [&str; 5] = ["Drafts", "Sent", "Junk", "Trash", "Archive"];
 
@@ -230,8 +239,32 @@ impl Operation {
                     told.perhaps_subscribed.insert(text.to_owned());
                 }
             }
+            O::Visit { device, .. } => {
+                let after = self.visited(told);
+                told.perhaps_devices.push(((*device).to_owned(), after));
+            }
             O::Claim(_) | O::UniqueIds(_) | O::Close(_) | O::Restart | O::Remove(_) => {}
         }
+    }
+    /// What the device did after its visit.
+    fn visited(&self, told: &Told) -> ToldDevice {
+        let O::Visit {
+            device,
+            fetched,
+            deleted,
+        } = self
+        else {
+            return ToldDevice::default();
+        };
+        let mut after = told.devices.get(*device).cloned().unwrap_or_default();
+        // Of messages there are not nothing is noted.
+        let there = |uids: &Uids| {
+            let uids = uids.of(told, "INBOX").into_iter();
+            uids.filter(|uid| told.message("INBOX", *uid).is_some())
+        };
+        after.fetched.extend(there(fetched));
+        after.deleted.extend(there(deleted));
+        after
     }
     pub(super) fn perform(&self, client: &mut Client) -> Result<()> {
         match self {
@@ -326,6 +359,22 @@ impl Operation {
                         told.unique_ids.insert(uid, unique_id.to_string());
                     }
                 }
+                Ok(())
+            }
+            O::Visit {
+                device,
+                fetched,
+                deleted,
+            } => {
+                let visit = DeviceVisit {
+                    fetched: fetched.of(&client.told, "INBOX"),
+                    deleted: deleted.of(&client.told, "INBOX"),
+                };
+                let known = DEVICES.map(str::to_owned);
+                client.account()?.note_visit(device, &visit, &known)?;
+                let after = self.visited(&client.told);
+                client.told.devices.insert((*device).to_owned(), after);
+                client.told.perhaps_devices.clear();
                 Ok(())
             }
             O::Create(text, special_use) => {
@@ -437,6 +486,12 @@ impl Operation {
             }
             O::Annotate(of, ..) => told.metadata(of).refused(lasting),
             O::Defaults => told.in_doubt.extend(DEFAULTS.map(str::to_owned)),
+            O::Visit { device, .. } => {
+                let before = told.devices.get(*device).cloned().unwrap_or_default();
+                let after = self.visited(told);
+                told.doubted_devices
+                    .extend([before, after].map(|did| ((*device).to_owned(), did)));
+            }
             _ => {}
         }
     }

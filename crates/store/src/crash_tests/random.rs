@@ -1,7 +1,7 @@
 //! Random operations with crashes and failures among them, one after the other.
 
 use super::client::Client;
-use super::operation::{Operation, Uids, append_marked, deliver, store};
+use super::operation::{DEVICES, Operation, Uids, append_marked, deliver, store};
 use super::{check, power};
 use crate::disk::simulated::{Draw, EIO, ENOSPC, Fault, Loss};
 use crate::{FlagAction, Flags};
@@ -43,7 +43,7 @@ fn operation(draw: &mut Draw, client: &Client, number: usize) -> Operation {
         draw,
         &[FlagAction::Add, FlagAction::Remove, FlagAction::Replace],
     );
-    match draw.below(22) {
+    match draw.below(23) {
         0..=4 => append_marked(mailbox, texts, flags, keywords),
         5 if client.told.mailboxes.contains_key(mailbox) => deliver(mailbox, &text),
         5 | 6 => Operation::Claim(mailbox),
@@ -66,6 +66,11 @@ fn operation(draw: &mut Draw, client: &Client, number: usize) -> Operation {
             Operation::Annotate(of, entry, pick(draw, &["one", "two", "three"]))
         }
         18 => Operation::Subscribe(mailbox, draw.below(2) == 0),
+        22 => Operation::Visit {
+            device: pick(draw, &DEVICES),
+            fetched: uids(draw, client, "INBOX"),
+            deleted: uids(draw, client, "INBOX"),
+        },
         _ => Operation::Create(pick(draw, &MAILBOXES[1..]), None),
     }
 }

@@ -1,7 +1,7 @@
 //! What clients were told, and whether what a mailbox shows keeps to it.
 
 use crate::{
-    Copied, FlagAction, Flags, InternalDate, Mailbox, MessageRow, ModSeq, Snapshot, Uid,
+    Account, Copied, FlagAction, Flags, InternalDate, Mailbox, MessageRow, ModSeq, Snapshot, Uid,
     UidValidity, Vanished,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,12 @@ pub(super) struct Told {
     pub(super) in_doubt: BTreeSet<String>,
     /// Mailboxes in doubt that were there once.
     pub(super) doubted: Vec<ToldMailbox>,
+    /// What POP3 devices fetched and deleted for themselves.
+    pub(super) devices: BTreeMap<String, ToldDevice>,
+    /// What they may have done besides.
+    pub(super) perhaps_devices: Vec<(String, ToldDevice)>,
+    /// What they may have done or not, as that was refused: the next loss of power decides.
+    pub(super) doubted_devices: Vec<(String, ToldDevice)>,
     /// Messages that were delivered: they are somewhere.
     pub(super) delivered: BTreeSet<String>,
     /// Messages that may be nowhere any more.
@@ -88,6 +94,23 @@ impl ToldMetadata {
         self.in_doubt.push(self.told.clone());
         if !lasting {
             self.perhaps.clear();
+        }
+    }
+}
+
+/// What one POP3 device did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct ToldDevice {
+    pub(super) fetched: BTreeSet<Uid>,
+    pub(super) deleted: BTreeSet<Uid>,
+}
+
+impl ToldDevice {
+    /// The same, of the messages there are.
+    fn of(&self, uids: &BTreeSet<Uid>) -> Self {
+        Self {
+            fetched: self.fetched.intersection(uids).copied().collect(),
+            deleted: self.deleted.intersection(uids).copied().collect(),
         }
     }
 }
@@ -257,6 +280,48 @@ impl Told {
         } else {
             self.subscribed.remove(text);
         }
+    }
+    /// Looks at what each device did: it is what was told, or what may have been. From
+    /// then on it is told what was seen.
+    pub(super) fn look_at_devices(
+        &mut self,
+        account: &Account,
+        power: Power,
+    ) -> Result<(), Broken> {
+        let Some(inbox) = self.mailboxes.get("INBOX") else {
+            return Ok(());
+        };
+        let uids: BTreeSet<Uid> = inbox.messages.keys().copied().collect();
+        let mut perhaps = std::mem::take(&mut self.perhaps_devices);
+        if power == Power::Lost {
+            perhaps.append(&mut self.doubted_devices);
+        }
+        let names: BTreeSet<String> = self
+            .devices
+            .keys()
+            .chain(perhaps.iter().map(|(name, _)| name))
+            .cloned()
+            .collect();
+        for name in names {
+            let ledger = account.device_ledger(&name);
+            let ledger = ledger.map_err(|error| error.to_string())?;
+            let these = |has: &dyn Fn(Uid) -> bool| {
+                let uids = uids.iter().copied();
+                uids.filter(|uid| has(*uid)).collect()
+            };
+            let seen = ToldDevice {
+                fetched: these(&|uid| ledger.has_fetched(uid)),
+                deleted: these(&|uid| ledger.has_deleted(uid)),
+            };
+            let told = self.devices.entry(name.clone()).or_default();
+            let is_told = told.of(&uids) == seen;
+            let mut others = perhaps.iter().filter(|(other, _)| *other == name);
+            if !is_told && !others.any(|(_, other)| other.of(&uids) == seen) {
+                return Err(format!("{name} did {seen:?}, was told {told:?}"));
+            }
+            *told = seen;
+        }
+        Ok(())
     }
     /// A message as a client knows it.
     pub(super) fn message(&self, mailbox: &str, uid: Uid) -> Option<&ToldMessage> {
