@@ -10,7 +10,7 @@ use std::task::Waker;
 use std::time::Instant;
 use store::{Account, Layout};
 use wire::capability::{Capability, Row};
-use wire::sasl::Scram;
+use wire::sasl::{Channel, Mechanism, Mechanisms, Offer};
 use wire::{Action, Event, Security, Session};
 
 const SECURITIES: [Security; 3] = [Security::Plain, Security::PlainWithPasswords, Security::Tls];
@@ -71,6 +71,20 @@ fn play<L>(session: &mut impl Session<L>, said: &str, login: impl Fn() -> L) -> 
     }
 }
 
+/// Every mechanism, on a connection that carries all of them once TLS is on.
+fn offer() -> Offer {
+    Offer {
+        mechanisms: Mechanism::ALL
+            .into_iter()
+            .fold(Mechanisms::NONE, Mechanisms::with),
+        channel: Channel {
+            exporter: Some([0; 32]),
+            server_end_point: None,
+            certificate_user: Some("anna".into()),
+        },
+    }
+}
+
 fn imap_session(
     security: Security,
     on: imapd::Capabilities,
@@ -80,7 +94,7 @@ fn imap_session(
         security,
         starttls: imapd::StartTls::Offered,
         capabilities: on,
-        scram: Scram::Offered,
+        offer: offer(),
         login_seconds: 60,
         idle_seconds: 1_800,
         append_limit_octets: 1_000,
@@ -125,7 +139,7 @@ fn pop3_announces(security: Security, on: pop3d::Capabilities) -> BTreeSet<Strin
         security,
         starttls: pop3d::StartTls::Offered,
         capabilities: on,
-        scram: Scram::Offered,
+        offer: offer(),
         login_delay_seconds: 5,
         login_seconds: 60,
         idle_seconds: 600,
@@ -135,6 +149,7 @@ fn pop3_announces(security: Security, on: pop3d::Capabilities) -> BTreeSet<Strin
         user: "anna".into(),
         account: Arc::clone(&account),
         policy: pop3d::Policy::default(),
+        device: None,
         capabilities: on,
     };
     let mut session = pop3d::Pop3Session::new(options, Instant::now());

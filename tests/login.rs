@@ -1,4 +1,4 @@
-//! Logging in over real sockets: SCRAM-SHA-256 in both protocols, STARTTLS and STLS
+//! Logging in over real sockets: SCRAM in both protocols, with channel binding and without, STARTTLS and STLS
 //! with commands slipped in before the handshake, lines that are too long.
 
 mod common;
@@ -6,100 +6,92 @@ mod common;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use common::Server;
-use common::tls::{self, Tls};
+use common::talk::Talk;
+use common::tls::Tls;
 use hmac::{Hmac, KeyInit, Mac};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
 
-/// A conversation by lines, over TCP or TLS.
-struct Talk<S> {
-    stream: S,
+/// The hash function of a mechanism.
+#[derive(Debug, Clone, Copy)]
+enum Hash {
+    Sha256,
+    Sha1,
 }
 
-impl Talk<TcpStream> {
-    fn open(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .expect("timeout");
-        Self { stream }
-    }
-
-    /// Does the handshake, trusting the server's own certificate only.
-    fn begin_tls(self, server: &Server) -> Talk<Tls> {
-        let certificate = server.directory().join("cert.pem");
-        Talk {
-            stream: tls::begin(self.stream, &certificate),
+impl Hash {
+    fn of(self, text: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha256 => Sha256::digest(text).to_vec(),
+            Self::Sha1 => Sha1::digest(text).to_vec(),
         }
     }
-}
 
-impl<S: Read + Write> Talk<S> {
-    fn send(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).expect("sent");
-        self.stream.flush().expect("flushed");
-    }
-
-    /// Reads octet by octet, so that nothing of a handshake is read ahead.
-    fn line(&mut self) -> String {
-        let mut line = Vec::new();
-        while !line.ends_with(b"\r\n") {
-            let mut octet = [0];
-            self.stream.read_exact(&mut octet).expect("a line");
-            line.push(octet[0]);
+    fn mac(self, key: &[u8], text: &[u8]) -> Vec<u8> {
+        const ANY: &str = "a key of any length";
+        match self {
+            Self::Sha256 => {
+                let mut mac = Hmac::<Sha256>::new_from_slice(key).expect(ANY);
+                mac.update(text);
+                mac.finalize().into_bytes().to_vec()
+            }
+            Self::Sha1 => {
+                let mut mac = Hmac::<Sha1>::new_from_slice(key).expect(ANY);
+                mac.update(text);
+                mac.finalize().into_bytes().to_vec()
+            }
         }
-        line.truncate(line.len() - 2);
-        String::from_utf8(line).expect("text")
     }
 
-    /// Reads a line that begins so.
-    fn expect(&mut self, start: &str) -> String {
-        let line = self.line();
-        assert!(line.starts_with(start), "wanted {start:?} and got {line:?}");
-        line
+    /// `Hi` of RFC 5802 section 2.2.
+    fn salted(self, password: &[u8], salt: &[u8], iterations: u32) -> Vec<u8> {
+        let mut round = self.mac(password, &[salt, &[0, 0, 0, 1]].concat());
+        let mut sum = round.clone();
+        for _ in 1..iterations {
+            round = self.mac(password, &round);
+            sum = xor(&sum, &round);
+        }
+        sum
     }
 }
 
-fn mac(key: &[u8], text: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
-    mac.update(text);
-    mac.finalize().into_bytes().into()
+fn xor(left: &[u8], right: &[u8]) -> Vec<u8> {
+    left.iter()
+        .zip(right)
+        .map(|(left, right)| left ^ right)
+        .collect()
 }
 
-fn xor(left: [u8; 32], right: [u8; 32]) -> [u8; 32] {
-    std::array::from_fn(|place| left[place] ^ right[place])
-}
-
-/// `Hi` of RFC 5802 section 2.2.
-fn salted(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
-    let mut round = mac(password, &[salt, &[0, 0, 0, 1]].concat());
-    let mut sum = round;
-    for _ in 1..iterations {
-        round = mac(password, &round);
-        sum = xor(sum, round);
-    }
-    sum
-}
-
-/// A client's side of SCRAM-SHA-256 (RFC 5802 section 3).
+/// A client's side of SCRAM (RFC 5802 section 3).
 struct Scram {
+    hash: Hash,
+    /// The channel binding flag, and what it is bound to.
+    flag: String,
+    bound_to: Vec<u8>,
     first_bare: String,
     /// What the server is to prove.
-    signature: [u8; 32],
+    signature: Vec<u8>,
 }
 
 impl Scram {
     fn new(user: &str) -> Self {
+        Self::bound(Hash::Sha256, user, "n", b"")
+    }
+
+    fn bound(hash: Hash, user: &str, flag: &str, bound_to: &[u8]) -> Self {
         Self {
+            hash,
+            flag: flag.to_owned(),
+            bound_to: bound_to.to_owned(),
             first_bare: format!("n={user},r=fyko+d2lbbFgONRv9qkxdawL"),
-            signature: [0; 32],
+            signature: Vec::new(),
         }
     }
 
     fn first(&self) -> String {
-        BASE64.encode(format!("n,,{}", self.first_bare))
+        BASE64.encode(format!("{},,{}", self.flag, self.first_bare))
     }
 
     /// The answer to the server's challenge (after `+ `).
@@ -111,22 +103,44 @@ impl Scram {
             let found = parts.find_map(|part| part.strip_prefix(name));
             found.expect("the attribute").to_owned()
         };
+        let hash = self.hash;
         let salt = BASE64.decode(attribute("s=")).expect("a salt");
         let iterations = attribute("i=").parse().expect("a number");
-        let salted = salted(password.as_bytes(), &salt, iterations);
-        let client_key = mac(&salted, b"Client Key");
-        let stored_key: [u8; 32] = Sha256::digest(client_key).into();
-        let without_proof = format!("c=biws,r={}", attribute("r="));
+        let salted = hash.salted(password.as_bytes(), &salt, iterations);
+        let client_key = hash.mac(&salted, b"Client Key");
+        let binding = [format!("{},,", self.flag).as_bytes(), &self.bound_to].concat();
+        let without_proof = format!("c={},r={}", BASE64.encode(binding), attribute("r="));
         let message = format!("{},{challenge},{without_proof}", self.first_bare);
-        let proof = xor(client_key, mac(&stored_key, message.as_bytes()));
-        self.signature = mac(&mac(&salted, b"Server Key"), message.as_bytes());
+        let signature = hash.mac(&hash.of(&client_key), message.as_bytes());
+        let proof = xor(&client_key, &signature);
+        self.signature = hash.mac(&hash.mac(&salted, b"Server Key"), message.as_bytes());
         BASE64.encode(format!("{without_proof},p={}", BASE64.encode(proof)))
     }
 
     /// Checks the server's own proof (after `+ `).
     fn verify(&self, line: &str) {
-        let expected = format!("v={}", BASE64.encode(self.signature));
+        let expected = format!("v={}", BASE64.encode(&self.signature));
         assert_eq!(line, format!("+ {}", BASE64.encode(expected)));
+    }
+}
+
+/// What a connection can be bound to.
+struct Bindings {
+    exporter: [u8; 32],
+    server_end_point: Vec<u8>,
+}
+
+fn bindings(server: &Server, talk: &Talk<Tls>) -> Bindings {
+    let exported =
+        talk.stream
+            .conn
+            .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""));
+    let certificate = server.directory().join("cert.pem");
+    let certificate = CertificateDer::from_pem_file(certificate).expect("certificate");
+    Bindings {
+        exporter: exported.expect("exported"),
+        // It is signed with ECDSA and SHA-256.
+        server_end_point: Sha256::digest(&certificate).to_vec(),
     }
 }
 
@@ -144,16 +158,18 @@ fn scram_logs_in_to_imap() {
     let last = scram.last(&talk.expect("+ "), "wrong");
     talk.send(&format!("{last}\r\n"));
     talk.expect("a NO [AUTHENTICATIONFAILED] ");
-    let mut scram = Scram::new("nobody");
-    talk.send(&format!(
-        "b AUTHENTICATE SCRAM-SHA-256 {}\r\n",
-        scram.first()
-    ));
-    let last = scram.last(&talk.expect("+ "), "secret");
-    talk.send(&format!("{last}\r\n"));
-    talk.expect("b NO [AUTHENTICATIONFAILED] ");
-    let mut scram = Scram::new("anna");
-    talk.send("c AUTHENTICATE SCRAM-SHA-256\r\n");
+    for (tag, hash, name) in [
+        ("b1", Hash::Sha256, "SCRAM-SHA-256"),
+        ("b2", Hash::Sha1, "SCRAM-SHA-1"),
+    ] {
+        let mut scram = Scram::bound(hash, "nobody", "n", b"");
+        talk.send(&format!("{tag} AUTHENTICATE {name} {}\r\n", scram.first()));
+        let last = scram.last(&talk.expect("+ "), "secret");
+        talk.send(&format!("{last}\r\n"));
+        talk.expect(&format!("{tag} NO [AUTHENTICATIONFAILED] "));
+    }
+    let mut scram = Scram::bound(Hash::Sha1, "anna", "y", b"");
+    talk.send("c AUTHENTICATE SCRAM-SHA-1\r\n");
     assert_eq!(talk.line(), "+ ");
     talk.send(&format!("{}\r\n", scram.first()));
     let last = scram.last(&talk.expect("+ "), "secret");
@@ -188,8 +204,8 @@ fn scram_logs_in_to_pop3() {
     let last = scram.last(&talk.expect("+ "), "wrong");
     talk.send(&format!("{last}\r\n"));
     talk.expect("-ERR [AUTH] ");
-    let mut scram = Scram::new("anna");
-    talk.send("AUTH SCRAM-SHA-256\r\n");
+    let mut scram = Scram::bound(Hash::Sha1, "anna", "n", b"");
+    talk.send("AUTH SCRAM-SHA-1\r\n");
     assert_eq!(talk.line(), "+ ");
     talk.send(&format!("{}\r\n", scram.first()));
     let last = scram.last(&talk.expect("+ "), "secret");
@@ -198,6 +214,88 @@ fn scram_logs_in_to_pop3() {
     talk.send("\r\nSTAT\r\n");
     talk.expect("+OK ");
     assert_eq!(talk.line(), "+OK 1 181");
+}
+
+/// RFC 9266 and RFC 5929 over both protocols, TLS from the start and begun by command.
+#[test]
+fn scram_binds_to_the_tls_connection() {
+    let server = Server::start(1);
+    let talk = Talk::open(server.imaps);
+    let mut talk = talk.begin_tls(&server);
+    let greeting = talk.expect("* OK [CAPABILITY ");
+    let best_first = " AUTH=SCRAM-SHA-256-PLUS AUTH=SCRAM-SHA-1-PLUS AUTH=SCRAM-SHA-256 \
+        AUTH=SCRAM-SHA-1 AUTH=PLAIN AUTH=LOGIN";
+    assert!(greeting.contains(best_first), "{greeting}");
+    let bound = bindings(&server, &talk);
+    // Somebody took -PLUS out of what was announced (RFC 5802 section 6).
+    let scram = Scram::bound(Hash::Sha256, "anna", "y", b"");
+    talk.send(&format!(
+        "a AUTHENTICATE SCRAM-SHA-256 {}\r\n",
+        scram.first()
+    ));
+    talk.expect("a NO [AUTHENTICATIONFAILED] Channel binding is offered here");
+    // The client is at the end of another connection.
+    let mut scram = Scram::bound(Hash::Sha256, "anna", "p=tls-exporter", &[0; 32]);
+    talk.send(&format!(
+        "b AUTHENTICATE SCRAM-SHA-256-PLUS {}\r\n",
+        scram.first()
+    ));
+    let last = scram.last(&talk.expect("+ "), "secret");
+    talk.send(&format!("{last}\r\n"));
+    talk.expect("b NO [AUTHENTICATIONFAILED] The channel binding is of another");
+    for (tag, flag) in [("c", "n"), ("d", "p=tls-unique")] {
+        let scram = Scram::bound(Hash::Sha256, "anna", flag, b"");
+        talk.send(&format!(
+            "{tag} AUTHENTICATE SCRAM-SHA-256-PLUS {}\r\n",
+            scram.first()
+        ));
+        talk.expect(&format!("{tag} BAD "));
+    }
+    let mut scram = Scram::bound(Hash::Sha256, "anna", "p=tls-exporter", &bound.exporter);
+    talk.send(&format!(
+        "e AUTHENTICATE SCRAM-SHA-256-PLUS {}\r\n",
+        scram.first()
+    ));
+    let last = scram.last(&talk.expect("+ "), "secret");
+    talk.send(&format!("{last}\r\n"));
+    scram.verify(&talk.expect("+ "));
+    talk.send("\r\n");
+    talk.expect("e OK ");
+
+    // A client that cannot bind logs in without.
+    let mut talk = Talk::open(server.imaps).begin_tls(&server);
+    talk.expect("* OK ");
+    let mut scram = Scram::new("anna");
+    talk.send(&format!(
+        "a AUTHENTICATE SCRAM-SHA-256 {}\r\n",
+        scram.first()
+    ));
+    let last = scram.last(&talk.expect("+ "), "secret");
+    talk.send(&format!("{last}\r\n"));
+    scram.verify(&talk.expect("+ "));
+    talk.send("\r\n");
+    talk.expect("a OK ");
+
+    let mut talk = Talk::open(server.pop3);
+    talk.expect("+OK ");
+    talk.send("STLS\r\n");
+    talk.expect("+OK ");
+    let mut talk = talk.begin_tls(&server);
+    talk.send("NOOP\r\n");
+    talk.expect("-ERR ");
+    let bound = bindings(&server, &talk);
+    let mut scram = Scram::bound(
+        Hash::Sha1,
+        "anna",
+        "p=tls-server-end-point",
+        &bound.server_end_point,
+    );
+    talk.send(&format!("AUTH SCRAM-SHA-1-PLUS {}\r\n", scram.first()));
+    let last = scram.last(&talk.expect("+ "), "secret");
+    talk.send(&format!("{last}\r\n"));
+    scram.verify(&talk.expect("+ "));
+    talk.send("\r\n");
+    talk.expect("+OK ");
 }
 
 #[test]

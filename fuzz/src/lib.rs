@@ -4,14 +4,14 @@
 
 mod sessions;
 
-pub use sessions::{imap_session, pop3_session};
+pub use sessions::{imap_session, pop3_session, sasl};
 
 use std::io::{Read, Write};
 use std::path::Path;
 use store::message::{Content, Part, Piece, Summary};
 
 /// Every entrance by name.
-pub const ENTRANCES: [(&str, fn(&[u8])); 7] = [
+pub const ENTRANCES: [(&str, fn(&[u8])); 8] = [
     ("imap_command", imap_command),
     ("imap_session", imap_session),
     ("pop3_session", pop3_session),
@@ -19,6 +19,7 @@ pub const ENTRANCES: [(&str, fn(&[u8])); 7] = [
     ("headers", headers),
     ("control_files", control_files),
     ("names", names),
+    ("sasl", sasl),
 ];
 
 /// The IMAP command grammar and what cuts commands: the same commands however

@@ -40,15 +40,16 @@ fn play<Login>(
                     .read_to_end(&mut sent)
                     .expect("the promised octets come");
             }
-            Action::StartTls => session.resume(Event::TlsStarted),
+            Action::StartTls => session.resume(Event::TlsStarted(Default::default())),
             Action::CheckPassword { .. } => session.resume(Event::Authenticated(log_in())),
-            Action::FindScramKeys { .. } => {
+            Action::FindScramKeys { digest, .. } => {
                 session.resume(Event::ScramKeys(wire::sasl::ScramKeys::derive(
-                    b"x", b"salt", 1,
+                    digest, b"x", b"salt", 1,
                 )));
             }
-            Action::ScramFinished { .. } => {
-                session.resume(Event::Denied(wire::Denial::BadCredentials))
+            Action::CheckToken(_) => session.resume(Event::TokenRefused(b"{}".to_vec())),
+            Action::Enter { .. } | Action::Refuse { .. } => {
+                session.resume(Event::Denied(wire::Denial::BadCredentials));
             }
             Action::AskLoad => session.resume(Event::Load(wire::Load::Busy)),
             // Octets are played as they are before compression.
@@ -63,6 +64,20 @@ fn play<Login>(
     panic!("the session never waits");
 }
 
+/// Every mechanism, on a connection that carries all of them.
+fn offer() -> wire::sasl::Offer {
+    wire::sasl::Offer {
+        mechanisms: wire::sasl::Mechanism::ALL
+            .into_iter()
+            .fold(wire::sasl::Mechanisms::NONE, wire::sasl::Mechanisms::with),
+        channel: wire::sasl::Channel {
+            exporter: Some([1; 32]),
+            server_end_point: Some(vec![2; 32]),
+            certificate_user: Some("anna".into()),
+        },
+    }
+}
+
 /// An IMAP session, logged in: what it sends is lines and literals.
 pub fn imap_session(input: &[u8]) {
     let (_directory, account) = account();
@@ -70,7 +85,7 @@ pub fn imap_session(input: &[u8]) {
         security: Security::Tls,
         starttls: imapd::StartTls::Absent,
         capabilities: imapd::Capabilities::all(),
-        scram: wire::sasl::Scram::Offered,
+        offer: offer(),
         login_seconds: 60,
         idle_seconds: 1_800,
         append_limit_octets: 1_000,
@@ -117,7 +132,7 @@ pub fn pop3_session(input: &[u8]) {
         security: Security::Tls,
         starttls: pop3d::StartTls::Absent,
         capabilities: pop3d::Capabilities::all(),
-        scram: wire::sasl::Scram::Offered,
+        offer: offer(),
         login_delay_seconds: 0,
         login_seconds: 60,
         idle_seconds: 600,
@@ -131,6 +146,41 @@ pub fn pop3_session(input: &[u8]) {
         account: Arc::clone(&account),
         policy: pop3d::Policy::default(),
         capabilities: pop3d::Capabilities::all(),
+        device: None,
     });
     assert!(sent.ends_with(b"\r\n"));
+}
+
+/// Every mechanism: the input's lines are a client's messages, one after the other.
+pub fn sasl(input: &[u8]) {
+    use wire::sasl::{Exchange, Mechanism, ScramKeys, Step};
+    for mechanism in Mechanism::ALL {
+        let exchange = Exchange::start(mechanism.name(), &offer(), Security::Tls);
+        let mut exchange = exchange.expect("it is offered");
+        let _ = exchange.initial_challenge();
+        for message in input.split(|octet| *octet == b'\n') {
+            let mut step = exchange.step(message);
+            if let Step::FindScramKeys { digest, .. } = step {
+                step = exchange.scram_keys(ScramKeys::derive(digest, b"x", b"salt", 1));
+            }
+            match step {
+                Step::Challenge(_) => {}
+                Step::CheckPassword { user, .. } | Step::Enter { user } => {
+                    assert!(!user.is_empty());
+                    break;
+                }
+                // Nobody guesses a proof.
+                Step::Proven { .. } => panic!("proven"),
+                Step::CheckToken(bearer) => {
+                    let token = bearer.token.expose();
+                    assert!(token.iter().all(u8::is_ascii_graphic));
+                    break;
+                }
+                Step::FindScramKeys { .. }
+                | Step::Refused { .. }
+                | Step::Malformed(_)
+                | Step::OtherIdentity => break,
+            }
+        }
+    }
 }

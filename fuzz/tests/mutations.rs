@@ -43,6 +43,19 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
     match name {
         "imap_command" | "imap_session" => client_lines("imap"),
         "pop3_session" => client_lines("pop3"),
+        "sasl" => [
+            "\0anna\0secret",
+            "anna\nsecret",
+            "n,,n=anna,r=abc\nc=biws,r=abcdef,p=AAAA",
+            "y,a=a=2Cb,n=a=2Cb,r=x\nc=eSwsYT1hPTJDYiw=,r=x,p=AAAA",
+            "p=tls-exporter,,n=anna,r=abc\nc=cD10bHMtZXhwb3J0ZXIsLA==,r=abc,p=AAAA",
+            "n,a=user@example.com,\u{1}host=h\u{1}port=143\u{1}auth=Bearer vF9d==\u{1}\u{1}",
+            "user=anna\u{1}auth=Bearer ya29.x\u{1}\u{1}",
+            "",
+        ]
+        .iter()
+        .map(|seed| seed.as_bytes().to_vec())
+        .collect(),
         "control_files" => [
             "\u{0}3 V7 N9 G000102030405060708090a0b0c0d0e0f Xa\n1 W12 Pabc Zq :1.a.b\n5 O2 :2.b\n",
             "\u{0}1 7 9\n1 1.a.b\n",

@@ -4,8 +4,10 @@
 
 pub mod imap;
 pub mod mailbox;
+pub mod talk;
 pub mod tls;
 
+use pillarbox::accounts::users::{User, Users};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -27,6 +29,18 @@ pub struct Server {
     keep: Option<tempfile::TempDir>,
 }
 
+/// Writes a users file: anna, password `secret`, and devices of hers whose passwords are
+/// their names.
+pub fn save_users(file: &std::path::Path, devices: &[String]) {
+    let mut anna = User::new("anna", b"secret").expect("a user");
+    for device in devices {
+        anna.add_device(device, device.as_bytes())
+            .expect("a device");
+    }
+    let users = Users { users: vec![anna] };
+    users.save(file).expect("users");
+}
+
 /// A port nobody listens on, a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0))
@@ -45,19 +59,37 @@ impl Server {
     /// Starts such a server whose first messages came in the year 2000, with these
     /// lines in its configuration.
     pub fn start_with(messages: u32, aged: u32, config: &[&str]) -> Self {
+        Self::start_for(messages, aged, config, &[])
+    }
+
+    /// As [`Server::start_with`]; anna has these devices, whose passwords are their names.
+    pub fn start_for(messages: u32, aged: u32, config: &[&str], devices: &[String]) -> Self {
         let keep = tempfile::tempdir().expect("temporary directory");
         mailbox::fill(keep.path(), messages, aged);
         let directory = keep.path().to_owned();
+        if !devices.is_empty() {
+            save_users(&directory.join("users.yaml"), devices);
+        }
         if !config.is_empty() {
             let limits = match config.iter().any(|line| line.starts_with("limits:")) {
                 true => "",
                 false => "limits: { failed_login_delay_seconds: 0 }\n",
             };
+            let certificates = format!(
+                "certificates: [{{ certificate: {0}/cert.pem, key: {0}/key.pem }}]",
+                directory.display()
+            );
+            // What a test says of TLS goes with the certificate.
+            let (tls, other): (Vec<&str>, Vec<&str>) =
+                config.iter().partition(|line| line.starts_with("tls: {"));
+            let tls = match tls.first().and_then(|line| line.strip_prefix("tls: {")) {
+                Some(rest) => format!("tls: {{ {certificates}, {rest}"),
+                None => format!("tls: {{ {certificates} }}"),
+            };
             let config = format!(
-                "mail_root: {0}/mail/%u/Maildir\nusers_file: {0}/users.yaml\n{limits}\
-                 tls: {{ certificates: [{{ certificate: {0}/cert.pem, key: {0}/key.pem }}] }}\n{1}\n",
+                "mail_root: {0}/mail/%u/Maildir\nusers_file: {0}/users.yaml\n{limits}{tls}\n{1}\n",
                 directory.display(),
-                config.join("\n")
+                other.join("\n")
             );
             fs::write(directory.join("pillarbox.yaml"), config).expect("configuration");
         }

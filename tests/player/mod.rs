@@ -7,6 +7,7 @@
 //! mailbox: INBOX 3 messages      three known messages wait in new/
 //! login: yes                     log in first (IMAP in `imap` and `both`, POP3 in `pop3`)
 //! aged: 1                        the first of them came in the year 2000
+//! devices: phone tablet          anna has these devices, whose passwords are their names
 //! config: pop3: { delete: trash } a line of the configuration
 //! tls: no, <why>                 not played over TLS
 //! dovecot: no, <why>             not played against Dovecot
@@ -120,6 +121,8 @@ pub struct Transcript {
     pub messages: u32,
     pub aged: u32,
     pub login: bool,
+    /// Devices of anna's.
+    pub devices: Vec<String>,
     pub config: Vec<String>,
     /// Why it is not played over TLS.
     pub not_over_tls: Option<String>,
@@ -146,6 +149,7 @@ impl Transcript {
             messages: 0,
             aged: 0,
             login: true,
+            devices: Vec::new(),
             config: Vec::new(),
             not_over_tls: None,
             not_with_dovecot: None,
@@ -185,6 +189,9 @@ impl Transcript {
                     .nth(1)
                     .and_then(|count| count.parse().ok())
                     .expect("mailbox: INBOX n messages");
+            }
+            Some(("devices", value)) => {
+                self.devices = value.split(' ').map(str::to_owned).collect();
             }
             Some(("login", value)) => self.login = value == "yes",
             Some(("aged", value)) => self.aged = value.parse().expect("aged: n"),

@@ -8,7 +8,7 @@ use crate::grammar::framing::LITERAL_MINUS_OCTETS;
 use crate::limit::MessageLimit;
 use crate::session::StartTls;
 use wire::capability::{self, Capability as _, Set};
-use wire::sasl::Scram;
+use wire::sasl::{Mechanism, Mechanisms};
 use wire::{Security, capability_table};
 
 capability_table! {
@@ -24,7 +24,13 @@ capability_table! {
     Language: "LANGUAGE", [5255], "0.2", Always, [Namespace], "English, Simplified Chinese";
     StartTls: "STARTTLS", [3501], "0.1", BeforeLogin, [], "where a certificate is configured and TLS is not on";
     LoginDisabled: "LOGINDISABLED", [3501], "0.1", BeforeLogin, [], "where passwords need TLS first";
+    AuthExternal: "AUTH=EXTERNAL", [4422], "0.2", BeforeLogin, [], "over TLS, to a client whose certificate names a user";
+    AuthScramSha256Plus: "AUTH=SCRAM-SHA-256-PLUS", [7677, 9266], "0.2", BeforeLogin, [], "over TLS 1.3, bound to it by tls-exporter or tls-server-end-point";
+    AuthScramSha1Plus: "AUTH=SCRAM-SHA-1-PLUS", [5802, 9266], "0.2", BeforeLogin, [], "over TLS 1.3, bound to it by tls-exporter or tls-server-end-point";
     AuthScramSha256: "AUTH=SCRAM-SHA-256", [7677], "0.1", BeforeLogin, [], "where every password has keys for it";
+    AuthScramSha1: "AUTH=SCRAM-SHA-1", [5802], "0.2", BeforeLogin, [], "where every password has keys for it";
+    AuthOAuthBearer: "AUTH=OAUTHBEARER", [7628], "0.2", BeforeLogin, [], "over TLS, where `oauth` is set";
+    AuthXOAuth2: "AUTH=XOAUTH2", [], "0.2", BeforeLogin, [], "over TLS, where `oauth` is set; as Google defined it";
     AuthPlain: "AUTH=PLAIN", [4616], "0.1", BeforeLogin, [], "";
     AuthLogin: "AUTH=LOGIN", [], "0.1", BeforeLogin, [], "for old clients";
     Namespace: "NAMESPACE", [2342], "0.1", AfterLogin, [], "one, personal";
@@ -81,8 +87,8 @@ pub struct Circumstances {
     pub security: Security,
     /// Whether STARTTLS can be had.
     pub starttls: StartTls,
-    /// Whether every password has keys for SCRAM.
-    pub scram: Scram,
+    /// What a client may log in with now.
+    pub mechanisms: Mechanisms,
     /// The biggest message that is taken, in octets.
     pub append_limit_octets: u64,
     /// On how many messages one command may work.
@@ -140,10 +146,11 @@ fn is_told(capability: Capability, on: Capabilities, circumstances: &Circumstanc
         }
         Capability::SaveLimit => matches!(circumstances.message_limit, MessageLimit::Saves(_)),
         Capability::LoginDisabled => !passwords,
-        Capability::AuthScramSha256 => passwords && circumstances.scram == Scram::Offered,
-        Capability::AuthPlain | Capability::AuthLogin => passwords,
         Capability::CompressDeflate => circumstances.compressed == Compressed::No,
-        _ => true,
+        _ => match mechanism_of(capability) {
+            Some(mechanism) => circumstances.mechanisms.contains(mechanism),
+            None => true,
+        },
     }
 }
 
@@ -156,10 +163,16 @@ pub fn unasked_octets(on: Capabilities, after_login: bool) -> Option<u64> {
         .then_some(LITERAL_MINUS_OCTETS)
 }
 
+/// The mechanism whose capability it is.
+fn mechanism_of(capability: Capability) -> Option<Mechanism> {
+    let row = Capability::TABLE.get(capability.place())?;
+    Mechanism::parse(row.name.strip_prefix("AUTH=")?)
+}
+
 /// Whether a SASL mechanism is on.
-pub fn has_mechanism(on: Capabilities, mechanism: &str) -> bool {
-    let row = capability::find::<Capability>(&format!("AUTH={mechanism}"));
-    row.is_none_or(|row| on.has(row.capability))
+pub fn has_mechanism(on: Capabilities, mechanism: Mechanism) -> bool {
+    let row = capability::find::<Capability>(&format!("AUTH={}", mechanism.name()));
+    row.is_some_and(|row| on.has(row.capability))
 }
 
 /// What ENABLE can switch on, and what is on (RFC 5161, RFC 7162).
@@ -234,13 +247,25 @@ impl Enabled {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::sasl::{Digest, Offer};
 
-    fn announced(on: Capabilities, security: Security, scram: Scram, after_login: bool) -> String {
+    fn announced(
+        on: Capabilities,
+        security: Security,
+        mechanisms: Mechanisms,
+        after_login: bool,
+    ) -> String {
+        let offer = Offer {
+            mechanisms,
+            ..Offer::default()
+        };
         let circumstances = Circumstances {
             after_login,
             security,
             starttls: StartTls::Offered,
-            scram,
+            mechanisms: offer
+                .only(|mechanism| has_mechanism(on, mechanism))
+                .on(security),
             append_limit_octets: 7,
             message_limit: MessageLimit::None,
             compressed: Compressed::No,
@@ -251,14 +276,15 @@ mod tests {
     #[test]
     fn passwords_are_not_offered_without_protection() {
         let all = Capabilities::all();
-        let text = announced(all, Security::Plain, Scram::Offered, false);
+        let with_keys = Mechanisms::PASSWORDS.with(Mechanism::Scram(Digest::Sha256));
+        let text = announced(all, Security::Plain, with_keys, false);
         assert!(text.contains(" STARTTLS LOGINDISABLED ") && !text.contains("AUTH="));
-        let text = announced(all, Security::Tls, Scram::Withheld, false);
+        let text = announced(all, Security::Tls, Mechanisms::PASSWORDS, false);
         assert!(text.contains(" AUTH=PLAIN ") && !text.contains("STARTTLS"));
         assert!(!text.contains("SCRAM") && !text.contains("MOVE"));
-        let text = announced(all, Security::Tls, Scram::Offered, false);
+        let text = announced(all, Security::Tls, with_keys, false);
         assert!(text.contains(" AUTH=SCRAM-SHA-256 AUTH=PLAIN "));
-        let text = announced(all, Security::Tls, Scram::Offered, true);
+        let text = announced(all, Security::Tls, with_keys, true);
         assert!(text.contains(" APPENDLIMIT=7 ") && !text.contains("AUTH="));
     }
 
@@ -268,15 +294,18 @@ mod tests {
             let on = Capabilities::all().without(row.capability);
             for security in [Security::Plain, Security::Tls] {
                 for after_login in [false, true] {
-                    let text = announced(on, security, Scram::Offered, after_login);
+                    let text = announced(on, security, Mechanisms::PASSWORDS, after_login);
                     assert!(!text.contains(&format!(" {} ", row.name)), "{text}");
                 }
             }
         }
         assert!(!has_mechanism(
             Capabilities::all().without(Capability::AuthPlain),
-            "plain"
+            Mechanism::Plain
         ));
-        assert!(has_mechanism(Capabilities::none(), "XNONE"));
+        // Every mechanism has a row.
+        for mechanism in Mechanism::ALL {
+            assert!(has_mechanism(Capabilities::all(), mechanism));
+        }
     }
 }

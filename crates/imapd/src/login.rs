@@ -1,6 +1,5 @@
 //! STARTTLS, LOGIN and AUTHENTICATE (RFC 3501 section 6.2, RFC 4959).
 
-use crate::capability;
 use crate::commands::Outcome;
 use crate::rules::Told;
 use crate::session::{ImapSession, StartTls, Work};
@@ -40,16 +39,15 @@ impl ImapSession {
     }
 
     fn check_password(&mut self, tag: String, user: String, password: Secret) {
-        self.work = Work::LoggingIn { tag };
-        self.enqueue(Action::CheckPassword { user, password });
+        self.conclude(tag, Action::CheckPassword { user, password });
     }
 
     pub(crate) fn authenticate(&mut self, tag: String, mechanism: &str, initial: Option<&[u8]>) {
         if self.options.security == Security::Plain {
             return self.end_login(&tag, &Outcome::no(PRIVACY_REQUIRED));
         }
-        let is_on = capability::has_mechanism(self.on(), mechanism);
-        let Some(exchange) = Exchange::start(mechanism).filter(|_| is_on) else {
+        let offer = &self.options.offer;
+        let Some(exchange) = Exchange::start(mechanism, offer, self.options.security) else {
             return self.end_login(&tag, &Outcome::no("[CANNOT] Unknown mechanism"));
         };
         let exchange = Box::new(exchange);
@@ -91,23 +89,21 @@ impl ImapSession {
                 self.work = Work::Challenged { tag, exchange };
             }
             Step::CheckPassword { user, password } => self.check_password(tag, user, password),
-            Step::FindScramKeys { user } => {
+            Step::FindScramKeys { user, digest } => {
                 self.work = Work::FindingKeys { tag, exchange };
-                self.enqueue(Action::FindScramKeys { user });
+                self.enqueue(Action::FindScramKeys { user, digest });
             }
-            Step::ScramFinished {
+            Step::Proven {
                 user,
-                proven: true,
+                device,
                 server_final,
             } => {
                 self.challenge(&server_final);
-                self.work = Work::Proven { tag, user };
+                self.work = Work::Proven { tag, user, device };
             }
-            Step::ScramFinished {
-                user,
-                proven: false,
-                ..
-            } => self.end_scram(tag, user, false),
+            Step::Enter { user } => self.conclude(tag, Action::Enter { user, device: None }),
+            Step::CheckToken(bearer) => self.conclude(tag, Action::CheckToken(bearer)),
+            Step::Refused { user, denial } => self.conclude(tag, Action::Refuse { user, denial }),
             Step::OtherIdentity => {
                 let text = "[AUTHORIZATIONFAILED] You may act for yourself only";
                 self.end_login(&tag, &Outcome::no(text));
@@ -119,18 +115,42 @@ impl ImapSession {
         }
     }
 
-    fn end_scram(&mut self, tag: String, user: String, proven: bool) {
+    /// Has the server end the login.
+    fn conclude(&mut self, tag: String, action: Action) {
         self.work = Work::LoggingIn { tag };
-        self.enqueue(Action::ScramFinished { user, proven });
+        self.enqueue(action);
     }
 
     /// Takes the empty response to the server's last SCRAM message.
-    pub(crate) fn take_acknowledgement(&mut self, tag: String, user: String, line: &[u8]) {
+    pub(crate) fn take_acknowledgement(
+        &mut self,
+        tag: String,
+        (user, device): (String, Option<String>),
+        line: &[u8],
+    ) {
         if line.is_empty() {
-            self.end_scram(tag, user, true);
+            self.conclude(tag, Action::Enter { user, device });
         } else {
             self.end_login(&tag, &Outcome::bad("Authentication cancelled"));
         }
+    }
+
+    /// Tells why an access token was refused (RFC 7628 section 3.2.3).
+    pub(crate) fn refuse_token(&mut self, why: &[u8]) {
+        match std::mem::replace(&mut self.work, Work::Ready) {
+            Work::LoggingIn { tag } => {
+                self.challenge(why);
+                self.work = Work::Refused { tag };
+            }
+            work => self.work = work,
+        }
+    }
+
+    /// Takes the response to that, which says nothing: the login fails.
+    pub(crate) fn end_refused(&mut self, tag: &str) {
+        let text = "[AUTHENTICATIONFAILED] Authentication failed";
+        self.end_login(tag, &Outcome::no(text));
+        self.count_bad();
     }
 
     /// Takes the keys the server found.

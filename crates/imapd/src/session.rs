@@ -67,8 +67,8 @@ pub struct Options {
     pub starttls: StartTls,
     /// What is on before login.
     pub capabilities: Capabilities,
-    /// Whether SCRAM-SHA-256 is announced.
-    pub scram: wire::sasl::Scram,
+    /// What a client may log in with.
+    pub offer: wire::sasl::Offer,
     /// Seconds a client has to log in.
     pub login_seconds: u64,
     /// Seconds without input after which the connection ends; RFC 3501 section
@@ -103,7 +103,14 @@ pub(crate) enum Work {
         exchange: Box<Exchange>,
     },
     /// The client is to acknowledge the server's last SCRAM message.
-    Proven { tag: String, user: String },
+    Proven {
+        tag: String,
+        user: String,
+        /// The device whose password it is.
+        device: Option<String>,
+    },
+    /// The client is to acknowledge that its access token was refused.
+    Refused { tag: String },
     /// The server does the TLS handshake.
     StartingTls,
     /// The server tells whether a background download may go on.
@@ -170,7 +177,11 @@ pub struct ImapSession {
 
 impl ImapSession {
     /// A session that begins now, with the greeting.
-    pub fn new(options: Options, now: Instant) -> Self {
+    pub fn new(mut options: Options, now: Instant) -> Self {
+        let on = options.capabilities;
+        options.offer = options
+            .offer
+            .only(|mechanism| capability::has_mechanism(on, mechanism));
         let mut session = Self {
             buffer: CommandBuffer::new(Limits::before_login()),
             out: Writer::new(),
@@ -223,7 +234,7 @@ impl ImapSession {
             after_login: self.login.is_some(),
             security: self.options.security,
             starttls: self.options.starttls,
-            scram: self.options.scram,
+            mechanisms: self.options.offer.on(self.options.security),
             append_limit_octets: self.options.append_limit_octets,
             message_limit: self.options.message_limit,
             compressed: self.compressed,
@@ -354,9 +365,10 @@ impl ImapSession {
                 None
             }
             Work::Ready => self.step_ready(),
-            work @ (Work::Idling { .. } | Work::Challenged { .. } | Work::Proven { .. }) => {
-                self.step_line(work)
-            }
+            work @ (Work::Idling { .. }
+            | Work::Challenged { .. }
+            | Work::Proven { .. }
+            | Work::Refused { .. }) => self.step_line(work),
         }
     }
 
@@ -486,9 +498,10 @@ impl ImapSession {
             (Line::Whole(line), Work::Challenged { tag, exchange }) => {
                 self.take_response(tag, exchange, &line);
             }
-            (Line::Whole(line), Work::Proven { tag, user }) => {
-                self.take_acknowledgement(tag, user, &line);
+            (Line::Whole(line), Work::Proven { tag, user, device }) => {
+                self.take_acknowledgement(tag, (user, device), &line);
             }
+            (Line::Whole(_), Work::Refused { tag }) => self.end_refused(&tag),
             // Not reached: no other work takes lines.
             (Line::Whole(_), work) => self.work = work,
         }
@@ -596,6 +609,12 @@ impl ImapSession {
         };
         let text = match denial {
             Denial::BadCredentials => "[AUTHENTICATIONFAILED] Authentication failed",
+            Denial::Downgraded => {
+                "[AUTHENTICATIONFAILED] Channel binding is offered here; somebody hid that"
+            }
+            Denial::OtherChannel => {
+                "[AUTHENTICATIONFAILED] The channel binding is of another connection"
+            }
             Denial::TooManyConnections => "[LIMIT] Too many connections",
             Denial::TooSoon(_) => "[UNAVAILABLE] Too soon after the last login",
             Denial::Unavailable => "[UNAVAILABLE] Authentication is not possible now",
@@ -626,10 +645,12 @@ impl Session<Login> for ImapSession {
             Event::Authenticated(login) => self.logged_in(login),
             Event::Denied(denial) => self.denied(denial),
             Event::ScramKeys(keys) => self.take_keys(keys),
-            Event::TlsStarted => {
+            Event::TokenRefused(why) => self.refuse_token(&why),
+            Event::TlsStarted(channel) => {
                 if matches!(self.work, Work::StartingTls) {
                     self.work = Work::Ready;
                     self.options.security = Security::Tls;
+                    self.options.offer.channel = channel;
                     self.buffer.clear();
                     // Who asked for it was not known (RFC 5255 section 3.1).
                     self.out.set_language(Language::Default);
@@ -698,7 +719,8 @@ impl Session<Login> for ImapSession {
             | Work::Searching { .. }
             | Work::MultiSearching { .. }
             | Work::Challenged { .. }
-            | Work::Proven { .. } => true,
+            | Work::Proven { .. }
+            | Work::Refused { .. } => true,
         }
     }
 }

@@ -14,7 +14,10 @@ fn options(security: Security) -> Options {
         security,
         starttls: StartTls::Offered,
         capabilities: Capabilities::all(),
-        scram: wire::sasl::Scram::Offered,
+        offer: wire::sasl::Offer {
+            mechanisms: wire::sasl::Mechanisms::PASSWORDS,
+            ..Default::default()
+        },
         login_seconds: 60,
         idle_seconds: 1800,
         append_limit_octets: 1000,
@@ -78,8 +81,11 @@ impl Client {
                     };
                     self.session.resume(event);
                 }
-                Action::StartTls => self.session.resume(Event::TlsStarted),
-                Action::FindScramKeys { .. } | Action::ScramFinished { .. } => {
+                Action::StartTls => self.session.resume(Event::TlsStarted(Default::default())),
+                Action::FindScramKeys { .. }
+                | Action::Enter { .. }
+                | Action::Refuse { .. }
+                | Action::CheckToken(_) => {
                     self.session.resume(Event::Denied(Denial::BadCredentials));
                 }
                 Action::AskLoad => self.session.resume(Event::Load(self.load)),

@@ -1,10 +1,9 @@
 //! [`Authorization`]: the AUTHORIZATION state (RFC 1939 section 4, RFC 5034).
 
-use crate::capability::{self, Capabilities};
 use crate::command::Command;
 use crate::reply::{Code, Reply};
-use wire::sasl::{self, Exchange, Scram, ScramKeys, Step};
-use wire::{Denial, Secret, Security};
+use wire::sasl::{self, Exchange, Offer, ScramKeys, Step};
+use wire::{Action, Denial, Secret, Security};
 
 /// What the session is to do after a command or response.
 pub enum Request {
@@ -12,44 +11,11 @@ pub enum Request {
     Line(Reply),
     /// Send a line and what follows it.
     Lines(Vec<u8>),
-    /// Have the password checked.
-    CheckPassword {
-        /// Who wants to log in.
-        user: String,
-        /// With which password.
-        password: Secret,
-    },
-    /// Have the keys found.
-    FindScramKeys {
-        /// Who wants to log in.
-        user: String,
-    },
-    /// Report the end of a SCRAM exchange.
-    ScramFinished {
-        /// Who wants to log in.
-        user: String,
-        /// Whether the client knew the password.
-        proven: bool,
-    },
-}
-
-/// What decides what is offered.
-#[derive(Debug, Clone, Copy)]
-pub struct Offer {
-    /// How the connection is protected.
-    pub security: Security,
-    /// Whether every password has keys for SCRAM.
-    pub scram: Scram,
-    /// What is on.
-    pub on: Capabilities,
-}
-
-impl Offer {
-    /// The mechanisms, best first.
-    fn mechanisms(self) -> impl Iterator<Item = &'static str> {
-        let all = sasl::mechanisms(self.scram).iter().copied();
-        all.filter(move |mechanism| capability::has_mechanism(self.on, mechanism))
-    }
+    /// Have the server find SCRAM keys, which come back with
+    /// [`Authorization::scram_keys`].
+    Find(Action),
+    /// Have the server end the login.
+    Conclude(Action),
 }
 
 /// A client that is not logged in.
@@ -68,7 +34,11 @@ enum Dialogue {
     Proven {
         /// Who logs in.
         user: String,
+        /// The device whose password it is.
+        device: Option<String>,
     },
+    /// The access token was refused; any response ends the exchange.
+    Refused,
 }
 
 impl Authorization {
@@ -83,17 +53,17 @@ impl Authorization {
     }
 
     /// Runs a command. `QUIT`, `CAPA` and `STLS` are the session's.
-    pub fn run(&mut self, command: Command, offer: Offer) -> Request {
+    pub fn run(&mut self, command: Command, security: Security, offer: &Offer) -> Request {
         match command {
             Command::AuthList | Command::Auth { .. } | Command::User(_) | Command::Pass(_)
-                if offer.security == Security::Plain =>
+                if security == Security::Plain =>
             {
                 Request::Line(Reply::err("logging in needs TLS, use STLS first"))
             }
             Command::AuthList => {
                 let mut lines = b"+OK mechanisms follow\r\n".to_vec();
-                for mechanism in offer.mechanisms() {
-                    lines.extend_from_slice(mechanism.as_bytes());
+                for mechanism in offer.on(security).iter() {
+                    lines.extend_from_slice(mechanism.name().as_bytes());
                     lines.extend_from_slice(b"\r\n");
                 }
                 lines.extend_from_slice(b".\r\n");
@@ -102,13 +72,19 @@ impl Authorization {
             Command::Auth {
                 mechanism,
                 initial_response,
-            } => self.begin(&mechanism, initial_response, offer.on),
+            } => {
+                self.user = None;
+                match Exchange::start(&mechanism, offer, security) {
+                    Some(exchange) => self.begin(exchange, initial_response),
+                    None => Request::Line(Reply::err("unknown authentication mechanism")),
+                }
+            }
             Command::User(user) => {
                 self.user = Some(user);
                 Request::Line(Reply::ok("send PASS"))
             }
             Command::Pass(password) => match self.user.take() {
-                Some(user) => Request::CheckPassword { user, password },
+                Some(user) => Request::Conclude(Action::CheckPassword { user, password }),
                 None => Request::Line(Reply::err("send USER first")),
             },
             Command::Capa
@@ -125,17 +101,7 @@ impl Authorization {
         }
     }
 
-    fn begin(
-        &mut self,
-        mechanism: &str,
-        initial_response: Option<Secret>,
-        on: Capabilities,
-    ) -> Request {
-        self.user = None;
-        let is_on = capability::has_mechanism(on, mechanism);
-        let Some(mut exchange) = Exchange::start(mechanism).filter(|_| is_on) else {
-            return Request::Line(Reply::err("unknown authentication mechanism"));
-        };
+    fn begin(&mut self, mut exchange: Exchange, initial_response: Option<Secret>) -> Request {
         let Some(response) = initial_response else {
             let challenge = exchange.initial_challenge();
             self.exchange = Some(Dialogue::Mechanism(exchange));
@@ -155,6 +121,9 @@ impl Authorization {
     /// Takes a line that answers a challenge.
     pub fn respond(&mut self, line: &[u8]) -> Request {
         let dialogue = self.exchange.take();
+        if matches!(dialogue, Some(Dialogue::Refused)) {
+            return Request::Line(Reply::err_with(Code::Auth, "Authentication failed."));
+        }
         if line == b"*" {
             return Request::Line(Reply::err("authentication cancelled"));
         }
@@ -162,9 +131,11 @@ impl Authorization {
             return not_base64();
         };
         match dialogue {
-            None => Request::Line(Reply::err("no authentication is under way")),
-            Some(Dialogue::Proven { user }) if decoded.expose().is_empty() => {
-                Request::ScramFinished { user, proven: true }
+            None | Some(Dialogue::Refused) => {
+                Request::Line(Reply::err("no authentication is under way"))
+            }
+            Some(Dialogue::Proven { user, device }) if decoded.expose().is_empty() => {
+                Request::Conclude(Action::Enter { user, device })
             }
             Some(Dialogue::Proven { .. }) => {
                 Request::Line(Reply::err("an empty response was expected"))
@@ -189,10 +160,16 @@ impl Authorization {
                 let step = exchange.scram_keys(keys);
                 self.follow(exchange, step)
             }
-            Some(Dialogue::Proven { .. }) | None => {
+            Some(Dialogue::Proven { .. } | Dialogue::Refused) | None => {
                 Request::Line(Reply::err("no authentication is under way"))
             }
         }
+    }
+
+    /// Takes the refusal of an access token: tells why (RFC 7628 section 3.2.3).
+    pub fn token_refused(&mut self, why: &[u8]) -> Reply {
+        self.exchange = Some(Dialogue::Refused);
+        Reply::Challenge(sasl::encode_base64(why))
     }
 
     /// Takes a refusal.
@@ -200,6 +177,13 @@ impl Authorization {
         self.restart();
         match denial {
             Denial::BadCredentials => Reply::err_with(Code::Auth, "Authentication failed."),
+            Denial::Downgraded => Reply::err_with(
+                Code::Auth,
+                "channel binding is offered here; somebody hid that",
+            ),
+            Denial::OtherChannel => {
+                Reply::err_with(Code::Auth, "the channel binding is of another connection")
+            }
             Denial::TooManyConnections => {
                 Reply::err_with(Code::InUse, "too many connections of this user")
             }
@@ -219,27 +203,24 @@ impl Authorization {
                 self.exchange = Some(Dialogue::Mechanism(exchange));
                 Request::Line(Reply::Challenge(sasl::encode_base64(&challenge)))
             }
-            Step::CheckPassword { user, password } => Request::CheckPassword { user, password },
-            Step::FindScramKeys { user } => {
-                self.exchange = Some(Dialogue::Mechanism(exchange));
-                Request::FindScramKeys { user }
+            Step::CheckPassword { user, password } => {
+                Request::Conclude(Action::CheckPassword { user, password })
             }
-            Step::ScramFinished {
+            Step::FindScramKeys { user, digest } => {
+                self.exchange = Some(Dialogue::Mechanism(exchange));
+                Request::Find(Action::FindScramKeys { user, digest })
+            }
+            Step::Proven {
                 user,
-                proven: true,
+                device,
                 server_final,
             } => {
-                self.exchange = Some(Dialogue::Proven { user });
+                self.exchange = Some(Dialogue::Proven { user, device });
                 Request::Line(Reply::Challenge(sasl::encode_base64(&server_final)))
             }
-            Step::ScramFinished {
-                user,
-                proven: false,
-                ..
-            } => Request::ScramFinished {
-                user,
-                proven: false,
-            },
+            Step::Enter { user } => Request::Conclude(Action::Enter { user, device: None }),
+            Step::CheckToken(bearer) => Request::Conclude(Action::CheckToken(bearer)),
+            Step::Refused { user, denial } => Request::Conclude(Action::Refuse { user, denial }),
             Step::OtherIdentity => Request::Line(Reply::err("you may act for yourself only")),
             Step::Malformed(problem) => Request::Line(Reply::err(problem)),
         }

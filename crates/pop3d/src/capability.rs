@@ -4,6 +4,7 @@
 use crate::command::Command;
 use wire::capability::{self, Set};
 use wire::capability_table;
+use wire::sasl::Mechanism;
 
 capability_table! {
     /// A POP3 capability.
@@ -18,7 +19,13 @@ capability_table! {
     Stls: "STLS", [2595], "0.1", BeforeLogin, [], "where a certificate is configured and TLS is not on";
     User: "USER", [1939], "0.1", Always, [], "where passwords may be sent";
     Sasl: "SASL", [5034], "0.1", Always, [], "where passwords may be sent";
+    SaslExternal: "SASL EXTERNAL", [4422], "0.2", Always, [Sasl], "over TLS, to a client whose certificate names a user";
+    SaslScramSha256Plus: "SASL SCRAM-SHA-256-PLUS", [7677, 9266], "0.2", Always, [Sasl], "over TLS 1.3, bound to it by tls-exporter or tls-server-end-point";
+    SaslScramSha1Plus: "SASL SCRAM-SHA-1-PLUS", [5802, 9266], "0.2", Always, [Sasl], "over TLS 1.3, bound to it by tls-exporter or tls-server-end-point";
     SaslScramSha256: "SASL SCRAM-SHA-256", [7677], "0.1", Always, [Sasl], "where every password has keys for it";
+    SaslScramSha1: "SASL SCRAM-SHA-1", [5802], "0.2", Always, [Sasl], "where every password has keys for it";
+    SaslOAuthBearer: "SASL OAUTHBEARER", [7628], "0.2", Always, [Sasl], "over TLS, where `oauth` is set";
+    SaslXOAuth2: "SASL XOAUTH2", [], "0.2", Always, [Sasl], "over TLS, where `oauth` is set; as Google defined it";
     SaslPlain: "SASL PLAIN", [4616], "0.1", Always, [Sasl], "";
     SaslLogin: "SASL LOGIN", [], "0.1", Always, [Sasl], "for old clients";
     Implementation: "IMPLEMENTATION", [2449], "0.1", Always, [], "tells the name only";
@@ -47,7 +54,7 @@ pub fn needed(command: &Command) -> Option<Capability> {
 }
 
 /// Whether a SASL mechanism is on.
-pub fn has_mechanism(on: Capabilities, mechanism: &str) -> bool {
-    let row = capability::find::<Capability>(&format!("SASL {mechanism}"));
-    row.is_none_or(|row| on.has(row.capability))
+pub fn has_mechanism(on: Capabilities, mechanism: Mechanism) -> bool {
+    let row = capability::find::<Capability>(&format!("SASL {}", mechanism.name()));
+    row.is_some_and(|row| on.has(row.capability))
 }

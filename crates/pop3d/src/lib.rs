@@ -18,5 +18,6 @@ pub mod transaction;
 pub mod update;
 
 pub use capability::{Capabilities, Capability};
-pub use policy::{Access, DeletePolicy, Login, NulPolicy, Policy, SeenPolicy};
+pub use maildrop::backlog;
+pub use policy::{Access, DeletePolicy, Device, Login, NulPolicy, Policy, SeenPolicy};
 pub use session::{Options, Pop3Session, StartTls};

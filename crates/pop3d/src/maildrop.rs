@@ -4,7 +4,7 @@ use crate::command::MessageNumber;
 use crate::policy::HIDDEN_KEYWORD;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use store::{Snapshot, Uid};
+use store::{DeviceLedger, Snapshot, Uid};
 
 /// How many octets of a listing are made at once.
 const PIECE_OCTETS: usize = 32 * 1024;
@@ -54,12 +54,18 @@ pub struct Listing {
 
 impl Maildrop {
     /// The view of a snapshot, in the order and with the unique-ids given.
-    /// Messages that POP3 hid are left out.
-    pub fn new(snapshot: &Snapshot, unique_ids: Vec<(Uid, Arc<str>)>) -> Self {
+    /// Messages that POP3 hid, or the device whose ledger it is, are left out.
+    pub fn new(
+        snapshot: &Snapshot,
+        unique_ids: Vec<(Uid, Arc<str>)>,
+        ledger: Option<&DeviceLedger>,
+    ) -> Self {
         let hidden = hidden_keyword(snapshot);
         let messages = unique_ids.into_iter().filter_map(|(uid, unique_id)| {
             let row = snapshot.row(snapshot.index_of(uid)?)?;
-            if hidden.is_some_and(|index| row.keywords.contains(&index)) {
+            if hidden.is_some_and(|index| row.keywords.contains(&index))
+                || ledger.is_some_and(|ledger| ledger.has_deleted(uid))
+            {
                 return None;
             }
             Some(Message {
@@ -130,6 +136,15 @@ impl Maildrop {
         uids.sort_unstable();
         uids
     }
+}
+
+/// How many messages a device would be shown and has not fetched.
+pub fn backlog(snapshot: &Snapshot, ledger: &DeviceLedger) -> usize {
+    let hidden = hidden_keyword(snapshot);
+    let shown = snapshot.rows().filter(|row| {
+        !hidden.is_some_and(|index| row.keywords.contains(&index)) && !ledger.has_deleted(row.uid)
+    });
+    shown.filter(|row| !ledger.has_fetched(row.uid)).count()
 }
 
 /// The index of [`HIDDEN_KEYWORD`] among a snapshot's keywords.

@@ -13,6 +13,17 @@ pub struct Login {
     pub policy: Policy,
     /// What is on for the user.
     pub capabilities: Capabilities,
+    /// The device whose password was used; none for the user's own.
+    pub device: Option<Device>,
+}
+
+/// A device that has a password, and so a ledger, of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// What it is called.
+    pub name: String,
+    /// All devices of the user: what is kept of others goes.
+    pub known: Vec<String>,
 }
 
 /// What removing, retrieving and opening mean for an account.
@@ -38,7 +49,8 @@ pub enum DeletePolicy {
     Expunge,
     /// They are moved to the mailbox whose special use is \Trash.
     Trash,
-    /// They stay for IMAP and get the keyword [`HIDDEN_KEYWORD`].
+    /// They stay for IMAP and get the keyword [`HIDDEN_KEYWORD`]. Those that a device
+    /// deletes stay for other devices too, and get none.
     Hide,
 }
 

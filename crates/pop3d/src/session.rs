@@ -1,6 +1,6 @@
 //! [`Pop3Session`]: lines in, actions out, through the three states.
 
-use crate::authorization::{Authorization, Offer, Request};
+use crate::authorization::{Authorization, Request};
 use crate::capability::{self, Capabilities, Capability};
 use crate::command::{Command, Problem};
 use crate::maildrop::Listing;
@@ -11,11 +11,13 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use wire::capability::Capability as _;
 use wire::line::{Line, LineBuffer};
-use wire::{Action, Event, Security, Session, sasl};
+use wire::{Action, Event, Security, Session};
 
-/// The longest command line in octets. RFC 2449 section 4 asks for 255;
-/// passwords and initial responses are known to be longer.
+/// The longest command line in octets. RFC 2449 section 4 asks for 255.
 const COMMAND_OCTETS: usize = 1024;
+/// The longest command line before login. Access tokens come as initial responses, though
+/// RFC 5034 section 4 would have them wait for the challenge.
+const LOGIN_COMMAND_OCTETS: usize = 8 * 1024;
 /// The longest response in an AUTH exchange, in octets of base64 (RFC 5034).
 const RESPONSE_OCTETS: usize = 12_288;
 /// So many bad commands in a row before login end the connection.
@@ -32,8 +34,8 @@ pub struct Options {
     pub starttls: StartTls,
     /// What is on before login.
     pub capabilities: Capabilities,
-    /// Whether SCRAM-SHA-256 is announced.
-    pub scram: wire::sasl::Scram,
+    /// What a client may log in with.
+    pub offer: wire::sasl::Offer,
     /// Seconds between two logins of a user; 0 is no such rule.
     pub login_delay_seconds: u64,
     /// Seconds a client has to log in.
@@ -102,12 +104,16 @@ pub struct Pop3Session {
 
 impl Pop3Session {
     /// A session that begins now, with the greeting.
-    pub fn new(options: Options, now: Instant) -> Self {
+    pub fn new(mut options: Options, now: Instant) -> Self {
+        let on = options.capabilities;
+        options.offer = options
+            .offer
+            .only(|mechanism| capability::has_mechanism(on, mechanism));
         let login_deadline = now + Duration::from_secs(options.login_seconds);
         let mut session = Self {
             on: options.capabilities,
             options,
-            lines: LineBuffer::new(COMMAND_OCTETS),
+            lines: LineBuffer::new(LOGIN_COMMAND_OCTETS),
             state: State::Authorization(Authorization::default()),
             awaiting: Awaiting::Client,
             queue: VecDeque::new(),
@@ -212,12 +218,8 @@ impl Pop3Session {
             command => match &mut self.state {
                 State::Authorization(_) if matches!(command, Command::Stls) => self.start_tls(),
                 State::Authorization(authorization) => {
-                    let offer = Offer {
-                        security: self.options.security,
-                        scram: self.options.scram,
-                        on: self.on,
-                    };
-                    let request = authorization.run(command, offer);
+                    let request =
+                        authorization.run(command, self.options.security, &self.options.offer);
                     self.fulfil(request);
                 }
                 State::Transaction(transaction) => match transaction.run(command) {
@@ -266,25 +268,26 @@ impl Pop3Session {
         match request {
             Request::Line(reply) => self.say(reply),
             Request::Lines(lines) => self.queue.push_back(Action::Send(lines)),
-            Request::CheckPassword { user, password } => {
-                self.awaiting = Awaiting::Login;
-                self.queue
-                    .push_back(Action::CheckPassword { user, password });
-            }
-            Request::FindScramKeys { user } => {
+            Request::Find(action) => {
                 self.awaiting = Awaiting::Keys;
-                self.queue.push_back(Action::FindScramKeys { user });
+                self.queue.push_back(action);
             }
-            Request::ScramFinished { user, proven } => {
+            Request::Conclude(action) => {
                 self.awaiting = Awaiting::Login;
-                self.queue.push_back(Action::ScramFinished { user, proven });
+                self.queue.push_back(action);
             }
         }
+        self.limit_lines();
+    }
+
+    /// Lets lines be as long as what may come now.
+    fn limit_lines(&mut self) {
         let maximum = match &self.state {
             State::Authorization(authorization) if authorization.is_in_exchange() => {
                 RESPONSE_OCTETS
             }
-            State::Authorization(_) | State::Transaction(_) | State::Over => COMMAND_OCTETS,
+            State::Authorization(_) => LOGIN_COMMAND_OCTETS,
+            State::Transaction(_) | State::Over => COMMAND_OCTETS,
         };
         self.lines.set_maximum(maximum);
     }
@@ -328,17 +331,21 @@ impl Pop3Session {
             }
             Capability::User => passwords.then(|| name.to_owned())?,
             Capability::Sasl => {
-                let mechanisms = sasl::mechanisms(self.options.scram).iter().copied();
-                let on: Vec<&str> = mechanisms
-                    .filter(|mechanism| capability::has_mechanism(self.on, mechanism))
-                    .collect();
-                let is_offered = passwords && !on.is_empty();
-                is_offered.then(|| format!("{name} {}", on.join(" ")))?
+                let offer = self.options.offer.clone();
+                let offer = offer.only(|one| capability::has_mechanism(self.on, one));
+                let names = offer.on(self.options.security).names();
+                (!names.is_empty()).then(|| format!("{name} {names}"))?
             }
             // Told with SASL.
-            Capability::SaslScramSha256 | Capability::SaslPlain | Capability::SaslLogin => {
-                return None;
-            }
+            Capability::SaslExternal
+            | Capability::SaslScramSha256Plus
+            | Capability::SaslScramSha1Plus
+            | Capability::SaslScramSha256
+            | Capability::SaslScramSha1
+            | Capability::SaslOAuthBearer
+            | Capability::SaslXOAuth2
+            | Capability::SaslPlain
+            | Capability::SaslLogin => return None,
             Capability::Implementation => format!("{name} Pillarbox"),
             Capability::Top
             | Capability::Uidl
@@ -357,6 +364,7 @@ impl Pop3Session {
                 let reply = transaction.summary();
                 self.bad_commands = 0;
                 self.state = State::Transaction(Box::new(transaction));
+                self.limit_lines();
                 self.say(reply);
             }
             Err(reply) => {
@@ -409,7 +417,15 @@ impl Session<Login> for Pop3Session {
                 self.awaiting = Awaiting::Client;
                 if let State::Authorization(authorization) = &mut self.state {
                     let reply = authorization.denied(denial);
-                    self.lines.set_maximum(COMMAND_OCTETS);
+                    self.limit_lines();
+                    self.say(reply);
+                }
+            }
+            (Event::TokenRefused(why), Awaiting::Login) => {
+                self.awaiting = Awaiting::Client;
+                if let State::Authorization(authorization) = &mut self.state {
+                    let reply = authorization.token_refused(&why);
+                    self.limit_lines();
                     self.say(reply);
                 }
             }
@@ -420,11 +436,13 @@ impl Session<Login> for Pop3Session {
                     self.fulfil(request);
                 }
             }
-            (Event::TlsStarted, Awaiting::Tls) => {
+            (Event::TlsStarted(channel), Awaiting::Tls) => {
                 self.awaiting = Awaiting::Client;
+                self.options.offer.channel = channel;
                 self.options.security = Security::Tls;
                 self.lines.clear();
                 self.state = State::Authorization(Authorization::default());
+                self.limit_lines();
             }
             (Event::Shutdown, _) => self.service = Service::Stopping,
             // A maildrop is frozen; anything else was not asked for.
@@ -433,8 +451,9 @@ impl Session<Login> for Pop3Session {
                 | Event::Authenticated(_)
                 | Event::Denied(_)
                 | Event::ScramKeys(_)
+                | Event::TokenRefused(_)
                 | Event::Load(_)
-                | Event::TlsStarted,
+                | Event::TlsStarted(_),
                 _,
             ) => {}
         }

@@ -3,7 +3,7 @@
 use crate::access::ExclusiveAccess;
 use crate::command::{Command, MessageNumber};
 use crate::maildrop::{Column, Listing, Maildrop};
-use crate::policy::{Access, Login, NulPolicy, Policy, SeenPolicy};
+use crate::policy::{Access, Device, Login, NulPolicy, Policy, SeenPolicy};
 use crate::reply::{Code, Reply};
 use crate::stuffing::{Extent, Stuffed, WithoutNul, replace_nul, stuff};
 use crate::update::Update;
@@ -33,8 +33,11 @@ pub struct Transaction {
     mailbox: Arc<Mailbox>,
     maildrop: Maildrop,
     policy: Policy,
-    /// The message sent last, to be marked `\Seen`.
+    device: Option<Device>,
+    /// The message sent last, to be noted as fetched and marked `\Seen`.
     retrieved: Option<Uid>,
+    /// What the device has fetched, in its order.
+    fetched: Vec<Uid>,
     /// The message under way.
     pub(crate) stored: StoredText,
     access: Option<ExclusiveAccess>,
@@ -44,7 +47,10 @@ impl Transaction {
     /// Opens the user's maildrop and freezes it; the reply says why it failed.
     pub fn open(login: Login) -> Result<Self, Reply> {
         let Login {
-            account, policy, ..
+            account,
+            policy,
+            device,
+            ..
         } = login;
         let failed = |_: Error| Reply::err_with(Code::SysTemp, "the maildrop cannot be opened now");
         let mailbox = account.mailbox(&MailboxName::inbox()).map_err(failed)?;
@@ -60,13 +66,20 @@ impl Transaction {
         };
         let snapshot = mailbox.sync().map_err(failed)?;
         let unique_ids = mailbox.unique_id_listing(&snapshot).map_err(failed)?;
-        let maildrop = Maildrop::new(&snapshot, unique_ids);
+        let ledger = device
+            .as_ref()
+            .map(|device| account.device_ledger(&device.name))
+            .transpose()
+            .map_err(failed)?;
+        let maildrop = Maildrop::new(&snapshot, unique_ids, ledger.as_ref());
         Ok(Self {
             account,
             mailbox,
             maildrop,
             policy,
+            device,
             retrieved: None,
+            fetched: Vec::new(),
             stored: StoredText::default(),
             access,
         })
@@ -196,12 +209,16 @@ impl Transaction {
         self.stored.rest();
     }
 
-    /// Takes note that all output was sent: a retrieved message is now seen, if
-    /// the policy says so. Failing to store that is no failure of RETR.
+    /// Takes note that all output was sent: a retrieved message is now fetched by the
+    /// device, which QUIT notes, and seen, if the policy says so. Failing to store that
+    /// is no failure of RETR.
     pub fn output_was_sent(&mut self) {
         let Some(uid) = self.retrieved.take() else {
             return;
         };
+        if self.device.is_some() {
+            self.fetched.push(uid);
+        }
         match self.policy.mark_seen {
             SeenPolicy::Keep => {}
             SeenPolicy::Mark => {
@@ -213,8 +230,12 @@ impl Transaction {
     }
 
     /// Ends the state by QUIT, the only way into UPDATE.
-    pub fn quit(self) -> Update {
+    pub fn quit(mut self) -> Update {
+        self.fetched.sort_unstable();
+        self.fetched.dedup();
         Update {
+            device: self.device,
+            fetched: self.fetched,
             deleted: self.maildrop.deleted(),
             account: self.account,
             mailbox: self.mailbox,

@@ -2,16 +2,22 @@
 
 use crate::access::ExclusiveAccess;
 use crate::maildrop::hidden_keyword;
-use crate::policy::{DeletePolicy, HIDDEN_KEYWORD};
+use crate::policy::{DeletePolicy, Device, HIDDEN_KEYWORD};
 use crate::reply::{Code, Reply};
 use std::sync::Arc;
-use store::{Account, Error, FlagAction, Flags, Keyword, Mailbox, Result, SpecialUse, Uid};
+use store::{
+    Account, DeviceVisit, Error, FlagAction, Flags, Keyword, Mailbox, Result, SpecialUse, Uid,
+};
 
 /// Messages to be removed. Made only by QUIT in the TRANSACTION state.
 pub struct Update {
     pub(crate) account: Arc<Account>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) delete: DeletePolicy,
+    /// Whose ledger is to be kept.
+    pub(crate) device: Option<Device>,
+    /// What the device has fetched, ascending.
+    pub(crate) fetched: Vec<Uid>,
     /// Ascending.
     pub(crate) deleted: Vec<Uid>,
     /// Held until all is removed.
@@ -19,21 +25,42 @@ pub struct Update {
 }
 
 impl Update {
-    /// Removes the messages as the policy says and gives the reply to QUIT. What
-    /// another session removed before counts as removed.
+    /// Removes the messages as the policy says, notes in the device's ledger what it
+    /// did, and gives the reply to QUIT: all of that is durable before. What another
+    /// session removed before counts as removed. A crash leaves some of the messages
+    /// removed, then all of them and the ledger as it was, then both.
     pub fn run(self) -> Reply {
         let total = self.deleted.len();
-        if total == 0 || self.remove().is_ok() {
-            return Reply::ok("Pillarbox signing off");
+        let failed = |left| {
+            let text = format!("{left} of {total} deleted messages not removed");
+            Reply::err_with(Code::SysTemp, text)
+        };
+        let is_own_affair = self.device.is_some() && self.delete == DeletePolicy::Hide;
+        let hidden = if is_own_affair {
+            self.deleted.clone()
+        } else {
+            if total > 0 && self.remove().is_err() {
+                match self.left() {
+                    0 => {}
+                    left => return failed(left),
+                }
+            }
+            Vec::new()
+        };
+        if let Some(device) = &self.device {
+            let visit = DeviceVisit {
+                fetched: self.fetched.clone(),
+                deleted: hidden,
+            };
+            let noted = self.account.note_visit(&device.name, &visit, &device.known);
+            if noted.is_err() {
+                return match is_own_affair && total > 0 {
+                    true => failed(total),
+                    false => Reply::err_with(Code::SysTemp, "this visit could not be noted"),
+                };
+            }
         }
-        let left = self.left();
-        if left == 0 {
-            return Reply::ok("Pillarbox signing off");
-        }
-        Reply::err_with(
-            Code::SysTemp,
-            format!("{left} of {total} deleted messages not removed"),
-        )
+        Reply::ok("Pillarbox signing off")
     }
 
     fn remove(&self) -> Result<()> {

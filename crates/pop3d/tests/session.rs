@@ -9,7 +9,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::{Account, Flags, Layout, MailboxName};
-use wire::sasl::{ScramKeys, decode_base64, encode_base64};
+use wire::sasl::{Mechanism, Mechanisms, Offer, ScramKeys, decode_base64, encode_base64};
 use wire::{Action, Denial, Event, Security, Session};
 
 /// A session with what the server would do for it.
@@ -29,7 +29,11 @@ impl Client {
             security,
             starttls: StartTls::Offered,
             capabilities: pop3d::Capabilities::all(),
-            scram: wire::sasl::Scram::Offered,
+            offer: Offer {
+                mechanisms: Mechanisms::PASSWORDS
+                    .with(Mechanism::Scram(wire::sasl::Digest::Sha256)),
+                ..Offer::default()
+            },
             login_delay_seconds: 0,
             login_seconds: 60,
             idle_seconds: 600,
@@ -52,6 +56,7 @@ impl Client {
                 account: Arc::clone(account),
                 policy: self.policy,
                 capabilities: pop3d::Capabilities::all(),
+                device: None,
             }),
             _ => Event::Denied(Denial::BadCredentials),
         }
@@ -69,21 +74,23 @@ impl Client {
                 Action::StartTls => {
                     self.tls += 1;
                     self.session.receive(b"QUIT\r\n");
-                    self.session.resume(Event::TlsStarted);
+                    self.session.resume(Event::TlsStarted(Default::default()));
                 }
                 Action::CheckPassword { user, password } => {
                     let good = user == "anna" && password.expose() == b"secret";
                     let event = self.decide(good);
                     self.session.resume(event);
                 }
-                Action::FindScramKeys { .. } => {
-                    let keys = ScramKeys::derive(b"secret", b"salt", 4096);
+                Action::FindScramKeys { digest, .. } => {
+                    let keys = ScramKeys::derive(digest, b"secret", b"salt", 4096);
                     self.session.resume(Event::ScramKeys(keys));
                 }
-                Action::ScramFinished { proven, .. } => {
-                    let event = self.decide(proven);
+                Action::Enter { user, .. } => {
+                    let event = self.decide(user == "anna");
                     self.session.resume(event);
                 }
+                Action::Refuse { denial, .. } => self.session.resume(Event::Denied(denial)),
+                Action::CheckToken(_) => self.session.resume(Event::TokenRefused(b"{}".to_vec())),
                 Action::Yield
                 | Action::AskLoad
                 | Action::StartCompression

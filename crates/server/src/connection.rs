@@ -1,6 +1,7 @@
 //! One connection: carries octets and events between a socket and a session.
 
 use crate::accounts::throttle::Source;
+use crate::accounts::{Entrant, Refusal};
 use crate::compression::{Compressor, Decompressor};
 use crate::config::{Plaintext, Protocol, TlsMode};
 use crate::serve::Server;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
+use wire::sasl::{Channel, Offer};
 use wire::{Action, Denial, Event, Load, Security, Session};
 
 /// How much is compressed on a network thread.
@@ -86,8 +88,9 @@ impl Kind {
         });
     }
 
-    fn authenticated(&mut self, user: &str, account: Arc<store::Account>, server: &Server) {
-        let user = user.to_owned();
+    fn authenticated(&mut self, entrant: Entrant, account: Arc<store::Account>, server: &Server) {
+        let device = server.accounts.device(&entrant);
+        let user = entrant.user;
         self.guarded(|kind| match kind {
             Self::Imap(session) => {
                 let capabilities = server.config().imap_capabilities(Some(&user));
@@ -105,6 +108,7 @@ impl Kind {
                     account,
                     policy,
                     capabilities,
+                    device,
                 }));
             }
             Self::Broken(_) => {}
@@ -125,7 +129,8 @@ impl Kind {
 enum Happening {
     Denied(Denial),
     ScramKeys(wire::sasl::ScramKeys),
-    TlsStarted,
+    TokenRefused(Vec<u8>),
+    TlsStarted(wire::sasl::Channel),
     Load(Load),
     MailboxChanged,
     Shutdown,
@@ -136,7 +141,8 @@ impl<A> From<Happening> for Event<A> {
         match happening {
             Happening::Denied(denial) => Self::Denied(denial),
             Happening::ScramKeys(keys) => Self::ScramKeys(keys),
-            Happening::TlsStarted => Self::TlsStarted,
+            Happening::TokenRefused(why) => Self::TokenRefused(why),
+            Happening::TlsStarted(channel) => Self::TlsStarted(channel),
             Happening::Load(load) => Self::Load(load),
             Happening::MailboxChanged => Self::MailboxChanged,
             Happening::Shutdown => Self::Shutdown,
@@ -185,7 +191,7 @@ pub async fn refuse(
     };
     let mut stream = Stream::Plain(stream);
     if tls == TlsMode::Implicit {
-        stream = handshake(server, stream).await?;
+        (stream, _) = handshake(server, stream).await?;
     }
     stream.write_all(words.as_bytes()).await?;
     stream.flush().await?;
@@ -214,9 +220,10 @@ pub async fn carry(
     let _ = stream.set_nodelay(true);
     let config = server.config();
     let mut stream = Stream::Plain(stream);
+    let mut channel = Channel::default();
     if tls == TlsMode::Implicit {
-        stream = match handshake(&server, stream).await {
-            Ok(stream) => stream,
+        (stream, channel) = match handshake(&server, stream).await {
+            Ok(started) => started,
             Err(error) => {
                 tracing::info!(session = id, peer = %peer.ip(), "TLS handshake failed: {error}");
                 return;
@@ -237,6 +244,10 @@ pub async fn carry(
     let alarm = Arc::new(Alarm(Notify::new()));
     let now = Instant::now();
     let limits = &config.limits;
+    let offer = Offer {
+        mechanisms: server.accounts.mechanisms(),
+        channel,
+    };
     let kind = match protocol {
         Protocol::Imap => Kind::Imap(Box::new(imapd::ImapSession::new(
             imapd::Options {
@@ -247,7 +258,7 @@ pub async fn carry(
                     imapd::StartTls::Absent
                 },
                 capabilities: config.imap_capabilities(None),
-                scram: server.accounts.scram(),
+                offer,
                 login_seconds: limits.login_seconds,
                 idle_seconds: limits.imap_idle_seconds,
                 append_limit_octets: limits.append_octets,
@@ -268,7 +279,7 @@ pub async fn carry(
                         pop3d::StartTls::Absent
                     },
                     capabilities: config.pop3_capabilities(None),
-                    scram: server.accounts.scram(),
+                    offer,
                     login_delay_seconds: config.pop3.login_delay_seconds,
                     login_seconds: limits.login_seconds,
                     idle_seconds: limits.pop3_idle_seconds,
@@ -312,15 +323,18 @@ pub async fn carry(
     }
 }
 
-async fn handshake(server: &Server, stream: Stream) -> std::io::Result<Stream> {
-    let (Stream::Plain(stream), Some(config)) = (stream, server.tls()) else {
+async fn handshake(server: &Server, stream: Stream) -> std::io::Result<(Stream, Channel)> {
+    let (Stream::Plain(stream), Some(tls)) = (stream, server.tls()) else {
         return Err(std::io::Error::other("no certificate is configured"));
     };
-    let accepted =
-        tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await;
-    Ok(Stream::Tls(Box::new(
-        accepted.map_err(|_| std::io::ErrorKind::TimedOut)??,
-    )))
+    let accepted = tokio::time::timeout(
+        HANDSHAKE_TIMEOUT,
+        TlsAcceptor::from(tls.config()).accept(stream),
+    )
+    .await;
+    let stream = accepted.map_err(|_| std::io::ErrorKind::TimedOut)??;
+    let channel = tls.channel(stream.get_ref().1);
+    Ok((Stream::Tls(Box::new(stream)), channel))
 }
 
 fn session_id() -> String {
@@ -377,16 +391,27 @@ impl Connection {
                 Action::CheckPassword { user, password } => {
                     let began = Instant::now();
                     let verdict = self.server.accounts.verify(&user, password).await;
-                    self.conclude(&user, verdict, began).await;
+                    self.conclude(&user, verdict.map_err(Refusal::from), began)
+                        .await;
                 }
-                Action::FindScramKeys { user } => {
-                    let keys = self.server.accounts.scram_keys(&user);
+                Action::FindScramKeys { user, digest } => {
+                    let keys = self.server.accounts.scram_keys(&user, digest);
                     self.kind.resume(Happening::ScramKeys(keys));
                 }
-                Action::ScramFinished { user, proven } => {
-                    let known = self.server.accounts.known_name(&user).filter(|_| proven);
-                    let verdict = known.ok_or(Denial::BadCredentials);
+                Action::Enter { user, device } => {
+                    let verdict = self.server.accounts.enter(&user, device);
+                    let verdict = verdict.map_err(Refusal::from);
                     self.conclude(&user, verdict, Instant::now()).await;
+                }
+                Action::Refuse { user, denial } => {
+                    self.conclude(&user, Err(denial.into()), Instant::now())
+                        .await;
+                }
+                Action::CheckToken(bearer) => {
+                    let began = Instant::now();
+                    let verdict = self.server.accounts.check_token(&bearer).await;
+                    let user = bearer.user.as_deref().unwrap_or_default();
+                    self.conclude(user, verdict, began).await;
                 }
                 Action::Yield => tokio::task::yield_now().await,
                 Action::Wait { until } => {
@@ -506,8 +531,9 @@ impl Connection {
     async fn start_tls(&mut self) -> std::io::Result<()> {
         self.flush().await?;
         let stream = std::mem::replace(&mut self.stream, Stream::Gone);
-        self.stream = handshake(&self.server, stream).await?;
-        self.kind.resume(Happening::TlsStarted);
+        let (stream, channel) = handshake(&self.server, stream).await?;
+        self.stream = stream;
+        self.kind.resume(Happening::TlsStarted(channel));
         Ok(())
     }
 
@@ -527,25 +553,32 @@ impl Connection {
 
     /// Ends a login: opens the account, or delays and denies. The delay counts from
     /// when the login began, so that it does not tell what verifying cost.
-    async fn conclude(&mut self, name: &str, verdict: Result<String, Denial>, began: Instant) {
+    async fn conclude(&mut self, name: &str, verdict: Result<Entrant, Refusal>, began: Instant) {
         let server = Arc::clone(&self.server);
-        let denial = match verdict {
-            Ok(user) => match self.enter(&user) {
-                Ok(account) => {
-                    tracing::info!(session = self.id, peer = %self.peer.ip(), user, tls = self.stream.is_tls(), "login");
-                    return self.kind.authenticated(&user, account, &server);
-                }
-                Err(denial) => denial,
-            },
-            Err(denial) => denial,
+        let entered = verdict.and_then(|entrant| {
+            let account = self.enter(&entrant.user)?;
+            Ok((entrant, account))
+        });
+        let refusal = match entered {
+            Ok((entrant, account)) => {
+                let (user, device) = (&entrant.user, entrant.device.as_deref());
+                tracing::info!(session = self.id, peer = %self.peer.ip(), user, device, tls = self.stream.is_tls(), "login");
+                return self.kind.authenticated(entrant, account, &server);
+            }
+            Err(refusal) => refusal,
         };
         let shown: String = name
             .chars()
             .take(128)
             .flat_map(char::escape_default)
             .collect();
-        tracing::warn!(session = self.id, peer = %self.peer.ip(), user = shown, tls = self.stream.is_tls(), "login failed: {denial:?}");
-        if denial == Denial::BadCredentials {
+        let (denial, why) = (refusal.denial, refusal.why);
+        tracing::warn!(session = self.id, peer = %self.peer.ip(), user = shown, why, tls = self.stream.is_tls(), "login failed: {denial:?}");
+        let is_wrong = matches!(
+            denial,
+            Denial::BadCredentials | Denial::Downgraded | Denial::OtherChannel
+        );
+        if is_wrong {
             let limits = &server.config().limits;
             let wait = server.throttle.failed(
                 Source::of(self.peer.ip()),
@@ -554,7 +587,10 @@ impl Connection {
             );
             tokio::time::sleep_until((began + wait).into()).await;
         }
-        self.kind.resume(Happening::Denied(denial));
+        self.kind.resume(match refusal.challenge {
+            Some(challenge) => Happening::TokenRefused(challenge),
+            None => Happening::Denied(denial),
+        });
     }
 
     fn enter(&mut self, user: &str) -> Result<Arc<store::Account>, Denial> {
@@ -597,7 +633,7 @@ mod tests {
             security: Security::Tls,
             starttls: pop3d::StartTls::Absent,
             capabilities: pop3d::Capabilities::all(),
-            scram: wire::sasl::Scram::Offered,
+            offer: Offer::default(),
             login_delay_seconds: 0,
             login_seconds: 60,
             idle_seconds: 600,

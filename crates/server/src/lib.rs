@@ -8,6 +8,7 @@ pub mod config;
 pub mod connection;
 pub mod files;
 pub mod limits;
+pub mod oauth;
 pub mod proxy;
 pub mod search_texts;
 pub mod self_signed;

@@ -9,7 +9,7 @@ use crate::limits::{AtWork, Connections, Counter};
 use crate::proxy::{self, Network};
 use crate::search_texts;
 use crate::self_signed;
-use crate::tls::{self, Certificates};
+use crate::tls::{self, Certificates, ClientCertificates};
 use crate::watch::FileWatch;
 use anyhow::{Context, bail};
 use parking_lot::RwLock;
@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
+use wire::sasl::Channel;
 
 /// How long sessions have to finish what they do when the server stops.
 const GRACE: Duration = Duration::from_secs(8);
@@ -35,11 +36,44 @@ const LOOK: Duration = Duration::from_secs(10);
 /// When a file was written, its octets and its inode.
 type Stamp = (SystemTime, u64, u64);
 
+/// How TLS is spoken, once there is a certificate.
+#[derive(Clone)]
+pub struct Tls {
+    config: Arc<rustls::ServerConfig>,
+    certificates: Arc<Certificates>,
+    clients: Option<ClientCertificates>,
+}
+
+impl Tls {
+    fn new(config: &Config, certificates: Arc<Certificates>) -> anyhow::Result<Self> {
+        let clients = ClientCertificates::load(&config.tls).context("tls.client_ca")?;
+        Ok(Self {
+            config: tls::server_config(Arc::clone(&certificates), clients.as_ref())?,
+            certificates,
+            clients,
+        })
+    }
+
+    /// What does the handshake.
+    pub fn config(&self) -> Arc<rustls::ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// What a connection whose handshake is done gives to logging in.
+    pub fn channel(&self, connection: &rustls::ServerConnection) -> Channel {
+        let clients = self.clients.as_ref();
+        Channel {
+            certificate_user: clients.and_then(|clients| clients.user_of(connection)),
+            ..self.certificates.channel(connection)
+        }
+    }
+}
+
 /// What all connections share.
 pub struct Server {
     config: RwLock<Arc<Config>>,
     certificates: Option<Arc<Certificates>>,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: RwLock<Option<Tls>>,
     /// Who may log in.
     pub accounts: Arc<Accounts>,
     /// Failed logins by source.
@@ -56,9 +90,9 @@ impl Server {
         Arc::clone(&self.config.read())
     }
 
-    /// The TLS configuration, if there is a certificate.
-    pub fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
-        self.tls.clone()
+    /// How TLS is spoken, if there is a certificate.
+    pub fn tls(&self) -> Option<Tls> {
+        self.tls.read().clone()
     }
 
     /// The files that reloading reads, by absolute paths.
@@ -69,6 +103,11 @@ impl Server {
             .flat_map(|files| [&files.certificate, &files.key])
             .collect();
         files.push(&config.users_file);
+        files.extend(&config.tls.client_ca);
+        if let Some(oauth) = &config.oauth {
+            let read = [&oauth.jwks_file, &oauth.client_secret_file, &oauth.ca_file];
+            files.extend(read.into_iter().flatten());
+        }
         files.extend(configuration);
         let absolute = files.into_iter().map(std::path::absolute);
         absolute.filter_map(Result::ok).collect()
@@ -123,6 +162,21 @@ impl Server {
         config.tls = before.clone();
     }
 
+    /// Reads again who certifies clients. A new TLS configuration knows no session to
+    /// resume, so where nobody is asked for a certificate the old one stays.
+    fn reload_clients(
+        &self,
+        config: &Config,
+        certificates: &Arc<Certificates>,
+    ) -> anyhow::Result<()> {
+        let asks = |tls: &Tls| tls.clients.is_some();
+        if config.tls.client_ca.is_some() || self.tls().as_ref().is_some_and(asks) {
+            let tls = Tls::new(config, Arc::clone(certificates))?;
+            *self.tls.write() = Some(tls);
+        }
+        Ok(())
+    }
+
     /// Reads users and certificates again, and the configuration where it came
     /// from a file. Sessions go on; what does not parse leaves the old in force.
     fn reload(&self, file: Option<&PathBuf>) {
@@ -150,6 +204,11 @@ impl Server {
             Some(certificates) if !config.tls.certificates.is_empty() => {
                 if let Err(error) = certificates.reload(&config.tls) {
                     mistakes.push(format!("the old certificates stay: {error:#}"));
+                }
+                if let Err(error) = self.reload_clients(&config, certificates) {
+                    mistakes.push(format!(
+                        "clients log in by certificate as before: {error:#}"
+                    ));
                 }
             }
             Some(_) => tracing::warn!("TLS goes on with the old certificates until the next start"),
@@ -186,7 +245,10 @@ pub async fn serve(
         true => None,
         false => Some(Arc::new(Certificates::load(&config.tls)?)),
     };
-    let tls = certificates.clone().map(tls::server_config).transpose()?;
+    let tls = certificates
+        .clone()
+        .map(|certificates| Tls::new(&config, certificates))
+        .transpose()?;
     let listeners = bind_all(&config)?;
     drop_privileges(&config)?;
     let server = Arc::new(Server {
@@ -194,7 +256,7 @@ pub async fn serve(
         throttle: Throttle::default(),
         config: RwLock::new(Arc::new(config)),
         certificates,
-        tls,
+        tls: RwLock::new(tls),
         connections: Connections::default(),
         at_work: Arc::default(),
     });

@@ -1,21 +1,32 @@
 //! Certificates and the TLS configuration: read with PemObject, chosen by SNI,
 //! read again when the files change.
 
-use crate::config::{CertificateFiles, Tls};
+use crate::config::{CertificateFiles, ClientUser, Tls};
 use anyhow::{Context, bail};
 use parking_lot::RwLock;
+use rustls::RootCertStore;
 use rustls::crypto::ring;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::path::Path;
 use std::sync::Arc;
+use wire::sasl::Channel;
 
 /// The certificates in use.
 #[derive(Debug)]
 pub struct Certificates {
-    keys: RwLock<Arc<Vec<Arc<CertifiedKey>>>>,
+    pairs: RwLock<Arc<Vec<Pair>>>,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone)]
+struct Pair {
+    key: Arc<CertifiedKey>,
+    /// See [`end_point`].
+    end_point: Option<Vec<u8>>,
 }
 
 impl Certificates {
@@ -25,7 +36,7 @@ impl Certificates {
     /// When one cannot be read or does not fit its key; the text names the file.
     pub fn load(tls: &Tls) -> anyhow::Result<Self> {
         Ok(Self {
-            keys: RwLock::new(Arc::new(read_all(tls)?)),
+            pairs: RwLock::new(Arc::new(read_all(tls)?)),
         })
     }
 
@@ -34,57 +45,118 @@ impl Certificates {
     /// # Errors
     /// As [`Certificates::load`].
     pub fn reload(&self, tls: &Tls) -> anyhow::Result<()> {
-        let keys = Arc::new(read_all(tls)?);
-        *self.keys.write() = keys;
+        let pairs = Arc::new(read_all(tls)?);
+        *self.pairs.write() = pairs;
         Ok(())
+    }
+
+    /// The pair for a client that asks for this name: the first that is of it, or the
+    /// first of all.
+    fn choose(&self, name: Option<&str>) -> Option<Pair> {
+        let pairs = Arc::clone(&self.pairs.read());
+        let named = name.and_then(|name| ServerName::try_from(name.to_owned()).ok());
+        let fits = |pair: &&Pair| {
+            let Some(name) = &named else { return false };
+            let certificate = pair.key.cert.first();
+            certificate
+                .and_then(|certificate| ParsedCertificate::try_from(certificate).ok())
+                .is_some_and(|certificate| {
+                    rustls::client::verify_server_name(&certificate, name).is_ok()
+                })
+        };
+        let found = pairs.iter().find(fits).filter(|_| pairs.len() > 1);
+        found.or(pairs.first()).cloned()
+    }
+
+    /// What a connection whose handshake is done gives to logging in. Were certificates
+    /// read again since it began, its end point may be that of another: a client that
+    /// binds to it is refused then, and comes again.
+    pub fn channel(&self, connection: &rustls::ServerConnection) -> Channel {
+        let is_new_enough = connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+        // RFC 9266 sections 2 and 4.
+        let label = b"EXPORTER-Channel-Binding";
+        let export = || {
+            connection
+                .export_keying_material([0; 32], label, Some(b""))
+                .ok()
+        };
+        let pair = self.choose(connection.server_name());
+        Channel {
+            exporter: is_new_enough.then(export).flatten(),
+            server_end_point: pair.and_then(|pair| pair.end_point),
+            certificate_user: None,
+        }
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let keys = Arc::clone(&self.keys.read());
-        let named = hello
-            .server_name()
-            .and_then(|name| ServerName::try_from(name.to_owned()).ok());
-        let fits = |key: &&Arc<CertifiedKey>| {
-            let Some(name) = &named else { return false };
-            key.cert
-                .first()
-                .and_then(|certificate| {
-                    let certificate =
-                        rustls::server::ParsedCertificate::try_from(certificate).ok()?;
-                    rustls::client::verify_server_name(&certificate, name).ok()
-                })
-                .is_some()
-        };
-        if keys.len() > 1
-            && let Some(key) = keys.iter().find(fits)
-        {
-            return Some(Arc::clone(key));
-        }
-        keys.first().cloned()
+        self.choose(hello.server_name()).map(|pair| pair.key)
     }
 }
 
-fn read_all(tls: &Tls) -> anyhow::Result<Vec<Arc<CertifiedKey>>> {
-    tls.certificates
-        .iter()
-        .map(|files| read_pair(&files.certificate, &files.key).map(Arc::new))
-        .collect()
+/// `tls-server-end-point` (RFC 5929 section 4.1): the certificate's digest, by the hash
+/// function of its signature, or SHA-256 where that is MD5 or SHA-1. `None` where the
+/// signature names no hash function (Ed25519), for which it is not defined.
+fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
+    use sha2::{Digest, Sha256, Sha384, Sha512};
+    use x509_parser::oid_registry as oid;
+    use x509_parser::signature_algorithm::SignatureAlgorithm;
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let algorithm = &parsed.signature_algorithm;
+    let hash = match SignatureAlgorithm::try_from(algorithm).ok()? {
+        SignatureAlgorithm::RSASSA_PSS(parameters) => {
+            parameters.hash_algorithm_oid().to_id_string()
+        }
+        SignatureAlgorithm::RSA | SignatureAlgorithm::ECDSA => algorithm.algorithm.to_id_string(),
+        _ => return None,
+    };
+    let is = |known: [oid::Oid<'_>; 3]| known.iter().any(|known| known.to_id_string() == hash);
+    if is([
+        oid::OID_PKCS1_SHA384WITHRSA,
+        oid::OID_SIG_ECDSA_WITH_SHA384,
+        oid::OID_NIST_HASH_SHA384,
+    ]) {
+        Some(Sha384::digest(certificate).to_vec())
+    } else if is([
+        oid::OID_PKCS1_SHA512WITHRSA,
+        oid::OID_SIG_ECDSA_WITH_SHA512,
+        oid::OID_NIST_HASH_SHA512,
+    ]) {
+        Some(Sha512::digest(certificate).to_vec())
+    } else {
+        Some(Sha256::digest(certificate).to_vec())
+    }
+}
+
+fn read_all(tls: &Tls) -> anyhow::Result<Vec<Pair>> {
+    let read = |files: &CertificateFiles| {
+        let key = read_pair(&files.certificate, &files.key)?;
+        let end_point = key.cert.first().and_then(|own| end_point(own));
+        Ok(Pair {
+            key: Arc::new(key),
+            end_point,
+        })
+    };
+    tls.certificates.iter().map(read).collect()
+}
+
+/// Reads a file of PEM certificates.
+///
+/// # Errors
+/// When it cannot be read or holds none; the text names it.
+pub fn read_certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let certificates = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("{}: no PEM certificate could be read", file.display()))?;
+    if certificates.is_empty() {
+        bail!("{}: holds no certificate", file.display());
+    }
+    Ok(certificates)
 }
 
 fn read_pair(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| {
-            format!(
-                "{}: no PEM certificate could be read",
-                certificate.display()
-            )
-        })?;
-    if chain.is_empty() {
-        bail!("{}: holds no certificate", certificate.display());
-    }
+    let chain = read_certificates(certificate)?;
     let private = PrivateKeyDer::from_pem_file(key).with_context(|| {
         format!(
             "{}: no PEM private key could be read; the user the server runs as must be able to",
@@ -106,16 +178,92 @@ fn read_pair(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     }
 }
 
-/// The TLS configuration: 1.2 and 1.3, certificates by SNI.
+/// What is asked of clients' certificates.
+#[derive(Debug, Clone)]
+pub struct ClientCertificates {
+    verifier: Arc<dyn ClientCertVerifier>,
+    user: ClientUser,
+}
+
+impl ClientCertificates {
+    /// Reads who certifies clients; `None` where clients are asked for no certificate.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds no certificate; the text names it.
+    pub fn load(tls: &Tls) -> anyhow::Result<Option<Self>> {
+        let Some(file) = &tls.client_ca else {
+            return Ok(None);
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in read_certificates(file)? {
+            roots
+                .add(certificate)
+                .with_context(|| format!("{}: a certificate is broken", file.display()))?;
+        }
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            // Who has none logs in otherwise.
+            .allow_unauthenticated()
+            .build()
+            .with_context(|| file.display().to_string())?;
+        Ok(Some(Self {
+            verifier,
+            user: tls.client_user,
+        }))
+    }
+
+    /// The user whom the certificate of a client names, if it showed one: the handshake
+    /// verified it. One that names several names nobody.
+    pub fn user_of(&self, connection: &rustls::ServerConnection) -> Option<String> {
+        let own = connection.peer_certificates()?.first()?;
+        certified_user(own, self.user)
+    }
+}
+
+fn certified_user(certificate: &[u8], user: ClientUser) -> Option<String> {
+    use x509_parser::extensions::GeneralName;
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let names: Vec<String> = match user {
+        ClientUser::CommonName => {
+            let names = parsed.subject().iter_common_name();
+            names
+                .filter_map(|name| name.as_str().ok().map(str::to_owned))
+                .collect()
+        }
+        ClientUser::Email => {
+            let alternative = parsed.subject_alternative_name().ok()??;
+            let names = alternative.value.general_names.iter();
+            names
+                .filter_map(|name| match name {
+                    GeneralName::RFC822Name(name) => Some((*name).to_owned()),
+                    _ => None,
+                })
+                .collect()
+        }
+    };
+    match <[String; 1]>::try_from(names) {
+        Ok([name]) if !name.is_empty() => Some(name),
+        _ => None,
+    }
+}
+
+/// The TLS configuration: 1.2 and 1.3, certificates by SNI, clients' certificates where
+/// they are asked for.
 ///
 /// # Errors
 /// When the cryptography provider cannot do these versions.
-pub fn server_config(certificates: Arc<Certificates>) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+pub fn server_config(
+    certificates: Arc<Certificates>,
+    clients: Option<&ClientCertificates>,
+) -> anyhow::Result<Arc<rustls::ServerConfig>> {
     let builder = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let mut config = builder
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
-        .with_cert_resolver(certificates);
+    let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
+    let builder = builder.with_protocol_versions(&versions)?;
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(Arc::clone(&clients.verifier)),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(certificates);
     config.send_tls13_tickets = 1;
     Ok(Arc::new(config))
 }
@@ -180,11 +328,68 @@ mod tests {
                 certificate: path(certificate),
                 key: path(key),
             }],
+            ..Tls::default()
         };
         let good = tls("a.pem", "a.key");
         let certificates = Certificates::load(&good).expect("loaded");
         assert!(certificates.reload(&tls("a.pem", "b.key")).is_err());
-        assert!(server_config(Arc::new(certificates)).is_ok());
+        assert!(server_config(Arc::new(certificates), None).is_ok());
         assert!(Certificates::load(&tls("a.key", "a.key")).is_err());
+    }
+
+    /// A certificate with these names, signed by itself.
+    fn certificate(common_names: &[&str], addresses: &[&str]) -> Vec<u8> {
+        let mut about = rcgen::CertificateParams::default();
+        about.distinguished_name = rcgen::DistinguishedName::new();
+        for name in common_names {
+            about
+                .distinguished_name
+                .push(rcgen::DnType::CommonName, *name);
+        }
+        for address in addresses {
+            let address = (*address).try_into().expect("an address");
+            about
+                .subject_alt_names
+                .push(rcgen::SanType::Rfc822Name(address));
+        }
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let made = about.self_signed(&key).expect("made");
+        made.der().to_vec()
+    }
+
+    #[test]
+    fn a_certificate_names_one_user_or_none() {
+        let named = |common_names: &[&str], addresses: &[&str], user| {
+            certified_user(&certificate(common_names, addresses), user)
+        };
+        let (by_name, by_address) = (ClientUser::CommonName, ClientUser::Email);
+        assert_eq!(named(&["anna"], &[], by_name).as_deref(), Some("anna"));
+        assert_eq!(named(&["anna"], &[], by_address), None);
+        assert_eq!(
+            named(&["x"], &["anna@example.org"], by_address).as_deref(),
+            Some("anna@example.org")
+        );
+        assert_eq!(named(&[], &["a@example.org"], by_name), None);
+        let two = ["a@example.org", "b@example.org"];
+        assert_eq!(named(&["x"], &two, by_address), None);
+        assert_eq!(named(&[""], &[], by_name), None);
+        assert_eq!(certified_user(b"no certificate", by_name), None);
+    }
+
+    /// RFC 5929 section 4.1.
+    #[test]
+    fn the_end_point_is_a_digest_by_the_signatures_hash() {
+        use sha2::{Digest, Sha256, Sha384};
+        let made = |algorithm| {
+            let key = rcgen::KeyPair::generate_for(algorithm).expect("a key");
+            let about = rcgen::CertificateParams::new(["x".to_owned()]).expect("names");
+            about.self_signed(&key).expect("made").der().to_vec()
+        };
+        let one = made(&rcgen::PKCS_ECDSA_P256_SHA256);
+        assert_eq!(end_point(&one), Some(Sha256::digest(&one).to_vec()));
+        let one = made(&rcgen::PKCS_ECDSA_P384_SHA384);
+        assert_eq!(end_point(&one), Some(Sha384::digest(&one).to_vec()));
+        assert_eq!(end_point(&made(&rcgen::PKCS_ED25519)), None);
+        assert_eq!(end_point(b"no certificate"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! The seam: [`Session`], [`Action`] and [`Event`].
 
 use crate::Secret;
+use crate::sasl::{Bearer, Channel, Digest};
 use std::io::Read;
 use std::time::Instant;
 
@@ -52,20 +53,32 @@ pub enum Action {
         /// The password as the client gave it.
         password: Secret,
     },
-    /// Find a user's SCRAM-SHA-256 keys; resume with [`Event::ScramKeys`]
-    /// (invented but stable ones for a user who has none).
+    /// Find a user's SCRAM keys; resume with [`Event::ScramKeys`] (invented but stable
+    /// ones for a user who has none).
     FindScramKeys {
         /// The user name as the client gave it.
         user: String,
+        /// Of which digest the keys are to be.
+        digest: Digest,
     },
-    /// The SCRAM exchange ended; `proven` says whether the client knew the
-    /// password. Resume with `Authenticated` or `Denied`.
-    ScramFinished {
+    /// The client proved who it is. Resume with `Authenticated` or `Denied`.
+    Enter {
         /// The user name as the client gave it.
         user: String,
-        /// Whether the client's proof was right.
-        proven: bool,
+        /// The device whose password it knows; none for the user's own.
+        device: Option<String>,
     },
+    /// The exchange failed: the server notes it, lets it wait as any failed login, and
+    /// resumes with `Denied` and this denial.
+    Refuse {
+        /// The user name as the client gave it.
+        user: String,
+        /// Why.
+        denial: Denial,
+    },
+    /// Check an access token; resume with `Authenticated`, `Denied` or
+    /// [`Event::TokenRefused`].
+    CheckToken(Bearer),
     /// There is more to do: let others have their turn, then call `next` again.
     Yield,
     /// Nothing to do until the client sends, an event comes, or `until`.
@@ -86,8 +99,11 @@ pub enum Event<Login> {
     Denied(Denial),
     /// The keys asked for with [`Action::FindScramKeys`].
     ScramKeys(crate::sasl::ScramKeys),
+    /// The access token is not good: a challenge with this JSON tells the client why,
+    /// and the login fails after its response, whatever that is (RFC 7628 section 3.2.3).
+    TokenRefused(Vec<u8>),
     /// The TLS handshake is done.
-    TlsStarted,
+    TlsStarted(Channel),
     /// Whether there is room for work that can wait.
     Load(Load),
     /// A mailbox this session subscribed to changed.
@@ -110,6 +126,12 @@ pub enum Load {
 pub enum Denial {
     /// Unknown user or wrong password: one text for both.
     BadCredentials,
+    /// The client was told that there is no channel binding, though there is: somebody
+    /// changed what was announced (RFC 5802 section 6).
+    Downgraded,
+    /// The client's end of the TLS connection is another than this one's (RFC 5802
+    /// section 6).
+    OtherChannel,
     /// Too many connections of this user.
     TooManyConnections,
     /// The user logged in less than so many seconds ago (RFC 2449 section 8.1.1).

@@ -113,7 +113,7 @@ fn configuration(directory: &std::path::Path, imap: u16, pop3: u16) -> String {
          mail_uid = {uid}\nmail_gid = {gid}\nfirst_valid_uid = 1\nfirst_valid_gid = 1\n\
          mail_attribute_dict = file:{0}/mail/anna/Maildir/dovecot-attributes\n\
          protocol imap {{\n  imap_metadata = yes\n}}\n\
-         auth_mechanisms = plain login scram-sha-256\nauth_failure_delay = 0\n\
+         auth_mechanisms = plain login scram-sha-256 scram-sha-1\nauth_failure_delay = 0\n\
          namespace inbox {{\n  inbox = yes\n  separator = /\n{special}}}\n\
          passdb {{\n  driver = passwd-file\n  args = {0}/users\n}}\n\
          userdb {{\n  driver = static\n  args = home={0}/mail/anna\n}}\n\

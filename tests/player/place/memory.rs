@@ -2,16 +2,16 @@
 //! a session.
 
 use super::{Conversation, Place};
-use crate::common::mailbox;
+use crate::common::{self, mailbox};
 use crate::player::{Peer, Protocol, Transcript};
-use pillarbox::accounts::Accounts;
-use pillarbox::accounts::users::{User, Users};
+use pillarbox::accounts::{Accounts, Entrant};
 use pillarbox::config::Config;
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
+use wire::sasl::{Channel, Offer};
 use wire::{Action, Denial, Event, Security, Session};
 
 /// How often a change is looked for.
@@ -25,6 +25,15 @@ struct World {
     _keep: tempfile::TempDir,
 }
 
+impl World {
+    fn offer(&self) -> Offer {
+        Offer {
+            mechanisms: self.accounts.mechanisms(),
+            channel: Channel::default(),
+        }
+    }
+}
+
 /// A mailbox that sessions in memory are opened on.
 pub struct Memory {
     world: Arc<World>,
@@ -36,10 +45,7 @@ impl Memory {
         let directory = keep.path();
         mailbox::fill(directory, transcript.messages, transcript.aged);
         let users_file = directory.join("users.yaml");
-        let anna = User::new("anna", b"secret").expect("a user");
-        Users { users: vec![anna] }
-            .save(&users_file)
-            .expect("users");
+        common::save_users(&users_file, &transcript.devices);
         let file = directory.join("pillarbox.yaml");
         let text = format!(
             "mail_root: {}/mail/%u/Maildir\nusers_file: {}\n{}\n",
@@ -87,7 +93,7 @@ impl Place for Memory {
                     security: Security::PlainWithPasswords,
                     starttls: imapd::StartTls::Offered,
                     capabilities: world.config.imap_capabilities(None),
-                    scram: world.accounts.scram(),
+                    offer: world.offer(),
                     login_seconds: limits.login_seconds,
                     idle_seconds: limits.imap_idle_seconds,
                     append_limit_octets: limits.append_octets,
@@ -97,9 +103,9 @@ impl Place for Memory {
                     waker: Waker::from(Arc::clone(&alarm)),
                 };
                 let session = imapd::ImapSession::new(options, now);
-                let enter = |world: &World, user: String, account| imapd::Login {
-                    capabilities: world.config.imap_capabilities(Some(&user)),
-                    user,
+                let enter = |world: &World, entrant: Entrant, account| imapd::Login {
+                    capabilities: world.config.imap_capabilities(Some(&entrant.user)),
+                    user: entrant.user,
                     account,
                 };
                 Box::new(Talk::new(session, world, alarm, protocol, enter))
@@ -109,7 +115,7 @@ impl Place for Memory {
                     security: Security::PlainWithPasswords,
                     starttls: pop3d::StartTls::Offered,
                     capabilities: world.config.pop3_capabilities(None),
-                    scram: world.accounts.scram(),
+                    offer: world.offer(),
                     login_delay_seconds: world.config.pop3.login_delay_seconds,
                     login_seconds: limits.login_seconds,
                     idle_seconds: limits.pop3_idle_seconds,
@@ -117,9 +123,10 @@ impl Place for Memory {
                 };
                 let session = pop3d::Pop3Session::new(options, now);
                 let session = session.with_expiry(world.config.inbox_days());
-                let enter = |world: &World, user: String, account| pop3d::Login {
-                    capabilities: world.config.pop3_capabilities(Some(&user)),
-                    user,
+                let enter = |world: &World, entrant: Entrant, account| pop3d::Login {
+                    capabilities: world.config.pop3_capabilities(Some(&entrant.user)),
+                    device: world.accounts.device(&entrant),
+                    user: entrant.user,
                     account,
                     policy: world.config.pop3_policy(),
                 };
@@ -143,7 +150,7 @@ struct Talk<S, L> {
     world: Arc<World>,
     alarm: Arc<Alarm>,
     protocol: Protocol,
-    enter: fn(&World, String, Arc<store::Account>) -> L,
+    enter: fn(&World, Entrant, Arc<store::Account>) -> L,
     said: std::collections::VecDeque<u8>,
     closed: bool,
     patience: Duration,
@@ -155,7 +162,7 @@ impl<L, S: Session<L>> Talk<S, L> {
         world: Arc<World>,
         alarm: Arc<Alarm>,
         protocol: Protocol,
-        enter: fn(&World, String, Arc<store::Account>) -> L,
+        enter: fn(&World, Entrant, Arc<store::Account>) -> L,
     ) -> Self {
         Self {
             session,
@@ -182,7 +189,7 @@ impl<L, S: Session<L>> Talk<S, L> {
                     reader.read_to_end(&mut octets).expect("readable");
                     self.said.extend(octets);
                 }
-                Action::StartTls => self.session.resume(Event::TlsStarted),
+                Action::StartTls => self.session.resume(Event::TlsStarted(Channel::default())),
                 Action::CheckPassword { user, password } => {
                     let world = &self.world;
                     let verdict = world
@@ -190,13 +197,18 @@ impl<L, S: Session<L>> Talk<S, L> {
                         .block_on(world.accounts.verify(&user, password));
                     self.conclude(verdict);
                 }
-                Action::FindScramKeys { user } => {
-                    let keys = self.world.accounts.scram_keys(&user);
+                Action::FindScramKeys { user, digest } => {
+                    let keys = self.world.accounts.scram_keys(&user, digest);
                     self.session.resume(Event::ScramKeys(keys));
                 }
-                Action::ScramFinished { user, proven } => {
-                    let known = self.world.accounts.known_name(&user).filter(|_| proven);
-                    self.conclude(known.ok_or(Denial::BadCredentials));
+                Action::Enter { user, device } => {
+                    self.conclude(self.world.accounts.enter(&user, device));
+                }
+                Action::Refuse { denial, .. } => self.conclude(Err(denial)),
+                Action::CheckToken(bearer) => {
+                    let world = &self.world;
+                    let checked = world.runtime.block_on(world.accounts.check_token(&bearer));
+                    self.conclude(checked.map_err(|refusal| refusal.denial));
                 }
                 // Nobody else is at work.
                 Action::AskLoad => self.session.resume(Event::Load(wire::Load::Free)),
@@ -207,17 +219,18 @@ impl<L, S: Session<L>> Talk<S, L> {
         }
     }
 
-    fn conclude(&mut self, verdict: Result<String, Denial>) {
+    fn conclude(&mut self, verdict: Result<Entrant, Denial>) {
         let world = &self.world;
         let delay = Duration::from_secs(world.config.pop3.login_delay_seconds);
-        let entered = verdict.and_then(|user| {
+        let entered = verdict.and_then(|entrant| {
+            let user = &entrant.user;
             if self.protocol == Protocol::Pop3 {
-                world.accounts.visit(&user, delay, Instant::now())?;
+                world.accounts.visit(user, delay, Instant::now())?;
             }
-            let account = world.accounts.account(&user, &world.config);
+            let account = world.accounts.account(user, &world.config);
             let account = account.map_err(|_| Denial::Unavailable)?;
-            world.accounts.expunge_aged(&user, &account, &world.config);
-            Ok((self.enter)(world, user, account))
+            world.accounts.expunge_aged(user, &account, &world.config);
+            Ok((self.enter)(world, entrant, account))
         });
         self.session.resume(match entered {
             Ok(login) => Event::Authenticated(login),

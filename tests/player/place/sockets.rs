@@ -24,7 +24,12 @@ impl Sockets {
     pub fn new(transcript: &Transcript, over: Over) -> Self {
         let config: Vec<&str> = transcript.config.iter().map(String::as_str).collect();
         Self {
-            server: Server::start_with(transcript.messages, transcript.aged, &config),
+            server: Server::start_for(
+                transcript.messages,
+                transcript.aged,
+                &config,
+                &transcript.devices,
+            ),
             over,
         }
     }

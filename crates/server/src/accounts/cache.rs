@@ -15,7 +15,20 @@ const ENTRIES: usize = 10_000;
 /// Keyed digests of user and password, in memory only.
 pub struct Cache {
     key: [u8; 32],
-    seen: Mutex<HashMap<[u8; 32], Instant>>,
+    seen: Mutex<HashMap<[u8; 32], Success>>,
+}
+
+/// A password that was right.
+struct Success {
+    since: Instant,
+    /// The device whose it is.
+    device: Option<String>,
+}
+
+impl Success {
+    fn counts(&self) -> bool {
+        self.since.elapsed() < KEPT
+    }
 }
 
 impl Cache {
@@ -36,26 +49,27 @@ impl Cache {
         mac.finalize().into_bytes().into()
     }
 
-    /// Whether this password was right within the last minutes.
-    pub fn holds(&self, user: &str, password: &[u8]) -> bool {
+    /// Whether this password was right within the last minutes, and the device whose it
+    /// is.
+    pub fn find(&self, user: &str, password: &[u8]) -> Option<Option<String>> {
         let digest = self.digest(user, password);
-        self.seen
-            .lock()
-            .get(&digest)
-            .is_some_and(|since| since.elapsed() < KEPT)
+        let seen = self.seen.lock();
+        let success = seen.get(&digest).filter(|success| success.counts())?;
+        Some(success.device.clone())
     }
 
     /// Remembers a success.
-    pub fn keep(&self, user: &str, password: &[u8]) {
+    pub fn keep(&self, user: &str, password: &[u8], device: Option<String>) {
         let digest = self.digest(user, password);
         let mut seen = self.seen.lock();
         if seen.len() >= ENTRIES {
-            seen.retain(|_, since| since.elapsed() < KEPT);
+            seen.retain(|_, success| success.counts());
             if seen.len() >= ENTRIES {
                 seen.clear();
             }
         }
-        seen.insert(digest, Instant::now());
+        let since = Instant::now();
+        seen.insert(digest, Success { since, device });
     }
 
     /// Forgets all, as after a change of the users file.
@@ -71,11 +85,13 @@ mod tests {
     #[test]
     fn only_the_same_user_and_password_are_held() {
         let cache = Cache::new([7; 32]);
-        cache.keep("anna", b"secret");
-        assert!(cache.holds("anna", b"secret"));
-        assert!(!cache.holds("ann", b"asecret"));
-        assert!(!cache.holds("anna", b"other"));
+        cache.keep("anna", b"secret", None);
+        cache.keep("anna", b"other", Some("phone".to_owned()));
+        assert_eq!(cache.find("anna", b"secret"), Some(None));
+        assert_eq!(cache.find("anna", b"other"), Some(Some("phone".to_owned())));
+        assert_eq!(cache.find("ann", b"asecret"), None);
+        assert_eq!(cache.find("anna", b"wrong"), None);
         cache.clear();
-        assert!(!cache.holds("anna", b"secret"));
+        assert_eq!(cache.find("anna", b"secret"), None);
     }
 }

@@ -3,10 +3,13 @@
 pub mod cache;
 pub mod password;
 pub mod retention;
+pub mod scram;
 pub mod throttle;
 pub mod users;
 
 use crate::config::Config;
+use crate::oauth::{self, OAuth};
+use anyhow::Context;
 use cache::Cache;
 use dashmap::DashMap;
 use hmac::{Hmac, KeyInit, Mac};
@@ -17,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use users::{User, Users};
-use wire::sasl::{Scram, ScramKeyPair, ScramKeys};
+use wire::sasl::{Bearer, Digest, Mechanism, Mechanisms, ScramKeyPair, ScramKeys};
 use wire::{Denial, Secret};
 
 /// How long a password may be, in octets.
@@ -25,9 +28,42 @@ const PASSWORD_OCTETS: usize = 1024;
 /// How many verifications may wait; beyond it clients are told to come later.
 const WAITING: usize = 256;
 
+/// Who logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entrant {
+    /// The user's name as the users file has it.
+    pub user: String,
+    /// The device whose password was used; none for the user's own and where there was
+    /// no password.
+    pub device: Option<String>,
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// As the client is told.
+    pub denial: Denial,
+    /// For the log, where there is more to say.
+    pub why: Option<String>,
+    /// What is to be told in a challenge before (RFC 7628 section 3.2.3).
+    pub challenge: Option<Vec<u8>>,
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self {
+            denial,
+            why: None,
+            challenge: None,
+        }
+    }
+}
+
 /// The accounts of a server.
 pub struct Accounts {
     users: RwLock<Arc<Users>>,
+    /// What verifies access tokens, if they are taken.
+    oauth: RwLock<Option<Arc<OAuth>>>,
     /// What is open, by where it is: two names may have one Maildir, which must not be
     /// in memory twice.
     open: DashMap<PathBuf, Arc<store::Account>>,
@@ -45,16 +81,22 @@ pub struct Accounts {
     key: [u8; 32],
 }
 
+fn open_oauth(config: &Config) -> anyhow::Result<Option<Arc<OAuth>>> {
+    let opened = config.oauth.as_ref().map(OAuth::new).transpose();
+    Ok(opened.context("oauth")?.map(Arc::new))
+}
+
 impl Accounts {
-    /// Reads the users file.
+    /// Reads the users file and what access tokens are verified with.
     ///
     /// # Errors
-    /// When it cannot be read; the text says where and what to do.
+    /// When one cannot be read; the text says where and what to do.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
         Ok(Self {
             users: RwLock::new(Arc::new(Users::load(&config.users_file)?)),
+            oauth: RwLock::new(open_oauth(config)?),
             open: DashMap::new(),
             retention: retention::Retention::default(),
             search_texts: Arc::new(store::SearchTexts::new(config.keep_search_texts.into())),
@@ -67,16 +109,31 @@ impl Accounts {
         })
     }
 
-    /// Reads the users file again; on an error the old users stay.
+    /// Reads them again; on an error the old ones stay.
     ///
     /// # Errors
     /// As [`Accounts::open`].
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         let users = Arc::new(Users::load(&config.users_file)?);
+        let oauth = self.reopened_oauth(config)?;
         *self.users.write() = users;
+        *self.oauth.write() = oauth;
         self.search_texts.set_keep(config.keep_search_texts.into());
         self.cache.clear();
         Ok(())
+    }
+
+    /// What verifies tokens from now on. Keys that were fetched are kept.
+    fn reopened_oauth(&self, config: &Config) -> anyhow::Result<Option<Arc<OAuth>>> {
+        let before = self.oauth.read().clone();
+        let is_as_before = |before: &Arc<OAuth>| {
+            let settings = before.settings();
+            config.oauth.as_ref() == Some(settings) && settings.reads_no_file()
+        };
+        match before.filter(is_as_before) {
+            Some(before) => Ok(Some(before)),
+            None => open_oauth(config),
+        }
     }
 
     fn find(&self, name: &str) -> Option<User> {
@@ -85,22 +142,22 @@ impl Accounts {
             .flatten()
     }
 
-    /// Checks a password: one of the user's or of a device of theirs. Gives the
-    /// user's name as the users file has it.
+    /// Checks a password: one of the user's or of a device of theirs.
     ///
     /// # Errors
     /// `BadCredentials` for an unknown user and a wrong password alike, after the
     /// same work; `Unavailable` when too many are waiting.
-    pub async fn verify(self: &Arc<Self>, name: &str, password: Secret) -> Result<String, Denial> {
+    pub async fn verify(self: &Arc<Self>, name: &str, password: Secret) -> Result<Entrant, Denial> {
         let octets = password.expose();
         if octets.is_empty() || octets.len() > PASSWORD_OCTETS || octets.contains(&0) {
             return Err(Denial::BadCredentials);
         }
         let user = self.find(name);
         if let Some(user) = &user
-            && self.cache.holds(&user.name, octets)
+            && let Some(device) = self.cache.find(&user.name, octets)
         {
-            return Ok(user.name.clone());
+            let user = user.name.clone();
+            return Ok(Entrant { user, device });
         }
         let _place = self
             .waiting
@@ -111,25 +168,29 @@ impl Accounts {
             .acquire()
             .await
             .map_err(|_| Denial::Unavailable)?;
-        let hashes = user.as_ref().map_or_else(Vec::new, User::hashes);
-        let padding = self.padding(hashes.len());
+        let passwords = user.as_ref().map_or_else(Vec::new, User::passwords);
+        let padding = self.padding(passwords.len());
         let checked = password.clone();
-        let matches = tokio::task::spawn_blocking(move || {
+        let found = tokio::task::spawn_blocking(move || {
             let verify = |hash: &String| password::verify(checked.expose(), hash);
             // A failure costs the same whoever the user is, or is not.
-            let matches = hashes.iter().any(verify);
-            if !matches {
+            let mut passwords = passwords.into_iter();
+            let found = passwords.find(|password| verify(&password.hash));
+            if found.is_none() {
                 padding.iter().for_each(|hash| {
                     std::hint::black_box(verify(hash));
                 });
             }
-            matches
+            found
         });
-        let matches = matches.await.map_err(|_| Denial::Unavailable)?;
-        match user.filter(|_| matches) {
-            Some(user) => {
-                self.cache.keep(&user.name, octets);
-                Ok(user.name)
+        let found = found.await.map_err(|_| Denial::Unavailable)?;
+        match user.zip(found) {
+            Some((user, found)) => {
+                self.cache.keep(&user.name, octets, found.device.clone());
+                Ok(Entrant {
+                    user: user.name,
+                    device: found.device,
+                })
             }
             None => Err(Denial::BadCredentials),
         }
@@ -145,15 +206,64 @@ impl Accounts {
         longest.split_off(hashes.min(longest.len()))
     }
 
-    /// Whether SCRAM can be offered.
-    pub fn scram(&self) -> Scram {
-        self.users.read().scram()
+    /// The mechanisms that can be offered, were the connection what they ask for.
+    pub fn mechanisms(&self) -> Mechanisms {
+        let users = self.users.read();
+        let with_keys = Digest::ALL
+            .into_iter()
+            .filter(|digest| users.have_keys(*digest));
+        let mechanisms = with_keys.fold(Mechanisms::PASSWORDS, |mechanisms, digest| {
+            mechanisms
+                .with(Mechanism::Scram(digest))
+                .with(Mechanism::ScramPlus(digest))
+        });
+        // Offered to clients whose certificate names a user.
+        let mechanisms = mechanisms.with(Mechanism::External);
+        match &*self.oauth.read() {
+            Some(_) => mechanisms
+                .with(Mechanism::OAuthBearer)
+                .with(Mechanism::XOAuth2),
+            None => mechanisms,
+        }
     }
 
-    /// A user's SCRAM-SHA-256 keys; for a user without, invented ones that are
-    /// the same each time, after a restart too (RFC 5802 section 9: a stranger must not learn who exists).
-    pub fn scram_keys(&self, name: &str) -> ScramKeys {
-        if let Some(keys) = self.find(name).and_then(|user| user.scram_keys()) {
+    /// Checks an access token: it must be of the user who logs in, and of one there is.
+    ///
+    /// # Errors
+    /// Why nobody is let in, and what is to be told of it.
+    pub async fn check_token(&self, bearer: &Bearer) -> Result<Entrant, Refusal> {
+        let Some(oauth) = self.oauth.read().clone() else {
+            return Err(Denial::Unavailable.into());
+        };
+        let _place = self
+            .waiting
+            .try_acquire()
+            .map_err(|_| Denial::Unavailable)?;
+        let verdict = oauth.user_of(&bearer.token).await.and_then(|named| {
+            let user = self
+                .find(&named)
+                .filter(|user| oauth::acts_as(bearer, &user.name));
+            user.ok_or(oauth::Failure::Refused(oauth::jwt::Refusal::OtherUser))
+        });
+        match verdict {
+            Ok(user) => Ok(Entrant {
+                user: user.name,
+                device: None,
+            }),
+            Err(oauth::Failure::Unavailable) => Err(Denial::Unavailable.into()),
+            Err(oauth::Failure::Refused(refusal)) => Err(Refusal {
+                denial: Denial::BadCredentials,
+                why: Some(refusal.to_string()),
+                challenge: Some(oauth.told(bearer.form, refusal)),
+            }),
+        }
+    }
+
+    /// A user's SCRAM keys; for a user without, invented ones that are the same each
+    /// time, after a restart too (RFC 5802 section 9: a stranger must not learn who
+    /// exists).
+    pub fn scram_keys(&self, name: &str, digest: Digest) -> ScramKeys {
+        if let Some(keys) = self.find(name).and_then(|user| user.scram_keys(digest)) {
             return keys;
         }
         let key = self.users.read().secret().unwrap_or(self.key);
@@ -164,19 +274,38 @@ impl Accounts {
             mac.update(name.as_bytes());
             mac.finalize().into_bytes().into()
         };
+        // The salt is the same for every digest, as in what `pillarbox user` writes.
         ScramKeys {
             salt: invent(b"salt")[..16].to_vec(),
-            iterations: users::SCRAM_ITERATIONS,
+            iterations: scram::ITERATIONS,
             pairs: vec![ScramKeyPair {
-                stored_key: invent(b"stored"),
-                server_key: invent(b"server"),
+                device: None,
+                stored_key: invent(b"stored")[..digest.octets()].to_vec(),
+                server_key: invent(b"server")[..digest.octets()].to_vec(),
             }],
         }
     }
 
-    /// The name of a user as the users file has it.
-    pub fn known_name(&self, name: &str) -> Option<String> {
-        self.find(name).map(|user| user.name)
+    /// Lets somebody in who proved who it is, by a password of that device.
+    ///
+    /// # Errors
+    /// `BadCredentials` where there is no such user or device any more.
+    pub fn enter(&self, name: &str, device: Option<String>) -> Result<Entrant, Denial> {
+        let user = self.find(name).ok_or(Denial::BadCredentials)?;
+        let is_there = |name: &String| user.devices.iter().any(|device| device.name == *name);
+        if device.as_ref().is_some_and(|device| !is_there(device)) {
+            return Err(Denial::BadCredentials);
+        }
+        let user = user.name;
+        Ok(Entrant { user, device })
+    }
+
+    /// The POP3 device that logged in, if its password was a device's.
+    pub fn device(&self, entrant: &Entrant) -> Option<pop3d::Device> {
+        let name = entrant.device.clone()?;
+        let user = self.find(&entrant.user)?;
+        let known = user.devices.into_iter().map(|device| device.name).collect();
+        Some(pop3d::Device { name, known })
     }
 
     /// Expunges what all users kept for longer than the configuration says. It

@@ -1,10 +1,12 @@
 //! Password hashes: argon2id is written; those of Dovecot's passwd-file are read too.
 
+use super::scram;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
-use sha1::{Digest, Sha1};
+use sha1::Sha1;
 use subtle::ConstantTimeEq;
+use wire::sasl::Digest;
 
 /// Hashes a password with argon2id (19 MiB, 2 passes), as a PHC string.
 ///
@@ -21,7 +23,7 @@ pub fn hash(password: &[u8]) -> anyhow::Result<String> {
 }
 
 /// Whether a password matches a hash: argon2id, bcrypt, SHA512-CRYPT,
-/// SHA256-CRYPT, SSHA, PLAIN, with or without Dovecot's `{SCHEME}`.
+/// SHA256-CRYPT, SCRAM-SHA-256, SCRAM-SHA-1, SSHA, PLAIN, with or without Dovecot's `{SCHEME}`.
 pub fn verify(password: &[u8], stored: &str) -> bool {
     let (scheme, hash) = match stored
         .strip_prefix('{')
@@ -32,6 +34,8 @@ pub fn verify(password: &[u8], stored: &str) -> bool {
     };
     match scheme.as_str() {
         "PLAIN" | "CLEARTEXT" => password.ct_eq(hash.as_bytes()).into(),
+        "SCRAM-SHA-256" => scram::verify(Digest::Sha256, password, hash),
+        "SCRAM-SHA-1" => scram::verify(Digest::Sha1, password, hash),
         "SSHA" | "SSHA.B64" => verify_ssha(password, hash).unwrap_or(false),
         "" | "ARGON2ID" | "ARGON2I" | "BLF-CRYPT" | "SHA512-CRYPT" | "SHA256-CRYPT" | "CRYPT" => {
             verify_crypt(password, hash)
@@ -45,7 +49,8 @@ pub fn is_salted(stored: &str) -> bool {
     let (scheme, hash) = stored.split_once('}').unwrap_or(("", stored));
     let is_crypt = ["$argon2", "$2", "$5$", "$6$"]
         .iter()
-        .any(|prefix| hash.starts_with(prefix));
+        .any(|prefix| hash.starts_with(prefix))
+        || scheme.to_ascii_uppercase().starts_with("{SCRAM-SHA-");
     is_crypt && !["{PLAIN", "{CLEARTEXT"].contains(&scheme.to_ascii_uppercase().as_str())
 }
 
@@ -72,7 +77,12 @@ pub fn is_known(stored: &str) -> bool {
         .strip_prefix("{CRYPT}")
         .or_else(|| stored.strip_prefix("{crypt}"))
         .unwrap_or(stored);
+    let scram = Digest::ALL.into_iter();
     is_locked(stored)
+        || scram
+            .filter_map(|digest| scram::read(digest, scram::of_password(stored, digest)?))
+            .next()
+            .is_some()
         || SCHEMES.iter().any(|scheme| upper.starts_with(scheme))
         || ["$argon2", "$2", "$5$", "$6$"]
             .iter()
@@ -107,10 +117,10 @@ fn verify_ssha(password: &[u8], hash: &str) -> Option<bool> {
         .decode(hash)
         .ok()?;
     let (digest, salt) = octets.split_at_checked(20)?;
-    let mut sha1 = Sha1::new();
-    sha1.update(password);
-    sha1.update(salt);
-    Some(sha1.finalize().as_slice().ct_eq(digest).into())
+    let mut sha1 = <Sha1 as sha1::Digest>::new();
+    sha1::Digest::update(&mut sha1, password);
+    sha1::Digest::update(&mut sha1, salt);
+    Some(sha1::Digest::finalize(sha1).as_slice().ct_eq(digest).into())
 }
 
 #[cfg(test)]
@@ -133,6 +143,7 @@ mod tests {
     fn plain_passwords_are_not_salted() {
         assert!(is_salted("$6$salt$hash") && is_salted("{ARGON2ID}$argon2id$v=19$x"));
         assert!(!is_salted("{PLAIN}$6$salt$hash") && !is_salted("{plain}x"));
+        assert!(is_salted("{SCRAM-SHA-256}4096,c2FsdA==,x,y"));
         assert!(!is_salted("!") && !is_salted("{SSHA}abcd"));
     }
 
@@ -155,7 +166,7 @@ mod tests {
         let bcrypt = bcrypt::hash("secret", 4).expect("hashed");
         assert!(verify(b"secret", &format!("{{BLF-CRYPT}}{bcrypt}")));
         assert!(!verify(b"wrong", &bcrypt));
-        let mut salted = Sha1::digest(b"secretsalt").to_vec();
+        let mut salted = <Sha1 as sha1::Digest>::digest(b"secretsalt").to_vec();
         salted.extend(b"salt");
         let ssha = format!(
             "{{SSHA}}{}",

@@ -1,17 +1,13 @@
 //! The users file: our own YAML, or a Dovecot passwd-file as it is.
 
-use super::password;
+use super::{password, scram};
+use crate::config::Config;
 use crate::files;
 use anyhow::{Context, bail};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-use wire::sasl::{Scram, ScramKeyPair, ScramKeys};
-
-/// The iteration count of SCRAM keys we make (RFC 7677 section 4 asks for 4096 at least).
-pub const SCRAM_ITERATIONS: u32 = 4_096;
+use wire::sasl::{Digest as ScramDigest, ScramKeyPair, ScramKeys};
 
 /// One user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +21,9 @@ pub struct User {
     /// but the first, with commas between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scram: Option<String>,
+    /// The same for SCRAM-SHA-1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scram_sha_1: Option<String>,
     /// The user's Maildir where it is not at `mail_root`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail: Option<PathBuf>,
@@ -45,6 +44,18 @@ pub struct Device {
     /// iteration count, in base64 with a comma between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scram: Option<String>,
+    /// The same for SCRAM-SHA-1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scram_sha_1: Option<String>,
+}
+
+/// A password of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Password {
+    /// Its hash.
+    pub hash: String,
+    /// The device whose it is; none for the user's own.
+    pub device: Option<String>,
 }
 
 /// All users.
@@ -81,11 +92,18 @@ impl User {
             name: name.to_owned(),
             password: String::new(),
             scram: None,
+            scram_sha_1: None,
             mail: None,
             devices: Vec::new(),
         };
         user.set_password(plain)?;
         Ok(user)
+    }
+
+    /// Where the user's Maildir is.
+    pub fn maildir(&self, config: &Config) -> PathBuf {
+        let own = self.mail.clone();
+        own.unwrap_or_else(|| config.maildir(&self.name))
     }
 
     /// Sets the password. The salt stays, as the keys of devices are under it.
@@ -94,24 +112,25 @@ impl User {
     /// When it cannot be a password or there is no randomness.
     pub fn set_password(&mut self, plain: &[u8]) -> anyhow::Result<()> {
         check_password(plain)?;
-        let (iterations, salt) = match self.salt() {
-            Some(kept) if !self.devices.is_empty() => kept,
-            _ => {
-                let mut salt = vec![0; 16];
-                getrandom::fill(&mut salt)?;
-                self.devices
-                    .iter_mut()
-                    .for_each(|device| device.scram = None);
-                (SCRAM_ITERATIONS, salt)
+        let mut fresh = vec![0; 16];
+        getrandom::fill(&mut fresh)?;
+        for digest in ScramDigest::ALL {
+            let (iterations, salt) = match self.salt(digest) {
+                Some(kept) if !self.devices.is_empty() => kept,
+                _ => {
+                    let devices = self.devices.iter_mut();
+                    devices.for_each(|device| *device.keys_mut(digest) = None);
+                    (scram::ITERATIONS, fresh.clone())
+                }
+            };
+            let pair = ScramKeyPair::derive(digest, plain, &salt, iterations);
+            let keys = Some(scram::show(iterations, &salt, &pair));
+            match digest {
+                ScramDigest::Sha256 => self.scram = keys,
+                ScramDigest::Sha1 => self.scram_sha_1 = keys,
             }
-        };
+        }
         self.password = password::hash(plain)?;
-        let pair = ScramKeyPair::derive(plain, &salt, iterations);
-        self.scram = Some(format!(
-            "{iterations},{},{}",
-            STANDARD.encode(&salt),
-            show_pair(&pair)
-        ));
         Ok(())
     }
 
@@ -121,56 +140,88 @@ impl User {
     /// When it cannot be a password or there is no randomness.
     pub fn add_device(&mut self, name: &str, plain: &[u8]) -> anyhow::Result<()> {
         check_password(plain)?;
-        let pair = self
-            .salt()
-            .map(|(iterations, salt)| ScramKeyPair::derive(plain, &salt, iterations));
-        self.devices.push(Device {
+        let mut device = Device {
             name: name.to_owned(),
             password: password::hash(plain)?,
-            scram: pair.as_ref().map(show_pair),
-        });
+            scram: None,
+            scram_sha_1: None,
+        };
+        for digest in ScramDigest::ALL {
+            *device.keys_mut(digest) = self.salt(digest).map(|(iterations, salt)| {
+                let pair = ScramKeyPair::derive(digest, plain, &salt, iterations);
+                scram::show_pair(&pair)
+            });
+        }
+        self.devices.push(device);
         Ok(())
     }
 
-    /// The hashes any of which lets the user in.
-    pub fn hashes(&self) -> Vec<String> {
-        std::iter::once(&self.password)
-            .chain(self.devices.iter().map(|device| &device.password))
-            .cloned()
-            .collect()
+    /// The passwords any of which lets the user in, the user's own first.
+    pub fn passwords(&self) -> Vec<Password> {
+        let own = Password {
+            hash: self.password.clone(),
+            device: None,
+        };
+        let devices = self.devices.iter().map(|device| Password {
+            hash: device.password.clone(),
+            device: Some(device.name.clone()),
+        });
+        std::iter::once(own).chain(devices).collect()
+    }
+
+    /// The SCRAM keys of the user's own password.
+    fn own_keys(&self, digest: ScramDigest) -> Option<ScramKeys> {
+        let beside = match digest {
+            ScramDigest::Sha256 => &self.scram,
+            ScramDigest::Sha1 => &self.scram_sha_1,
+        };
+        let text = scram::of_password(&self.password, digest).or(beside.as_deref())?;
+        scram::read(digest, text)
     }
 
     /// The iteration count and salt of the SCRAM keys.
-    fn salt(&self) -> Option<(u32, Vec<u8>)> {
-        let mut parts = self.scram.as_deref()?.split(',');
-        let iterations = parts.next()?.parse().ok().filter(|count| *count > 0)?;
-        Some((iterations, STANDARD.decode(parts.next()?).ok()?))
+    fn salt(&self, digest: ScramDigest) -> Option<(u32, Vec<u8>)> {
+        let keys = self.own_keys(digest)?;
+        Some((keys.iterations, keys.salt))
     }
 
     /// The SCRAM keys, if there are any: of the password and of the devices that have
     /// some.
-    pub fn scram_keys(&self) -> Option<ScramKeys> {
-        let (iterations, salt) = self.salt()?;
-        let own = self.scram.as_deref()?.splitn(3, ',').nth(2)?;
-        let devices = self
-            .devices
-            .iter()
-            .filter_map(|device| device.scram.as_deref());
-        let mut pairs = vec![read_pair(own)?];
-        pairs.extend(devices.filter_map(read_pair));
-        Some(ScramKeys {
-            salt,
-            iterations,
-            pairs,
-        })
+    pub fn scram_keys(&self, digest: ScramDigest) -> Option<ScramKeys> {
+        let mut keys = self.own_keys(digest)?;
+        keys.pairs.extend(self.devices.iter().filter_map(|device| {
+            let mut pair = scram::read_pair(digest, device.keys(digest)?)?;
+            pair.device = Some(device.name.clone());
+            Some(pair)
+        }));
+        Some(keys)
     }
 
     /// Whether each of the user's passwords can be used with SCRAM, or none lets
     /// anybody in.
-    fn has_all_keys(&self) -> bool {
-        let keys = self.scram_keys().map_or(0, |keys| keys.pairs.len());
-        let hashes = self.hashes();
-        keys == hashes.len() || hashes.iter().all(|hash| password::is_locked(hash))
+    fn has_all_keys(&self, digest: ScramDigest) -> bool {
+        let keys = self.scram_keys(digest).map_or(0, |keys| keys.pairs.len());
+        let passwords = self.passwords();
+        keys == passwords.len()
+            || passwords
+                .iter()
+                .all(|password| password::is_locked(&password.hash))
+    }
+}
+
+impl Device {
+    fn keys(&self, digest: ScramDigest) -> Option<&str> {
+        match digest {
+            ScramDigest::Sha256 => self.scram.as_deref(),
+            ScramDigest::Sha1 => self.scram_sha_1.as_deref(),
+        }
+    }
+
+    fn keys_mut(&mut self, digest: ScramDigest) -> &mut Option<String> {
+        match digest {
+            ScramDigest::Sha256 => &mut self.scram,
+            ScramDigest::Sha1 => &mut self.scram_sha_1,
+        }
     }
 }
 
@@ -179,23 +230,6 @@ fn check_password(plain: &[u8]) -> anyhow::Result<()> {
         bail!("a password has 1 to 1024 octets and no NUL; nothing was changed");
     }
     Ok(())
-}
-
-fn show_pair(pair: &ScramKeyPair) -> String {
-    let (stored, server) = (
-        STANDARD.encode(pair.stored_key),
-        STANDARD.encode(pair.server_key),
-    );
-    format!("{stored},{server}")
-}
-
-fn read_pair(text: &str) -> Option<ScramKeyPair> {
-    let (stored, server) = text.split_once(',')?;
-    let octets = |text| STANDARD.decode(text).ok()?.try_into().ok();
-    Some(ScramKeyPair {
-        stored_key: octets(stored)?,
-        server_key: octets(server)?,
-    })
 }
 
 /// Reads what is no passwd-file. What is wrong is told without the text itself, which
@@ -282,7 +316,9 @@ impl Users {
                     mail.display()
                 );
             }
-            if let Some(hash) = user.hashes().iter().find(|hash| !password::is_known(hash)) {
+            let passwords = user.passwords();
+            let mut hashes = passwords.iter().map(|password| &password.hash);
+            if let Some(hash) = hashes.find(|hash| !password::is_known(hash)) {
                 let shown: String = hash.chars().take(12).collect();
                 let remedy = match is_yaml {
                     true => format!("set it with `pillarbox user passwd {}`", user.name),
@@ -327,6 +363,7 @@ impl Users {
                 name,
                 password,
                 scram: None,
+                scram_sha_1: None,
                 mail,
                 devices: Vec::new(),
             })
@@ -358,12 +395,8 @@ impl Users {
     /// Whether SCRAM can be offered: clients that see it use it, so each password of
     /// each user needs keys. Those from other servers have none until they are set
     /// with `pillarbox user passwd`.
-    pub fn scram(&self) -> Scram {
-        if self.users.iter().all(User::has_all_keys) {
-            Scram::Offered
-        } else {
-            Scram::Withheld
-        }
+    pub fn have_keys(&self, digest: ScramDigest) -> bool {
+        self.users.iter().all(|user| user.has_all_keys(digest))
     }
 
     /// What strangers do not know and restarts do not change: a digest of the salted
@@ -381,7 +414,11 @@ impl Users {
     /// so that the time does not tell.
     pub fn longest_hashes(&self) -> Vec<String> {
         let most = self.users.iter().max_by_key(|user| user.devices.len());
-        most.map(User::hashes).unwrap_or_default()
+        let passwords = most.map(User::passwords).unwrap_or_default();
+        passwords
+            .into_iter()
+            .map(|password| password.hash)
+            .collect()
     }
 
     /// Finds whom mail to an address is for: the user of that name, the one before a
@@ -439,8 +476,16 @@ mod tests {
         let users = Users { users: vec![user] };
         users.save(&path).expect("saved");
         assert_eq!(Users::load(&path).expect("loaded"), users);
-        let keys = users.find("anna").and_then(User::scram_keys).expect("keys");
-        assert_eq!(keys.pairs.len(), 2);
+        for digest in ScramDigest::ALL {
+            let keys = users.find("anna").and_then(|anna| anna.scram_keys(digest));
+            let devices: Vec<_> = keys
+                .expect("keys")
+                .pairs
+                .into_iter()
+                .map(|pair| pair.device)
+                .collect();
+            assert_eq!(devices, [None, Some("phone".to_owned())]);
+        }
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(
             std::fs::metadata(&path).expect("file").permissions().mode() & 0o777,
@@ -459,37 +504,53 @@ mod tests {
 
     #[test]
     fn scram_is_offered_where_every_password_has_keys() {
-        let stored = |plain: &[u8], keys: &ScramKeys| {
-            let derived = ScramKeyPair::derive(plain, &keys.salt, keys.iterations).stored_key;
-            keys.pairs.iter().any(|pair| pair.stored_key == derived)
-        };
         let mut anna = User::new("anna", b"secret").expect("user");
         anna.add_device("phone", b"other").expect("device");
         anna.set_password(b"changed").expect("changed");
-        let keys = anna.scram_keys().expect("keys");
-        assert!(stored(b"changed", &keys) && stored(b"other", &keys) && !stored(b"secret", &keys));
+        for digest in ScramDigest::ALL {
+            let keys = anna.scram_keys(digest).expect("keys");
+            let stored = |plain: &[u8]| {
+                let derived = ScramKeyPair::derive(digest, plain, &keys.salt, keys.iterations);
+                keys.pairs
+                    .iter()
+                    .any(|pair| pair.stored_key == derived.stored_key)
+            };
+            assert!(stored(b"changed") && stored(b"other") && !stored(b"secret"));
+        }
         let foreign = |password: &str| User {
             name: "ben".into(),
             password: password.into(),
             scram: None,
+            scram_sha_1: None,
             mail: None,
             devices: Vec::new(),
         };
-        let offered = |users: Vec<User>| Users { users }.scram();
-        assert_eq!(offered(Vec::new()), Scram::Offered);
-        assert_eq!(offered(vec![anna.clone()]), Scram::Offered);
-        assert_eq!(offered(vec![anna.clone(), foreign("!")]), Scram::Offered);
+        let offered = |users: Vec<User>| {
+            let users = Users { users };
+            ScramDigest::ALL.map(|digest| users.have_keys(digest))
+        };
+        assert_eq!(offered(Vec::new()), [true, true]);
+        assert_eq!(offered(vec![anna.clone()]), [true, true]);
+        assert_eq!(offered(vec![anna.clone(), foreign("!")]), [true, true]);
         assert_eq!(
             offered(vec![anna.clone(), foreign("{PLAIN}x")]),
-            Scram::Withheld
+            [false, false]
         );
-        // A device from before there were keys for devices.
+        // Dovecot's schemes hold the keys themselves.
+        let pair = ScramKeyPair::derive(ScramDigest::Sha1, b"x", b"salt", 4096);
+        let keys = scram::show(4096, b"salt", &pair);
+        let ben = foreign(&format!("{{SCRAM-SHA-1}}{keys}"));
+        assert_eq!(offered(vec![anna.clone(), ben.clone()]), [false, true]);
+        assert!(password::is_known(&ben.password) && password::verify(b"x", &ben.password));
+        // From before there were keys of SHA-1, or for devices.
+        anna.scram_sha_1 = None;
+        assert_eq!(offered(vec![anna.clone()]), [true, false]);
         anna.devices[0].scram = None;
-        assert_eq!(offered(vec![anna]), Scram::Withheld);
+        assert_eq!(offered(vec![anna]), [false, false]);
         let mut ben = foreign("{PLAIN}x");
         ben.add_device("phone", b"other").expect("device");
         ben.set_password(b"x").expect("set");
-        assert!(ben.scram_keys().is_some() && ben.devices[0].scram.is_none());
+        assert!(ben.own_keys(ScramDigest::Sha256).is_some() && ben.devices[0].scram.is_none());
     }
 
     #[test]
@@ -530,6 +591,7 @@ mod tests {
             name: name.into(),
             password: "!".into(),
             scram: None,
+            scram_sha_1: None,
             mail: None,
             devices: Vec::new(),
         };

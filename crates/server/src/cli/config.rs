@@ -3,8 +3,9 @@
 use super::{ConfigArgument, Exit};
 use crate::accounts::users::Users;
 use crate::config::Config;
+use crate::oauth::OAuth;
 use crate::self_signed;
-use crate::tls::Certificates;
+use crate::tls::{Certificates, ClientCertificates};
 use clap::Subcommand;
 use std::io::Write;
 use std::process::ExitCode;
@@ -48,6 +49,12 @@ pub fn run(arguments: &Arguments) -> Exit {
                     self_signed::files(&config).certificate.display()
                 )?;
             }
+            for url in config.oauth.iter().flat_map(|oauth| oauth.unprotected()) {
+                writeln!(
+                    std::io::stdout(),
+                    "oauth: {url} is asked without TLS: whoever is on the way there can let anybody in; use https unless it is this machine"
+                )?;
+            }
             let users = Users::load(&config.users_file)?.users.len();
             writeln!(
                 std::io::stdout(),
@@ -84,6 +91,18 @@ fn mistakes_beside(config: &Config, doubtful: &[String]) -> Vec<String> {
         && let Err(error) = Certificates::load(&config.tls)
     {
         mistakes.push(format!("{error:#}"));
+    }
+    if is_sure("tls")
+        && let Err(error) = ClientCertificates::load(&config.tls)
+    {
+        mistakes.push(format!("tls.client_ca: {error:#}"));
+    }
+    if is_sure("oauth")
+        && let Some(settings) = &config.oauth
+        && settings.names_a_source()
+        && let Err(error) = OAuth::new(settings)
+    {
+        mistakes.push(format!("oauth: {error:#}"));
     }
     if is_sure("run_as_user")
         && let Some(name) = &config.run_as_user

@@ -218,6 +218,7 @@ fn prepare(
             listeners: asked,
             tls: Tls {
                 certificates: vec![CertificateFiles { certificate, key }],
+                ..Tls::default()
             },
             mail_root: format!("{}/mail/%u/Maildir", directory.display()),
             users_file,

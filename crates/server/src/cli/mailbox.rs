@@ -43,7 +43,7 @@ fn account(config: &ConfigArgument, name: &str) -> anyhow::Result<Arc<store::Acc
     let user = users
         .find(name)
         .with_context(|| format!("there is no user {name}; `pillarbox user list` shows all"))?;
-    let root = user.mail.clone().unwrap_or_else(|| config.maildir(name));
+    let root = user.maildir(&config);
     open(&config, &root)
 }
 

@@ -2,6 +2,7 @@
 
 use super::{ConfigArgument, Exit};
 use crate::accounts::users::{User, Users};
+use crate::config::Config;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use std::io::{IsTerminal, Read};
@@ -61,7 +62,8 @@ enum DeviceCommand {
         #[arg(long)]
         password_stdin: bool,
     },
-    /// List a user's devices
+    /// List a user's devices: when each was here last (UTC) over POP3 and ended with
+    /// QUIT, and how many messages it has not fetched
     List {
         /// The user
         name: String,
@@ -95,12 +97,14 @@ fn read_password(from_stdin: bool) -> anyhow::Result<Vec<u8>> {
 }
 
 pub fn run(arguments: Arguments) -> Exit {
-    let (path, owner) = match arguments.users {
-        Some(path) => (path, None),
-        None => {
-            let config = arguments.config.load_for_mail()?;
-            (config.users_file, config.run_as_user)
-        }
+    let config = match arguments.users {
+        Some(_) => None,
+        None => Some(arguments.config.load_for_mail()?),
+    };
+    let (path, owner) = match (&arguments.users, &config) {
+        (Some(path), _) => (path.clone(), None),
+        (None, Some(config)) => (config.users_file.clone(), config.run_as_user.clone()),
+        (None, None) => bail!("no users file"),
     };
     let is_new = !path.exists();
     let mut users = if !is_new {
@@ -157,9 +161,7 @@ pub fn run(arguments: Arguments) -> Exit {
         }
         Command::Device(DeviceCommand::List { name }) => {
             let user = users.find(&name).with_context(|| known(&name))?;
-            user.devices
-                .iter()
-                .for_each(|device| println!("{}", device.name));
+            list_devices(user, config.as_ref())?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::Device(DeviceCommand::Remove { name, device }) => {
@@ -186,6 +188,55 @@ pub fn run(arguments: Arguments) -> Exit {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Lists a user's devices; what they did where the configuration says where the mail is,
+/// and there is some.
+fn list_devices(user: &User, config: Option<&Config>) -> anyhow::Result<()> {
+    let root = config.map(|config| (config, user.maildir(config)));
+    let Some((config, root)) = root.filter(|(_, root)| root.join("cur").is_dir()) else {
+        user.devices
+            .iter()
+            .for_each(|device| println!("{}", device.name));
+        return Ok(());
+    };
+    let account = super::mailbox::open(config, &root)?;
+    let inbox = account.mailbox(&store::MailboxName::inbox())?;
+    let snapshot = inbox.sync()?;
+    for device in &user.devices {
+        let ledger = account.device_ledger(&device.name)?;
+        let visit = match ledger.visited_seconds {
+            0 => "never".to_owned(),
+            seconds => show_time(seconds),
+        };
+        let backlog = pop3d::backlog(&snapshot, &ledger);
+        println!("{}\t{visit}\t{backlog} not fetched", device.name);
+    }
+    Ok(())
+}
+
+/// A time as `2026-11-30 02:16:55`, in UTC.
+fn show_time(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Years that begin in March, in eras of 400 (146,097 days) from the year 0 on.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    format!(
+        "{:04}-{month:02}-{day:02} {:02}:{:02}:{:02}",
+        era * 400 + year + later,
+        rest / 3_600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
 /// Gives a file that root made to the user whom the server becomes.
 fn give_to(path: &Path, owner: &str) -> anyhow::Result<()> {
     use nix::unistd::{Uid, User as Account};
@@ -197,4 +248,23 @@ fn give_to(path: &Path, owner: &str) -> anyhow::Result<()> {
     })?;
     nix::unistd::chown(path, Some(account.uid), Some(account.gid))
         .with_context(|| format!("cannot give {} to {owner}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_in_utc() {
+        for (seconds, shown) in [
+            (0, "1970-01-01 00:00:00"),
+            (951_782_399, "2000-02-28 23:59:59"),
+            (951_782_400, "2000-02-29 00:00:00"),
+            (1_709_251_199, "2024-02-29 23:59:59"),
+            (1_796_005_015, "2026-11-30 02:16:55"),
+            (4_102_444_800, "2100-01-01 00:00:00"),
+        ] {
+            assert_eq!(show_time(seconds), shown);
+        }
+    }
 }

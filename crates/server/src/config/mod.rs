@@ -1,8 +1,10 @@
 //! `pillarbox.yaml`: what the server is to do.
 
 mod capabilities;
+mod oauth;
 mod reading;
 
+pub use oauth::{Algorithm, OAuth};
 pub use reading::{ConfigError, Examined};
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,8 @@ pub struct Config {
     pub mail_root: String,
     /// Who may log in.
     pub users_file: PathBuf,
+    /// Whose access tokens are taken.
+    pub oauth: Option<OAuth>,
     /// How mailbox names are shown.
     pub layout: Layout,
     /// What POP3 may do.
@@ -98,6 +102,21 @@ pub enum TlsMode {
 pub struct Tls {
     /// Each with its key.
     pub certificates: Vec<CertificateFiles>,
+    /// Who certifies clients that log in by certificate (EXTERNAL); none may if absent.
+    pub client_ca: Option<PathBuf>,
+    /// What of a client's certificate is the user's name.
+    pub client_user: ClientUser,
+}
+
+/// What of a client's certificate is the user's name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientUser {
+    /// The common name of its subject.
+    #[default]
+    CommonName,
+    /// The mail address among its alternative names.
+    Email,
 }
 
 /// A certificate chain and its key, both PEM.
@@ -305,6 +324,7 @@ impl Default for Config {
             tls: Tls::default(),
             mail_root: "/var/mail/pillarbox/%u/Maildir".into(),
             users_file: "/etc/pillarbox/users.yaml".into(),
+            oauth: None,
             layout: Layout::default(),
             pop3: Pop3::default(),
             expunge_after_days: BTreeMap::new(),
@@ -441,6 +461,47 @@ mod tests {
         let config: Config =
             serde_yaml::from_str(&uncommented).expect("the shipped configuration parses");
         assert_eq!(config, Config::default());
+    }
+
+    /// The example names every key, and what it leaves at its default.
+    #[test]
+    fn the_shipped_example_of_oauth_is_complete() {
+        let text = include_str!("../../../../config/pillarbox.yaml");
+        let lines = text.lines().skip_while(|line| *line != "# oauth:");
+        let example: String = lines
+            .map_while(|line| line.strip_prefix("# "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let config: Config = serde_yaml::from_str(&example).expect("it parses");
+        let oauth = config.oauth.expect("it is there");
+        assert_eq!(oauth.mistakes(), []);
+        let defaults = OAuth {
+            issuer: oauth.issuer.clone(),
+            audience: oauth.audience.clone(),
+            jwks_url: oauth.jwks_url.clone(),
+            ..OAuth::default()
+        };
+        assert_eq!(oauth, defaults);
+        let serde_yaml::Value::Mapping(keys) = serde_yaml::to_value(&oauth).expect("a mapping")
+        else {
+            panic!("no mapping");
+        };
+        for (key, _) in keys {
+            let key = format!("  {}:", key.as_str().expect("a name"));
+            assert!(example.contains(&key), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_examples_of_authorization_servers_are_good() {
+        let text = include_str!("../../../../examples/oauth/README.md");
+        let examples: Vec<&str> = text.split("```yaml\n").skip(1).collect();
+        assert_eq!(examples.len(), 4);
+        for example in examples {
+            let example = example.split("```").next().unwrap_or_default();
+            let config: Config = serde_yaml::from_str(example).expect("it parses");
+            assert_eq!(config.oauth.map(|oauth| oauth.mistakes()), Some(Vec::new()));
+        }
     }
 
     #[test]

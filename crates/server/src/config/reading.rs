@@ -130,6 +130,9 @@ impl Config {
                 }
             }
         }
+        if let Some(oauth) = &self.oauth {
+            mistakes.extend(oauth.mistakes());
+        }
         if !self.mail_root.contains("%u") && !self.mail_root.contains("%n") {
             mistakes.push((
                 "mail_root",
