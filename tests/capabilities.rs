@@ -141,6 +141,7 @@ fn pop3_announces(security: Security, on: pop3d::Capabilities) -> BTreeSet<Strin
         capabilities: on,
         offer: offer(),
         login_delay_seconds: 5,
+        language: pop3d::Language::English,
         login_seconds: 60,
         idle_seconds: 600,
         session_id: "s".into(),

@@ -353,7 +353,7 @@ fn the_client_may_ask_what_is_needed_or_break_off() {
         "a AUTHENTICATE OAUTHBEARER {}\r\n",
         oauthbearer("anna", &"t".repeat(20_000))
     ));
-    talk.expect("* BYE ");
+    talk.expect("a BAD [TOOBIG] ");
     let mut talk = Talk::open(server.pop3s).begin_tls(&server);
     talk.expect("+OK ");
     talk.send(&format!(

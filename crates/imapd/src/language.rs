@@ -100,11 +100,19 @@ const SERVER_LOG: (&str, &str) = (
 );
 
 /// Texts in Simplified Chinese.
-const CHINESE: [(&str, &str); 66] = [
+const CHINESE: [(&str, &str); 68] = [
     // What a user sees.
     ("Logged in", "已登录"),
     ("Logging out", "正在退出"),
     ("Authentication failed", "身份验证失败"),
+    (
+        "Channel binding is offered here; somebody hid that",
+        "本服务器提供通道绑定，但有人将其隐藏",
+    ),
+    (
+        "The channel binding is of another connection",
+        "通道绑定属于另一个连接",
+    ),
     ("Authentication cancelled", "身份验证已取消"),
     ("Authentication is not possible now", "目前无法进行身份验证"),
     ("Too many connections", "连接过多"),

@@ -52,7 +52,7 @@ impl Authorization {
         *self = Self::default();
     }
 
-    /// Runs a command. `QUIT`, `CAPA` and `STLS` are the session's.
+    /// Runs a command. `QUIT`, `CAPA`, `STLS`, `UTF8` and `LANG` are the session's.
     pub fn run(&mut self, command: Command, security: Security, offer: &Offer) -> Request {
         match command {
             Command::AuthList | Command::Auth { .. } | Command::User(_) | Command::Pass(_)
@@ -89,6 +89,8 @@ impl Authorization {
             },
             Command::Capa
             | Command::Stls
+            | Command::Utf8
+            | Command::Lang(_)
             | Command::Stat
             | Command::List(_)
             | Command::Uidl(_)

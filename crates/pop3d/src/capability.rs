@@ -28,6 +28,8 @@ capability_table! {
     SaslXOAuth2: "SASL XOAUTH2", [], "0.2", Always, [Sasl], "over TLS, where `oauth` is set; as Google defined it";
     SaslPlain: "SASL PLAIN", [4616], "0.1", Always, [Sasl], "";
     SaslLogin: "SASL LOGIN", [], "0.1", Always, [Sasl], "for old clients";
+    Utf8: "UTF8", [6856], "0.2", Always, [], "user names and passwords too; other clients get surrogates (RFC 6857, RFC 6858)";
+    Lang: "LANG", [6856], "0.2", Always, [], "English and Simplified Chinese";
     Implementation: "IMPLEMENTATION", [2449], "0.1", Always, [], "tells the name only";
 }
 
@@ -40,6 +42,8 @@ pub fn needed(command: &Command) -> Option<Capability> {
         Command::Top { .. } => Some(Capability::Top),
         Command::Uidl(_) => Some(Capability::Uidl),
         Command::Stls => Some(Capability::Stls),
+        Command::Utf8 => Some(Capability::Utf8),
+        Command::Lang(_) => Some(Capability::Lang),
         Command::User(_) | Command::Pass(_) => Some(Capability::User),
         Command::AuthList | Command::Auth { .. } => Some(Capability::Sasl),
         Command::Capa

@@ -20,6 +20,10 @@ pub enum Command {
     Capa,
     /// `STLS`
     Stls,
+    /// `UTF8` (RFC 6856 section 2.1)
+    Utf8,
+    /// `LANG [range]` (RFC 6856 section 3)
+    Lang(Option<String>),
     /// `AUTH`, without mechanism: list them.
     AuthList,
     /// `AUTH mechanism [initial-response]`
@@ -91,6 +95,12 @@ impl Command {
         let command = match name.as_slice() {
             b"CAPA" => Self::Capa,
             b"STLS" => Self::Stls,
+            b"UTF8" => Self::Utf8,
+            b"LANG" => Self::Lang(
+                arguments
+                    .next()
+                    .map(|range| String::from_utf8_lossy(range).into_owned()),
+            ),
             b"AUTH" => match arguments.next() {
                 None => Self::AuthList,
                 Some(mechanism) => Self::Auth {

@@ -12,22 +12,16 @@ pub enum Language {
 }
 
 /// Each text and what it is in Simplified Chinese; `{}` stands for a number or name.
-const TEXTS: [(&str, &str); 78] = [
+const TEXTS: &[(&str, &str)] = &[
     ("Pillarbox POP3 ready", "Pillarbox POP3 已就绪"),
     ("Pillarbox signing off", "Pillarbox 再见"),
     ("Language changed", "语言已更改"),
     ("language listing follows", "语言列表如下"),
     ("no such language", "没有这种语言"),
     ("UTF8 is on", "UTF8 模式已启用"),
-    (
-        "UTF8 is for before login",
-        "UTF8 只能在登录前使用",
-    ),
+    ("UTF8 is for before login", "UTF8 只能在登录前使用"),
     ("STLS goes before UTF8", "STLS 必须在 UTF8 之前"),
-    (
-        "this message needs UTF8",
-        "此邮件需要 UTF8 模式",
-    ),
+    ("this message needs UTF8", "此邮件需要 UTF8 模式"),
     ("too many bad commands", "错误命令过多"),
     ("TLS is on already", "TLS 已启用"),
     ("TLS is not available", "TLS 不可用"),
@@ -43,15 +37,9 @@ const TEXTS: [(&str, &str); 78] = [
     ("send USER first", "请先发送 USER"),
     ("log in first", "请先登录"),
     ("not allowed after login", "登录后不允许此命令"),
-    (
-        "unknown authentication mechanism",
-        "未知的认证机制",
-    ),
+    ("unknown authentication mechanism", "未知的认证机制"),
     ("authentication cancelled", "认证已取消"),
-    (
-        "no authentication is under way",
-        "没有正在进行的认证",
-    ),
+    ("no authentication is under way", "没有正在进行的认证"),
     ("an empty response was expected", "应为空响应"),
     ("the response is too long", "响应过长"),
     ("the response is not base64", "响应不是 base64"),
@@ -64,28 +52,16 @@ const TEXTS: [(&str, &str); 78] = [
         "the channel binding is of another connection",
         "通道绑定属于另一个连接",
     ),
-    (
-        "too many connections of this user",
-        "此用户的连接过多",
-    ),
-    (
-        "wait {} seconds between logins",
-        "两次登录之间请等待 {} 秒",
-    ),
+    ("too many connections of this user", "此用户的连接过多"),
+    ("wait {} seconds between logins", "两次登录之间请等待 {} 秒"),
     (
         "logging in is not possible now, try later",
         "现在无法登录，请稍后再试",
     ),
-    (
-        "you may act for yourself only",
-        "您只能以自己的身份登录",
-    ),
+    ("you may act for yourself only", "您只能以自己的身份登录"),
     ("unknown command", "未知命令"),
     ("a user name is needed", "需要用户名"),
-    (
-        "the user name is not UTF-8 text",
-        "用户名不是 UTF-8 文本",
-    ),
+    ("the user name is not UTF-8 text", "用户名不是 UTF-8 文本"),
     ("a password is needed", "需要密码"),
     ("too many arguments", "参数过多"),
     ("a message number is needed", "需要邮件编号"),
@@ -93,10 +69,7 @@ const TEXTS: [(&str, &str); 78] = [
     ("a number of lines is needed", "需要行数"),
     ("the line is too long", "行过长"),
     ("no such message", "没有这封邮件"),
-    (
-        "the maildrop cannot be opened now",
-        "现在无法打开邮箱",
-    ),
+    ("the maildrop cannot be opened now", "现在无法打开邮箱"),
     (
         "another session has the maildrop open",
         "另一个会话已打开此邮箱",
@@ -105,35 +78,23 @@ const TEXTS: [(&str, &str); 78] = [
         "maildrop has {} messages ({} octets)",
         "邮箱有 {} 封邮件（{} 字节）",
     ),
-    (
-        "unique-id listing follows",
-        "唯一标识列表如下",
-    ),
+    ("unique-id listing follows", "唯一标识列表如下"),
     ("message {} deleted", "邮件 {} 已删除"),
     ("nothing done", "未执行任何操作"),
     (
         "message {} was removed by another session",
         "邮件 {} 已被另一个会话删除",
     ),
-    (
-        "message {} cannot be read now",
-        "现在无法读取邮件 {}",
-    ),
+    ("message {} cannot be read now", "现在无法读取邮件 {}"),
     ("{} octets", "{} 字节"),
     ("top of message follows", "邮件开头如下"),
     (
         "{} of {} deleted messages not removed",
         "有 {} 封（共 {} 封）已标记删除的邮件未能移除",
     ),
-    (
-        "this visit could not be noted",
-        "无法记录本次访问",
-    ),
+    ("this visit could not be noted", "无法记录本次访问"),
     // Of mechanisms.
-    (
-        "PLAIN needs two NUL octets",
-        "PLAIN 需要两个 NUL 字节",
-    ),
+    ("PLAIN needs two NUL octets", "PLAIN 需要两个 NUL 字节"),
     ("the user name is empty", "用户名为空"),
     ("the user name is not UTF-8", "用户名不是 UTF-8"),
     ("the user name is missing", "缺少用户名"),
@@ -148,14 +109,8 @@ const TEXTS: [(&str, &str); 78] = [
     ("the nonce is broken", "随机数有误"),
     ("the nonce does not match", "随机数不匹配"),
     ("the GS2 header is broken", "GS2 头有误"),
-    (
-        "the channel binding is missing",
-        "缺少通道绑定",
-    ),
-    (
-        "the channel binding does not match",
-        "通道绑定不匹配",
-    ),
+    ("the channel binding is missing", "缺少通道绑定"),
+    ("the channel binding does not match", "通道绑定不匹配"),
     (
         "a -PLUS mechanism needs channel binding",
         "-PLUS 机制需要通道绑定",
@@ -173,6 +128,17 @@ const TEXTS: [(&str, &str); 78] = [
         "不支持代表其他用户登录",
     ),
     ("the access token is broken", "访问令牌有误"),
+    ("the access token is missing", "缺少访问令牌"),
+    ("the access token is there twice", "访问令牌重复"),
+    (
+        "the access token is of another scheme",
+        "访问令牌属于另一种方案",
+    ),
+    ("the key-value pairs are missing", "缺少键值对"),
+    ("the key-value pairs have no end", "键值对没有结尾"),
+    ("a key-value pair is broken", "键值对有误"),
+    ("the user is missing", "缺少用户"),
+    ("channel binding is not supported", "不支持通道绑定"),
 ];
 
 impl Language {
@@ -324,16 +290,33 @@ mod tests {
         marks.next();
         // Every other piece is a string: comments hold no quotation marks in pairs alone.
         let mut said = Vec::new();
-        for line in code.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
-            for call in ["Reply::err(\"", "Reply::ok(\"", "Malformed(\"", "Err(\"", "ok_or(\"",
-                "Arguments(\"", "#[error(\"", "Code::Auth, \"", "Code::InUse, \"", "Code::SysTemp, \""] {
+        for line in code
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.starts_with("//"))
+        {
+            for call in [
+                "Reply::err(\"",
+                "Reply::ok(\"",
+                "Malformed(\"",
+                "Err(\"",
+                "ok_or(\"",
+                "Arguments(\"",
+                "#[error(\"",
+                "Code::Auth, \"",
+                "Code::InUse, \"",
+                "Code::SysTemp, \"",
+            ] {
                 for piece in line.split(call).skip(1) {
                     said.extend(piece.split('"').next());
                 }
             }
         }
         assert!(said.len() > 40, "{said:?}");
-        for text in said.into_iter().filter(|text| spoken(text) && !text.contains('{')) {
+        for text in said
+            .into_iter()
+            .filter(|text| spoken(text) && !text.contains('{'))
+        {
             assert_ne!(
                 Language::SimplifiedChinese.say(text),
                 text,

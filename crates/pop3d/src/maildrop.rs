@@ -2,9 +2,10 @@
 
 use crate::command::MessageNumber;
 use crate::policy::HIDDEN_KEYWORD;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use store::{DeviceLedger, Snapshot, Uid};
+use store::{AsciiSize, DeviceLedger, Snapshot, Uid};
 
 /// How many octets of a listing are made at once.
 const PIECE_OCTETS: usize = 32 * 1024;
@@ -19,7 +20,20 @@ pub struct Message {
     /// Its size in octets as RETR sends it, before dots are stuffed: the last line's
     /// end counts even where the stored message lacks it (RFC 1939 section 11).
     pub size_octets: u64,
+    /// Whether it is sent as it is.
+    pub form: Form,
     mark: Mark,
+}
+
+/// How a message is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As it is.
+    AsStored,
+    /// With headers in ASCII instead of UTF-8.
+    Surrogate,
+    /// Not at all, while the client knows no headers in UTF-8.
+    Withheld,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +86,28 @@ impl Maildrop {
                 uid,
                 unique_id,
                 size_octets: row.octets_in_lines(),
+                form: Form::AsStored,
                 mark: Mark::Kept,
             })
         });
         Self::of(messages.collect())
+    }
+
+    /// Has these messages sent in ASCII, with the sizes they have then.
+    #[must_use]
+    pub fn in_ascii(mut self, surrogates: &BTreeMap<Uid, AsciiSize>) -> Self {
+        for message in &mut self.messages {
+            match surrogates.get(&message.uid) {
+                None => {}
+                Some(AsciiSize::Grown(growth)) => {
+                    message.size_octets = message.size_octets.saturating_add_signed(*growth);
+                    message.form = Form::Surrogate;
+                }
+                Some(AsciiSize::Impossible) => message.form = Form::Withheld,
+            }
+        }
+        self.reset();
+        self
     }
 
     fn of(messages: Vec<Message>) -> Self {
@@ -204,6 +236,7 @@ mod tests {
             uid: NonZeroU32::new(value).unwrap(),
             unique_id: format!("u{value}").into(),
             size_octets: u64::from(value),
+            form: Form::AsStored,
             mark: Mark::Kept,
         };
         Maildrop::of((1..=count).map(message).collect())

@@ -1,5 +1,6 @@
 //! [`Reply`]: one line of answer, `+OK` or `-ERR` (RFC 1939 section 3).
 
+use crate::language::Language;
 use std::fmt;
 
 /// A one-line reply.
@@ -20,6 +21,8 @@ pub enum Code {
     Auth,
     /// The maildrop or the user's share of connections is in use.
     InUse,
+    /// The message needs UTF-8 mode (RFC 6856 section 5).
+    Utf8,
     /// The last login was too short a time ago.
     LoginDelay,
     /// The server has a problem that may pass.
@@ -40,6 +43,15 @@ impl Reply {
     /// A negative reply with a code.
     pub fn err_with(code: Code, text: impl Into<String>) -> Self {
         Self::Err(Some(code), text.into())
+    }
+    /// The same in another language.
+    #[must_use]
+    pub fn in_language(self, language: Language) -> Self {
+        match self {
+            Self::Ok(text) => Self::Ok(language.say(&text)),
+            Self::Err(code, text) => Self::Err(code, language.say(&text)),
+            Self::Challenge(text) => Self::Challenge(text),
+        }
     }
     /// The line to send.
     pub fn into_octets(self) -> Vec<u8> {
@@ -63,6 +75,7 @@ impl Code {
         match self {
             Self::Auth => "AUTH",
             Self::InUse => "IN-USE",
+            Self::Utf8 => "UTF8",
             Self::LoginDelay => "LOGIN-DELAY",
             Self::SysTemp => "SYS/TEMP",
             Self::SysPerm => "SYS/PERM",

@@ -3,12 +3,15 @@
 use crate::authorization::{Authorization, Request};
 use crate::capability::{self, Capabilities, Capability};
 use crate::command::{Command, Problem};
+use crate::language::Language;
 use crate::maildrop::Listing;
 use crate::policy::Login;
 use crate::reply::{Code, Reply};
 use crate::transaction::{Answer, Transaction};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use store::Mailbox;
 use wire::capability::Capability as _;
 use wire::line::{Line, LineBuffer};
 use wire::{Action, Event, Security, Session};
@@ -38,6 +41,8 @@ pub struct Options {
     pub offer: wire::sasl::Offer,
     /// Seconds between two logins of a user; 0 is no such rule.
     pub login_delay_seconds: u64,
+    /// The language that `LANG *` means.
+    pub language: Language,
     /// Seconds a client has to log in.
     pub login_seconds: u64,
     /// Seconds without a command after which the connection ends; RFC 1939
@@ -55,6 +60,19 @@ pub enum StartTls {
     /// There is no certificate, or TLS is on already.
     Absent,
 }
+
+/// Which headers a client knows (RFC 6856 section 2.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HeaderForm {
+    /// Those in ASCII: messages with others are sent as surrogates.
+    #[default]
+    Ascii,
+    /// Those in UTF-8 too: it said UTF8.
+    Utf8,
+}
+
+/// So many messages are looked at at a time for headers in UTF-8.
+const LOOKED_AT: usize = 200;
 
 enum State {
     Authorization(Authorization),
@@ -75,6 +93,12 @@ enum Awaiting {
     Tls,
 }
 
+/// Whether there are messages to be looked at before a maildrop is opened.
+enum Look {
+    GoesOn,
+    Ended,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
     Running,
@@ -93,10 +117,15 @@ pub struct Pop3Session {
     listing: Option<Listing>,
     /// A login that is yet to open its maildrop.
     login: Option<Login>,
+    /// Its mailbox while messages in it are looked at: what is known of them so far stays
+    /// with it.
+    looked_at: Option<Arc<Mailbox>>,
     bad_commands: u32,
     /// After how many days messages may be removed, told before login.
     expiry_days: Option<u32>,
     service: Service,
+    language: Language,
+    header_form: HeaderForm,
     login_deadline: Instant,
     /// When the client last sent a command or took a reply.
     active: Instant,
@@ -119,9 +148,12 @@ impl Pop3Session {
             queue: VecDeque::new(),
             listing: None,
             login: None,
+            looked_at: None,
             bad_commands: 0,
             expiry_days: None,
             service: Service::Running,
+            language: Language::default(),
+            header_form: HeaderForm::default(),
             login_deadline,
             active: now,
         };
@@ -138,7 +170,7 @@ impl Pop3Session {
     }
 
     fn say(&mut self, reply: Reply) {
-        let reply = match reply {
+        let reply = match reply.in_language(self.language) {
             Reply::Err(Some(code), text) if !self.tells(code) => Reply::err(text),
             Reply::Err(Some(Code::SysTemp), text) if !self.options.session_id.is_empty() => {
                 let text = format!("{text} ({})", self.options.session_id);
@@ -153,7 +185,7 @@ impl Pop3Session {
     fn tells(&self, code: Code) -> bool {
         self.on.has(match code {
             Code::Auth | Code::SysTemp | Code::SysPerm => Capability::AuthRespCode,
-            Code::InUse | Code::LoginDelay => Capability::RespCodes,
+            Code::InUse | Code::LoginDelay | Code::Utf8 => Capability::RespCodes,
         })
     }
 
@@ -211,6 +243,8 @@ impl Pop3Session {
     fn run(&mut self, command: Command) {
         match command {
             Command::Quit => self.quit(),
+            Command::Utf8 => self.use_utf8(),
+            Command::Lang(range) => self.choose_language(range.as_deref()),
             Command::Capa => {
                 let capabilities = self.capabilities();
                 self.queue.push_back(Action::Send(capabilities));
@@ -251,8 +285,56 @@ impl Pop3Session {
         }
     }
 
+    /// How messages are sent: where UTF8 is switched off, as they are.
+    fn sent_form(&self) -> HeaderForm {
+        match self.options.capabilities.has(Capability::Utf8) {
+            true => self.header_form,
+            false => HeaderForm::Utf8,
+        }
+    }
+
+    /// UTF8 (RFC 6856 section 2.1).
+    fn use_utf8(&mut self) {
+        if matches!(self.state, State::Authorization(_)) {
+            self.header_form = HeaderForm::Utf8;
+            self.say(Reply::ok("UTF8 is on"));
+        } else {
+            self.say(Reply::err("UTF8 is for before login"));
+        }
+    }
+
+    /// LANG (RFC 6856 section 3.2).
+    fn choose_language(&mut self, range: Option<&str>) {
+        let Some(range) = range else {
+            self.say(Reply::ok("language listing follows"));
+            let mut listing = String::new();
+            for language in Language::ALL {
+                listing.push_str(&format!("{} {}\r\n", language.tag(), language.own_name()));
+            }
+            listing.push_str(".\r\n");
+            self.queue.push_back(Action::Send(listing.into_bytes()));
+            return;
+        };
+        let chosen = match range {
+            "*" => Some(self.options.language),
+            range => Language::matching(range),
+        };
+        let Some(language) = chosen else {
+            return self.say(Reply::err("no such language"));
+        };
+        self.language = language;
+        if let State::Transaction(transaction) = &mut self.state {
+            transaction.set_language(language);
+        }
+        let text = language.say("Language changed");
+        self.say(Reply::ok(format!("{} {text}", language.tag())));
+    }
+
     fn start_tls(&mut self) {
-        if self.options.security == Security::Tls {
+        if self.header_form == HeaderForm::Utf8 {
+            // RFC 6856 section 2.1.
+            self.say(Reply::err("STLS goes before UTF8"));
+        } else if self.options.security == Security::Tls {
             self.say(Reply::err("TLS is on already"));
         } else if self.options.starttls == StartTls::Absent {
             self.say(Reply::err("TLS is not available"));
@@ -346,20 +428,32 @@ impl Pop3Session {
             | Capability::SaslXOAuth2
             | Capability::SaslPlain
             | Capability::SaslLogin => return None,
+            // RFC 6856 section 2.2: names and passwords may be in UTF-8.
+            Capability::Utf8 => format!("{name} USER"),
             Capability::Implementation => format!("{name} Pillarbox"),
             Capability::Top
             | Capability::Uidl
             | Capability::RespCodes
             | Capability::AuthRespCode
-            | Capability::Pipelining => name.to_owned(),
+            | Capability::Pipelining
+            | Capability::Lang => name.to_owned(),
         };
         Some(line)
     }
 
-    /// Opens the maildrop of a login.
-    fn open(&mut self, login: Login) {
+    /// Opens the maildrop of a login. To a client that knows ASCII headers only sizes are
+    /// told of what it is sent: messages that came since the last time are looked at
+    /// before, in steps; says whether there is more to look at.
+    fn open(&mut self, login: Login) -> Look {
+        if self.sent_form() == HeaderForm::Ascii {
+            self.looked_at = Transaction::look_for_surrogates(&login, LOOKED_AT);
+            if self.looked_at.is_some() {
+                self.login = Some(login);
+                return Look::GoesOn;
+            }
+        }
         self.on = login.capabilities;
-        match Transaction::open(login) {
+        match Transaction::open(login, self.sent_form(), self.language) {
             Ok(transaction) => {
                 let reply = transaction.summary();
                 self.bad_commands = 0;
@@ -375,6 +469,7 @@ impl Pop3Session {
                 self.say(reply);
             }
         }
+        Look::Ended
     }
 
     fn deadline(&self) -> Instant {
@@ -442,6 +537,7 @@ impl Session<Login> for Pop3Session {
                 self.options.security = Security::Tls;
                 self.lines.clear();
                 self.state = State::Authorization(Authorization::default());
+                self.language = Language::default();
                 self.limit_lines();
             }
             (Event::Shutdown, _) => self.service = Service::Stopping,
@@ -472,8 +568,10 @@ impl Session<Login> for Pop3Session {
                 transaction.output_was_sent();
             }
             if let Some(login) = self.login.take() {
-                self.open(login);
-                continue;
+                match self.open(login) {
+                    Look::GoesOn => return Action::Yield,
+                    Look::Ended => continue,
+                }
             }
             if self.awaiting != Awaiting::Client {
                 return Action::Wait { until: None };
@@ -530,8 +628,9 @@ mod tests {
             security: Security::Tls,
             starttls: StartTls::Absent,
             capabilities: Capabilities::all(),
-            scram: wire::sasl::Scram::Withheld,
+            offer: wire::sasl::Offer::default(),
             login_delay_seconds: 0,
+            language: Language::English,
             login_seconds: 60,
             idle_seconds: 600,
             session_id: String::new(),
@@ -542,6 +641,7 @@ mod tests {
             user: "anna".to_owned(),
             account,
             policy: crate::Policy::default(),
+            device: None,
             capabilities: Capabilities::all(),
         });
         session.receive(b"RETR 1\r\n");

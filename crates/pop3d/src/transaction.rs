@@ -2,14 +2,16 @@
 
 use crate::access::ExclusiveAccess;
 use crate::command::{Command, MessageNumber};
-use crate::maildrop::{Column, Listing, Maildrop};
+use crate::language::Language;
+use crate::maildrop::{Column, Form, Listing, Maildrop};
 use crate::policy::{Access, Device, Login, NulPolicy, Policy, SeenPolicy};
 use crate::reply::{Code, Reply};
+use crate::session::HeaderForm;
 use crate::stuffing::{Extent, Stuffed, WithoutNul, replace_nul, stuff};
 use crate::update::Update;
 use std::io::Read;
 use std::sync::Arc;
-use store::message::StoredText;
+use store::message::{AsciiForm, StoredText};
 use store::{Account, Error, FlagAction, Flags, Mailbox, MailboxName, Uid};
 
 /// What a command answers.
@@ -41,11 +43,22 @@ pub struct Transaction {
     /// The message under way.
     pub(crate) stored: StoredText,
     access: Option<ExclusiveAccess>,
+    language: Language,
 }
 
 impl Transaction {
+    /// Looks at so many messages of the user's for headers in UTF-8; gives the mailbox, to
+    /// be kept open, if there are more. Where that fails, opening the maildrop will tell.
+    pub fn look_for_surrogates(login: &Login, most: usize) -> Option<Arc<Mailbox>> {
+        let mailbox = login.account.mailbox(&MailboxName::inbox()).ok()?;
+        let looked = mailbox.look_for_surrogates(&mailbox.snapshot(), most);
+        looked
+            .is_ok_and(|is_complete| !is_complete)
+            .then_some(mailbox)
+    }
+
     /// Opens the user's maildrop and freezes it; the reply says why it failed.
-    pub fn open(login: Login) -> Result<Self, Reply> {
+    pub fn open(login: Login, form: HeaderForm, language: Language) -> Result<Self, Reply> {
         let Login {
             account,
             policy,
@@ -71,7 +84,13 @@ impl Transaction {
             .map(|device| account.device_ledger(&device.name))
             .transpose()
             .map_err(failed)?;
-        let maildrop = Maildrop::new(&snapshot, unique_ids, ledger.as_ref());
+        let mut maildrop = Maildrop::new(&snapshot, unique_ids, ledger.as_ref());
+        if form == HeaderForm::Ascii {
+            mailbox
+                .look_for_surrogates(&snapshot, usize::MAX)
+                .map_err(failed)?;
+            maildrop = maildrop.in_ascii(&mailbox.surrogates());
+        }
         Ok(Self {
             account,
             mailbox,
@@ -82,7 +101,13 @@ impl Transaction {
             fetched: Vec::new(),
             stored: StoredText::default(),
             access,
+            language,
         })
+    }
+
+    /// Has replies be in another language.
+    pub fn set_language(&mut self, language: Language) {
+        self.language = language;
     }
 
     /// What the account's owner wants.
@@ -101,7 +126,7 @@ impl Transaction {
         listing.next_piece(&self.maildrop)
     }
 
-    /// Runs a command. `QUIT` and `CAPA` are the session's.
+    /// Runs a command. `QUIT`, `CAPA`, `UTF8` and `LANG` are the session's.
     pub fn run(&mut self, command: Command) -> Answer {
         match command {
             Command::Stat => {
@@ -134,6 +159,8 @@ impl Transaction {
             }
             Command::Capa
             | Command::Stls
+            | Command::Utf8
+            | Command::Lang(_)
             | Command::AuthList
             | Command::Auth { .. }
             | Command::User(_)
@@ -147,12 +174,25 @@ impl Transaction {
             return Answer::Line(no_such_message());
         };
         let (uid, size_octets) = (message.uid, message.size_octets);
-        let answer = match extent {
-            Extent::Whole => self.send_whole(uid, size_octets),
-            Extent::BodyLines(_) => self.read_later(uid).map(|reader| {
-                let reply = Reply::ok("top of message follows");
-                self.message(reply, Stuffed::new(reader, extent))
-            }),
+        let answer = match (message.form, extent) {
+            (Form::Withheld, _) => {
+                let text = "this message needs UTF8";
+                return Answer::Line(Reply::err_with(Code::Utf8, text));
+            }
+            (Form::AsStored, Extent::Whole) => self.send_whole(uid, size_octets),
+            (form, extent) => {
+                let reader = match form {
+                    Form::Surrogate => self.read_surrogate(uid),
+                    Form::AsStored | Form::Withheld => self.read_later(uid),
+                };
+                reader.map(|reader| {
+                    let reply = match extent {
+                        Extent::Whole => Reply::ok(format!("{size_octets} octets")),
+                        Extent::BodyLines(_) => Reply::ok("top of message follows"),
+                    };
+                    self.message(reply, Stuffed::new(reader, extent))
+                })
+            }
         };
         match answer {
             Ok(answer) => {
@@ -180,7 +220,7 @@ impl Transaction {
             let reader = opened.reader(whole, 0, whole.octets)?;
             return Ok(self.message(reply, Stuffed::new(reader, Extent::Whole)));
         }
-        let mut octets = reply.into_octets();
+        let mut octets = reply.in_language(self.language).into_octets();
         stuff(self.stored.stored(), &mut octets);
         if self.policy.nul == NulPolicy::Replace {
             replace_nul(&mut octets);
@@ -202,6 +242,16 @@ impl Transaction {
         let opened = self.mailbox.open_message(uid)?;
         let whole = opened.whole()?;
         opened.reader(whole, 0, whole.octets)
+    }
+
+    fn read_surrogate(&self, uid: Uid) -> store::Result<Box<dyn Read + Send>> {
+        let opened = self.mailbox.open_message(uid)?;
+        let summary = self.mailbox.summary(uid)?;
+        match opened.ascii_form(&summary)? {
+            AsciiForm::Surrogate(surrogate) => surrogate.reader(&opened),
+            // Not reached: a message never changes.
+            AsciiForm::AsStored | AsciiForm::Impossible => self.read_later(uid),
+        }
     }
 
     /// Gives back the memory that is of use while commands come one after another.

@@ -35,6 +35,7 @@ impl Client {
                 ..Offer::default()
             },
             login_delay_seconds: 0,
+            language: Default::default(),
             login_seconds: 60,
             idle_seconds: 600,
             session_id: String::new(),
@@ -162,7 +163,7 @@ fn without_tls_no_password_is_taken() {
         "CAPA\r\nUSER anna\r\nAUTH\r\nAUTH PLAIN\r\n",
     );
     assert!(output.contains("STLS\r\n"));
-    assert!(!output.contains("USER\r\n") && !output.contains("SASL"));
+    assert!(!output.contains("\nUSER\r\n") && !output.contains("SASL"));
     assert_eq!(output.matches("-ERR logging in needs TLS").count(), 3);
     let output = dialogue(Security::Tls, "CAPA\r\nAUTH\r\nSTLS\r\n");
     assert!(output.contains("USER\r\nSASL SCRAM-SHA-256 PLAIN LOGIN\r\n"));
@@ -209,7 +210,7 @@ fn bad_commands_idleness_and_shutdown_end_the_connection() {
 fn an_overlong_line_is_refused_once() {
     let mut client = Client::new(Security::Tls, None, Policy::default());
     client.run();
-    let output = client.send(&format!("USER {}\r\nNOOP\r\n", "x".repeat(5000)));
+    let output = client.send(&format!("USER {}\r\nNOOP\r\n", "x".repeat(9000)));
     assert_eq!(output, "-ERR the line is too long\r\n-ERR log in first\r\n");
 }
 

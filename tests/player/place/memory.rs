@@ -117,6 +117,7 @@ impl Place for Memory {
                     capabilities: world.config.pop3_capabilities(None),
                     offer: world.offer(),
                     login_delay_seconds: world.config.pop3.login_delay_seconds,
+                    language: world.config.pop3.language.into(),
                     login_seconds: limits.login_seconds,
                     idle_seconds: limits.pop3_idle_seconds,
                     session_id: "memory".to_owned(),

@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod password;
+pub mod prepared;
 pub mod retention;
 pub mod scram;
 pub mod throttle;
@@ -137,8 +138,9 @@ impl Accounts {
     }
 
     fn find(&self, name: &str) -> Option<User> {
-        users::is_valid_name(name)
-            .then(|| self.users.read().find(name).cloned())
+        let name = prepared::name(name)?;
+        users::is_valid_name(&name)
+            .then(|| self.users.read().find(&name).cloned())
             .flatten()
     }
 
@@ -170,9 +172,17 @@ impl Accounts {
             .map_err(|_| Denial::Unavailable)?;
         let passwords = user.as_ref().map_or_else(Vec::new, User::passwords);
         let padding = self.padding(passwords.len());
-        let checked = password.clone();
+        // What was hashed before passwords were prepared is found as it was typed.
+        let prepared = prepared::password(octets).ok_or(Denial::BadCredentials)?;
+        let mut checked = vec![Secret::new(prepared.into_owned())];
+        if checked.iter().any(|prepared| prepared.expose() != octets) {
+            checked.push(password.clone());
+        }
         let found = tokio::task::spawn_blocking(move || {
-            let verify = |hash: &String| password::verify(checked.expose(), hash);
+            let verify = |hash: &String| {
+                let mut forms = checked.iter();
+                forms.any(|form| password::verify(form.expose(), hash))
+            };
             // A failure costs the same whoever the user is, or is not.
             let mut passwords = passwords.into_iter();
             let found = passwords.find(|password| verify(&password.hash));

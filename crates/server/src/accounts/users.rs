@@ -1,11 +1,12 @@
 //! The users file: our own YAML, or a Dovecot passwd-file as it is.
 
-use super::{password, scram};
+use super::{password, prepared, scram};
 use crate::config::Config;
 use crate::files;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use wire::sasl::{Digest as ScramDigest, ScramKeyPair, ScramKeys};
 
@@ -67,16 +68,18 @@ pub struct Users {
     pub users: Vec<User>,
 }
 
-/// Whether a name may be a user's: letters, digits and `._@+=-`, so that it can
-/// be part of a path.
+/// Whether a name may be a user's: letters and digits of any script and `._@+=-`, so that
+/// it can be part of a path, in the form names are compared in.
 pub fn is_valid_name(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._@+=-".contains(c);
+    let allowed = |c: char| c.is_alphanumeric() || "._@+=-".contains(c);
+    let is_prepared = || prepared::name(name).is_some_and(|prepared| prepared == name);
     !name.is_empty()
         && name.len() <= 128
         && name.chars().all(allowed)
         && !name.starts_with('.')
         && !name.contains("..")
         && !name.contains("@.")
+        && is_prepared()
 }
 
 impl User {
@@ -111,7 +114,7 @@ impl User {
     /// # Errors
     /// When it cannot be a password or there is no randomness.
     pub fn set_password(&mut self, plain: &[u8]) -> anyhow::Result<()> {
-        check_password(plain)?;
+        let plain = &check_password(plain)?[..];
         let mut fresh = vec![0; 16];
         getrandom::fill(&mut fresh)?;
         for digest in ScramDigest::ALL {
@@ -139,7 +142,7 @@ impl User {
     /// # Errors
     /// When it cannot be a password or there is no randomness.
     pub fn add_device(&mut self, name: &str, plain: &[u8]) -> anyhow::Result<()> {
-        check_password(plain)?;
+        let plain = &check_password(plain)?[..];
         let mut device = Device {
             name: name.to_owned(),
             password: password::hash(plain)?,
@@ -225,11 +228,13 @@ impl Device {
     }
 }
 
-fn check_password(plain: &[u8]) -> anyhow::Result<()> {
+/// Gives a password as it is hashed.
+fn check_password(plain: &[u8]) -> anyhow::Result<Cow<'_, [u8]>> {
     if plain.is_empty() || plain.len() > 1024 || plain.contains(&0) {
         bail!("a password has 1 to 1024 octets and no NUL; nothing was changed");
     }
-    Ok(())
+    prepared::password(plain)
+        .context("the password holds a character that none may (RFC 4013); nothing was changed")
 }
 
 /// Reads what is no passwd-file. What is wrong is told without the text itself, which
@@ -624,10 +629,11 @@ mod tests {
     #[test]
     fn names_that_could_be_paths_are_refused() {
         for name in [
-            "", "..", "a/b", ".a", "a..b", "a\0", "x@../y", "\u{e4}", "x@.y",
+            "", "..", "a/b", ".a", "a..b", "a\0", "x@../y", "a\u{308}", "\u{2044}", "x@.y",
         ] {
             assert!(!is_valid_name(name), "{name:?}");
         }
         assert!(is_valid_name("anna.b+x@example.org"));
+        assert!(is_valid_name("\u{e4}nna") && is_valid_name("\u{5f20}\u{4f1f}"));
     }
 }

@@ -151,6 +151,8 @@ pub struct Pop3 {
     pub exclusive: bool,
     /// Seconds between two logins of a user (RFC 2449 section 6.5); 0 is no such rule.
     pub login_delay_seconds: u64,
+    /// The language `LANG *` means (RFC 6856 section 3.2).
+    pub language: Language,
 }
 
 /// What certain clients are treated to.
@@ -176,6 +178,27 @@ pub enum Pop3Delete {
     Trash,
     /// They are gone for POP3 and stay for IMAP.
     Hide,
+}
+
+/// A language of POP3's replies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Language {
+    /// English.
+    #[default]
+    #[serde(rename = "en")]
+    English,
+    /// Simplified Chinese.
+    #[serde(rename = "zh-Hans")]
+    SimplifiedChinese,
+}
+
+impl From<Language> for pop3d::Language {
+    fn from(language: Language) -> Self {
+        match language {
+            Language::English => Self::English,
+            Language::SimplifiedChinese => Self::SimplifiedChinese,
+        }
+    }
 }
 
 /// Of which mailboxes the text of messages is kept for searching.

@@ -16,6 +16,7 @@ mod renames;
 mod scan;
 mod sorting;
 mod state;
+mod surrogates;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -24,6 +25,7 @@ mod texts_tests;
 
 pub use incoming::Incoming;
 pub(crate) use scan::measured_octets;
+pub use surrogates::AsciiSize;
 pub use texts::{TextCompletion, TextStep};
 
 use crate::disk;
@@ -70,6 +72,7 @@ pub struct Mailbox {
     summaries: Mutex<Summaries>,
     appends: group::Waiting,
     texts: texts::Texts,
+    surrogates: Mutex<surrogates::Surrogates>,
 }
 
 #[derive(Debug, Default)]

@@ -106,6 +106,7 @@ impl Mailbox {
             summaries: Mutex::new(Summaries::default()),
             appends: super::group::Waiting::default(),
             texts: super::texts::Texts::default(),
+            surrogates: Mutex::default(),
         });
         queue.belongs_to(&mailbox);
         Ok(mailbox)

@@ -14,6 +14,7 @@ mod parameter;
 mod scan;
 mod section;
 mod stored;
+mod surrogate;
 mod text;
 
 use crate::{Error, OpenedMessage, Result};
@@ -26,6 +27,7 @@ pub(crate) use folded::{FoldedText, Searched, is_searchable, kept_text, look};
 pub(crate) use header::count_line_ends;
 pub use header::{header_values, select_fields};
 pub use stored::StoredText;
+pub use surrogate::{AsciiForm, Surrogate};
 pub(crate) use text::say_folded;
 pub use text::{Folding, WithHeaders, fold, text_contains};
 

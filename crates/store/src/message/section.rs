@@ -162,13 +162,41 @@ impl OpenedMessage {
     /// # Errors
     /// When the file cannot be read.
     pub(crate) fn count_from(&self, start: u64, before: Option<u8>) -> Result<Rest> {
+        self.count(start, u64::MAX, before)
+    }
+
+    /// A piece of the file, its octets as sent counted.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn extent_between(&self, start: u64, end: u64) -> Result<Extent> {
+        let mut before = [0];
+        let before = match start.checked_sub(1) {
+            Some(place) => {
+                let read = self.file.read_at(&mut before, place);
+                let read = read.map_err(|error| Error::io("read a message", error))?;
+                (read == 1).then_some(before[0])
+            }
+            None => None,
+        };
+        let counted = self.count(start, end, before)?;
+        Ok(Extent {
+            start,
+            end: counted.end,
+            octets: counted.octets,
+        })
+    }
+
+    fn count(&self, start: u64, end: u64, before: Option<u8>) -> Result<Rest> {
         let (mut position, mut last) = (start, before);
         let (mut line_ends, mut bare) = (0, 0);
         let mut block = vec![0; COUNTED_OCTETS];
         loop {
+            let left = usize::try_from(end.saturating_sub(position)).unwrap_or(usize::MAX);
+            let wanted = left.min(block.len());
             let count = self
                 .file
-                .read_at(&mut block, position)
+                .read_at(&mut block[..wanted], position)
                 .map_err(|error| Error::io("read a message", error))?;
             if count == 0 {
                 return Ok(Rest {

@@ -74,7 +74,11 @@ impl Surrogate {
         for header in self.headers {
             let between = message.extent_between(position, header.extent.start)?;
             let before = message.reader(between, 0, between.octets)?;
-            reader = Box::new(reader.chain(before).chain(std::io::Cursor::new(header.instead)));
+            reader = Box::new(
+                reader
+                    .chain(before)
+                    .chain(std::io::Cursor::new(header.instead)),
+            );
             position = header.extent.end;
         }
         let whole = message.whole()?;
@@ -162,11 +166,20 @@ fn rewritten(header: &[u8]) -> Option<Vec<u8>> {
         }
         let name = field.name.to_ascii_lowercase();
         let value = match name.as_slice() {
-            b"bcc" | b"cc" | b"from" | b"reply-to" | b"resent-bcc" | b"resent-cc"
-            | b"resent-from" | b"resent-reply-to" | b"resent-sender" | b"resent-to"
-            | b"return-path" | b"sender" | b"to" | b"disposition-notification-to" => {
-                Some(addresses(field.value))
-            }
+            b"bcc"
+            | b"cc"
+            | b"from"
+            | b"reply-to"
+            | b"resent-bcc"
+            | b"resent-cc"
+            | b"resent-from"
+            | b"resent-reply-to"
+            | b"resent-sender"
+            | b"resent-to"
+            | b"return-path"
+            | b"sender"
+            | b"to"
+            | b"disposition-notification-to" => Some(addresses(field.value)),
             b"subject" | b"comments" | b"content-description" => {
                 Some(encoded_words(&decode_header(field.value)))
             }
@@ -315,12 +328,15 @@ fn quoted(text: &str) -> String {
 /// section 4). `None` where the value itself is not ASCII.
 fn parameters(value: &[u8]) -> Option<String> {
     let (kind, parameters) = parameter::parse(value, PARAMETERS);
-    let mut text = String::from_utf8(kind).ok().filter(|kind| kind.is_ascii())?;
+    let mut text = String::from_utf8(kind)
+        .ok()
+        .filter(|kind| kind.is_ascii())?;
     for (name, value) in parameters {
         let (Ok(name), Ok(value)) = (String::from_utf8(name), String::from_utf8(value)) else {
             continue;
         };
-        let is_token = |octet: u8| octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&octet);
+        let is_token =
+            |octet: u8| octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&octet);
         if name.is_empty() || !name.bytes().all(is_token) {
             continue;
         }
@@ -418,7 +434,10 @@ mod tests {
         let text = "\u{4f60}".repeat(100);
         let sent = surrogate(&format!("Subject: {text}\n\n")).expect("a surrogate");
         for line in sent.lines().filter(|line| !line.is_empty()) {
-            assert!(line.len() <= 76 + "Subject:".len() && line.is_ascii(), "{line}");
+            assert!(
+                line.len() <= 76 + "Subject:".len() && line.is_ascii(),
+                "{line}"
+            );
         }
         let value = sent.strip_prefix("Subject:").expect("a subject");
         assert_eq!(decode_header(value.trim().as_bytes()), text);
@@ -428,7 +447,10 @@ mod tests {
     fn odd_addresses_and_headers_stay_well_formed() {
         for (value, ascii) in [
             ("\u{e4}: a@b, c@d;", "=?utf-8?b?w6Q=?=:\r\n a@b,\r\n c@d;"),
-            ("\"a \\\"q\\\"\" <x@y>, \u{e4} <z@y>", "\"a \\\"q\\\"\" <x@y>,\r\n =?utf-8?b?w6Q=?= <z@y>"),
+            (
+                "\"a \\\"q\\\"\" <x@y>, \u{e4} <z@y>",
+                "\"a \\\"q\\\"\" <x@y>,\r\n =?utf-8?b?w6Q=?= <z@y>",
+            ),
         ] {
             assert_eq!(addresses(value.as_bytes()), ascii, "{value}");
         }
