@@ -194,10 +194,7 @@ pub fn control_files(input: &[u8]) {
         "{shown:?}"
     );
     let inbox = store::MailboxName::inbox();
-    for of in [
-        store::Annotated::Server,
-        store::Annotated::Mailbox(&inbox),
-    ] {
+    for of in [store::Annotated::Server, store::Annotated::Mailbox(&inbox)] {
         account.metadata(of, "anna").expect("metadata is read");
     }
     account.special_use(&inbox).expect("uses are read");

@@ -134,7 +134,7 @@ pub fn pop3_session(input: &[u8]) {
         capabilities: pop3d::Capabilities::all(),
         offer: offer(),
         login_delay_seconds: 0,
-            language: Default::default(),
+        language: Default::default(),
         login_seconds: 60,
         idle_seconds: 600,
         session_id: "fuzz".into(),
