@@ -11,7 +11,7 @@ use std::path::Path;
 use store::message::{Content, Part, Piece, Summary};
 
 /// Every entrance by name.
-pub const ENTRANCES: [(&str, fn(&[u8])); 8] = [
+pub const ENTRANCES: [(&str, fn(&[u8])); 9] = [
     ("imap_command", imap_command),
     ("imap_session", imap_session),
     ("pop3_session", pop3_session),
@@ -20,6 +20,7 @@ pub const ENTRANCES: [(&str, fn(&[u8])); 8] = [
     ("control_files", control_files),
     ("names", names),
     ("sasl", sasl),
+    ("urls", urls),
 ];
 
 /// The IMAP command grammar and what cuts commands: the same commands however
@@ -92,6 +93,21 @@ fn check_part(message: &store::OpenedMessage, summary: &Summary, path: &mut Vec<
             assert_eq!(octets.len() as u64, extent.octets, "{path:?} {piece:?}");
         }
     }
+    if let Some((extent, Some(encoding))) = summary.content(path) {
+        let reader = message.decoded(extent, encoding, 0).expect("readable");
+        let measured = reader.measure(u64::MAX).expect("readable");
+        let mut octets = Vec::new();
+        let mut whole = reader;
+        whole.read_to_end(&mut octets).expect("readable");
+        assert_eq!(octets.len() as u64, measured.octets, "{path:?}");
+        assert_eq!(octets.contains(&0), measured.holds_nul, "{path:?}");
+        let first = measured.octets / 2;
+        let mut rest = Vec::new();
+        let mut from = message.decoded(extent, encoding, first).expect("readable");
+        from.read_to_end(&mut rest).expect("readable");
+        let skipped = usize::try_from(first).expect("in memory");
+        assert_eq!(rest, octets[skipped..], "{path:?}");
+    }
     let parts: &[Part] = match &part.content {
         Content::Multipart(parts) => parts,
         Content::Message(inner) => std::slice::from_ref(&inner.1),
@@ -112,6 +128,8 @@ pub fn message(input: &[u8]) {
     let summary = Summary::read(&message).expect("readable");
     let whole = message.whole().expect("readable");
     assert_eq!(summary.size_octets, whole.octets);
+    assert!(summary.preview.chars().count() <= 200);
+    assert!(!summary.preview.contains(char::is_control));
     check_part(&message, &summary, &mut Vec::new(), &summary.root);
     let _ = store::message::text_contains(
         &message,
@@ -216,4 +234,11 @@ pub fn names(input: &[u8]) {
         store::modified_utf7::decode(&encoded).as_deref(),
         Some(&*text)
     );
+}
+
+/// URLs of messages, and of what they lack.
+pub fn urls(input: &[u8]) {
+    if let Some(url) = imapd::grammar::url::MessageUrl::parse(input) {
+        assert!(url.mailbox.is_none_or(|name| !name.is_empty()));
+    }
 }

@@ -73,6 +73,13 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
         .iter()
         .map(|seed| seed.as_bytes().to_vec())
         .collect(),
+        "urls" => [
+            "/Drafts;UIDVALIDITY=385759045/;UID=20/;section=1.2.MIME/;PARTIAL=5.10",
+            ";UID=1/;SECTION=HEADER.FIELDS%20(To)",
+        ]
+        .iter()
+        .map(|seed| seed.as_bytes().to_vec())
+        .collect(),
         "names" => ["&ZeVnLIqe-/a", "~peter/mail/&U,BTFw-", "&-", "&Jjo-!"]
             .iter()
             .map(|seed| seed.as_bytes().to_vec())
@@ -88,7 +95,7 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
     }
 }
 
-const WORDS: [&[u8]; 32] = [
+const WORDS: [&[u8]; 41] = [
     b"RETURN (UPDATE PARTIAL -1:-2) ",
     b"FUZZY ",
     b"IN (subtree INBOX selected) ",
@@ -121,6 +128,15 @@ const WORDS: [&[u8]; 32] = [
     b"$",
     b"&",
     b" ",
+    b"~{3+}\r\n",
+    b" CATENATE (",
+    b"URL /INBOX/;UID=1",
+    b"TEXT {3+}\r\n",
+    b"/;PARTIAL=1.2",
+    b"BINARY.PEEK[1]<1.2>",
+    b"PREVIEW (LAZY)",
+    b"Content-Transfer-Encoding: quoted-printable\n\n=3D=\n",
+    b"Content-Transfer-Encoding: base64\n\nAAAA",
 ];
 
 fn mutate(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {

@@ -29,7 +29,8 @@
 //!
 //! A transcript with `config:` is not played against Dovecot: what it asks for is our own.
 //!
-//! Nothing extra is tolerated: at the end no connection may hold unread octets, those that
+//! Nothing extra is tolerated, but for the MAILBOXID that every SELECT tells, where a
+//! transcript does not name it: at the end no connection may hold unread octets, those that
 //! were ended (`* BYE`, QUIT) are closed, and all others are open.
 
 mod compressed;

@@ -231,7 +231,13 @@ fn take(
 fn next_line(connection: &mut Connection, peer: Peer, wanted: &str) -> String {
     loop {
         let line = connection.line(wanted);
-        if peer == Peer::Pillarbox || !differences::is_beside(wanted, &line) {
+        let is_beside = match peer {
+            Peer::Pillarbox => {
+                line.starts_with("* OK [MAILBOXID ") && !wanted.contains("[MAILBOXID ")
+            }
+            Peer::Dovecot => differences::is_beside(wanted, &line),
+        };
+        if !is_beside {
             return line;
         }
     }

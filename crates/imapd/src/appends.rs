@@ -1,16 +1,50 @@
-//! APPEND in a session (RFC 3501 section 6.3.11): messages come in pieces, and those of
-//! commands that a client sends without waiting are committed together.
+//! APPEND (RFC 3501 section 6.3.11) and REPLACE (RFC 8508) in a session: messages come in
+//! pieces, and those of commands that a client sends without waiting are committed together.
 
-use crate::commands::Outcome;
 use crate::commands::append::{self, Appending, SYNCED_TOGETHER};
-use crate::grammar::command::Command;
+use crate::commands::catenate::Sources;
+use crate::commands::store_flags::need_write;
+use crate::commands::{Outcome, Ran};
+use crate::grammar::command::{AppendContent, AppendMessage, Command, Numbers};
 use crate::grammar::framing::Sync;
-use crate::grammar::{Need, parse_as};
+use crate::grammar::{Bound, Need, parse_as};
 use crate::rules::{self, Told};
 use crate::session::{ImapSession, refused};
+use crate::view::{OutOfRange, View};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::Mailbox;
+
+/// What a command brings.
+struct Arrival<'a> {
+    mailbox: &'a str,
+    messages: &'a [AppendMessage],
+    /// The message to be replaced.
+    replaced: Option<(Bound, Numbers)>,
+}
+
+impl<'a> Arrival<'a> {
+    fn of(command: &'a Command) -> Result<Self, Outcome> {
+        match command {
+            Command::Append { mailbox, messages } => Ok(Self {
+                mailbox,
+                messages,
+                replaced: None,
+            }),
+            Command::Replace(replace) => Ok(Self {
+                mailbox: &replace.mailbox,
+                messages: std::slice::from_ref(&replace.message),
+                replaced: Some((replace.number, replace.numbers)),
+            }),
+            _ => Err(Outcome::bad("A message was not expected")),
+        }
+    }
+    /// Whether it is put together of others.
+    fn catenates(&self) -> bool {
+        let mut contents = self.messages.iter().map(|message| &message.content);
+        contents.any(|content| matches!(content, AppendContent::Catenate { .. }))
+    }
+}
 
 /// How long an APPEND that is whole waits for the end of the next one, of which a part is
 /// here already.
@@ -84,16 +118,19 @@ impl ImapSession {
     pub(crate) fn announce(&mut self, command: &[u8], sync: Sync) {
         let (tag, outcome) = match parse_as(command, self.reading()) {
             Err(malformed) => (malformed.tag.clone(), refused(malformed)),
-            Ok(tagged) => match self.announced(tagged.command) {
-                Ok(appending) => {
-                    self.appends.under_way = Some(appending);
-                    if sync == Sync::Waits {
-                        self.out.text("+ OK").crlf();
+            Ok(mut tagged) => {
+                self.normalise_names(&mut tagged.command);
+                match self.announced(&tagged.command) {
+                    Ok(appending) => {
+                        self.appends.under_way = Some(appending);
+                        if sync == Sync::Waits {
+                            self.out.text("+ OK").crlf();
+                        }
+                        return self.buffer.accept_append();
                     }
-                    return self.buffer.accept_append();
+                    Err(outcome) => (Some(tagged.tag), outcome),
                 }
-                Err(outcome) => (Some(tagged.tag), outcome),
-            },
+            }
         };
         self.appends.under_way = None;
         self.buffer.refuse_append();
@@ -102,39 +139,108 @@ impl ImapSession {
         self.finish(&tag, Told::All, &outcome);
     }
 
-    /// Begins an APPEND or goes on with it: makes ready for the message announced last.
-    fn announced(&mut self, mut command: Command) -> Result<Appending, Outcome> {
-        self.normalise_names(&mut command);
-        let (headers, limit) = (self.appended_headers(), self.message_limit());
-        if let Some(text) = rules::refusal(&command, self.on()) {
-            return Err(Outcome::Bad(text));
-        }
-        let (Command::Append { mailbox, messages }, Some(login)) = (command, &self.login) else {
-            return Err(Outcome::bad("A message was not expected"));
-        };
+    /// Begins an APPEND or REPLACE or goes on with it: makes ready for the message, or the
+    /// part of one, that was announced last.
+    fn announced(&mut self, command: &Command) -> Result<Appending, Outcome> {
+        let arrival = self.arrival(command)?;
         let mut appending = match self.appends.under_way.take() {
             Some(appending) => appending,
             None => {
-                let appending = Appending::begin(&login.account, &mailbox)?;
-                let appending = appending.taking(headers, limit);
-                if !self.appends.go_to(&appending.mailbox()) {
+                let appending = self.begin_appending(&arrival)?;
+                if arrival.replaced.is_some() || !self.appends.go_to(&appending.mailbox()) {
                     self.commit_appends();
                 }
                 appending
             }
         };
-        match messages.last() {
-            Some(message) => appending.announce(message)?,
-            None => return Err(Outcome::bad("A message was expected")),
-        }
+        self.fill(&mut appending, &arrival)?;
         Ok(appending)
+    }
+
+    /// What a command brings, if all it asks for is on.
+    fn arrival<'a>(&self, command: &'a Command) -> Result<Arrival<'a>, Outcome> {
+        match rules::refusal(command, self.on()) {
+            Some(text) => Err(Outcome::Bad(text)),
+            None => Arrival::of(command),
+        }
+    }
+
+    fn begin_appending(&self, arrival: &Arrival<'_>) -> Result<Appending, Outcome> {
+        let Some(login) = &self.login else {
+            return Err(Outcome::bad("Log in first"));
+        };
+        let mut replaced = None;
+        if let Some((number, numbers)) = arrival.replaced {
+            let Some(view) = &self.view else {
+                return Err(Outcome::bad("Select a mailbox first"));
+            };
+            need_write(view)?;
+            let found = view.find(number, numbers);
+            replaced = Some(found.ok_or_else(|| match numbers {
+                Numbers::Sequence => OutOfRange.into(),
+                Numbers::Uid => Outcome::no("[NONEXISTENT] No message has such a UID"),
+            })?);
+        }
+        let octets = self.options.append_limit_octets;
+        let appending = Appending::begin(&login.account, arrival.mailbox, replaced, octets)?;
+        Ok(appending.taking(self.appended_headers(), self.message_limit()))
+    }
+
+    /// Takes what a command brings, as far as it came. A URL may name what waits to be
+    /// committed.
+    fn fill(&mut self, appending: &mut Appending, arrival: &Arrival<'_>) -> Result<(), Outcome> {
+        if arrival.catenates() {
+            self.commit_appends();
+        }
+        let Some(login) = &self.login else {
+            return Err(Outcome::bad("Log in first"));
+        };
+        let sources = Sources {
+            account: &login.account,
+            selected: self.view.as_ref().map(View::mailbox),
+        };
+        appending.take(&sources, arrival.messages)
+    }
+
+    /// Takes the rest of a command that is whole.
+    fn end_appending(
+        &mut self,
+        appending: &mut Appending,
+        command: &Command,
+    ) -> Result<(), Outcome> {
+        let arrival = self.arrival(command)?;
+        self.fill(appending, &arrival)?;
+        self.appends.appended = Some(appending.mailbox());
+        appending.end(arrival.messages)
+    }
+
+    fn replace(&mut self, appending: Appending) -> Ran {
+        let on = self.on();
+        let Some(view) = &self.view else {
+            return Err(Outcome::bad("Select a mailbox first"));
+        };
+        appending.replace(view, (self.enabled, on, &mut self.out))
+    }
+
+    /// A whole APPEND or REPLACE that had no literal to wait for: all it brings are URLs.
+    pub(crate) fn append_at_once(&mut self, command: &Command) -> Ran {
+        let arrival = self.arrival(command)?;
+        let mut appending = self.begin_appending(&arrival)?;
+        self.end_appending(&mut appending, command)?;
+        if appending.replaces() {
+            return self.replace(appending);
+        }
+        let mut outcomes = append::commit(vec![appending], self.on());
+        outcomes
+            .pop()
+            .ok_or_else(|| Outcome::bad("APPEND needs a message"))
     }
 
     /// The APPEND under way is whole. It waits for those that come behind it at once, so
     /// that they share what the disk has to do (RFC 3501 section 5.5 allows a client to
     /// send them without waiting; they are answered in their order).
     pub(crate) fn append(&mut self, command: &[u8]) {
-        let Some(appending) = self.appends.under_way.take() else {
+        let Some(mut appending) = self.appends.under_way.take() else {
             return;
         };
         let tagged = match parse_as(command, self.reading()) {
@@ -144,8 +250,25 @@ impl ImapSession {
                 return self.refuse(malformed);
             }
         };
-        self.appends.appended = Some(appending.mailbox());
-        self.appends.whole.push((tagged.tag, appending));
+        let ended = self.end_appending(&mut appending, &tagged.command);
+        let replaces = appending.replaces();
+        let outcome = match ended {
+            Ok(()) if replaces => {
+                self.commit_appends();
+                self.replace(appending).unwrap_or_else(|outcome| outcome)
+            }
+            Ok(()) => return self.let_wait(tagged.tag, appending),
+            Err(outcome) => {
+                self.commit_appends();
+                outcome
+            }
+        };
+        self.finish(&tagged.tag, Told::All, &outcome);
+    }
+
+    /// Lets an APPEND that is whole wait for more.
+    fn let_wait(&mut self, tag: String, appending: Appending) {
+        self.appends.whole.push((tag, appending));
         self.appends.until.get_or_insert(self.now + PATIENCE);
         let whole = &self.appends.whole;
         let unsynced: usize = whole.iter().map(|(_, append)| append.unsynced()).sum();

@@ -73,6 +73,13 @@ capability_table! {
     CompressDeflate: "COMPRESS=DEFLATE", [4978], "0.2", AfterLogin, [], "until it is on";
     InProgress: "INPROGRESS", [9585], "0.2", AfterLogin, [], "of SEARCH, SORT and the like, after a second and every five";
     Unauthenticate: "UNAUTHENTICATE", [8437], "0.2", AfterLogin, [], "ends compression too";
+    Binary: "BINARY", [3516], "0.2", AfterLogin, [], "binary parts of an APPEND are kept in base64";
+    Catenate: "CATENATE", [4469], "0.2", AfterLogin, [], "messages of one's own mailboxes";
+    UrlPartial: "URL-PARTIAL", [5550], "0.2", AfterLogin, [Catenate], "";
+    Replace: "REPLACE", [8508], "0.2", AfterLogin, [], "";
+    Preview: "PREVIEW", [8970], "0.2", AfterLogin, [], "of plain text and HTML; what is encrypted has none";
+    SaveDate: "SAVEDATE", [8514], "0.2", AfterLogin, [], "the time that a file's name begins with";
+    ObjectId: "OBJECTID", [8474], "0.2", AfterLogin, [], "THREADID is always NIL";
 }
 
 /// A set of IMAP capabilities.

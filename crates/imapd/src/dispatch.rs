@@ -5,8 +5,8 @@ use crate::client_id;
 use crate::commands::search::Searcher;
 use crate::commands::store_flags;
 use crate::commands::{
-    Outcome, Ran, append, batches, copy, fetch, international, list, mailboxes, metadata,
-    multisearch, search, select,
+    Outcome, Ran, batches, copy, fetch, international, list, mailboxes, metadata, multisearch,
+    search, select,
 };
 use crate::dialect::{Messages, Text};
 use crate::grammar::command::{Command, Esearch, Select, Tagged};
@@ -199,7 +199,7 @@ impl ImapSession {
             Command::Create {
                 mailbox,
                 special_use,
-            } => mailboxes::create(&*self.account()?, &mailbox, special_use),
+            } => mailboxes::create(&*self.account()?, &mailbox, special_use, self.on()),
             Command::Delete(mailbox) => {
                 let outcome = mailboxes::delete(&*self.account()?, &mailbox)?;
                 if self.view.as_ref().is_some_and(crate::view::View::is_gone) {
@@ -246,10 +246,7 @@ impl ImapSession {
                 Some(login) => metadata::set(login, &arguments),
                 None => Err(not_logged_in()),
             },
-            Command::Append { mailbox, .. } => {
-                append::Appending::begin(&*self.account()?, &mailbox)?;
-                Err(Outcome::bad("APPEND needs a message"))
-            }
+            Command::Append { .. } | Command::Replace(_) => self.append_at_once(&command),
             Command::Close | Command::Unselect => self.close(&command),
             Command::Expunge
             | Command::UidExpunge(_)

@@ -149,6 +149,7 @@ pub fn of(command: &Command) -> Rule {
         Command::Store(store) => row("STORE", Selected, by_numbers(store.numbers)),
         // Not forbidden, but clients send COPY and STORE \Deleted of one number together.
         Command::Copy { numbers, .. } => row("COPY", Selected, by_numbers(*numbers)),
+        Command::Replace(_) => row("REPLACE", Selected, Told::All).needs(Capability::Replace),
         Command::Move { .. } => row("MOVE", Selected, Told::All).needs(Capability::Move),
     }
 }
@@ -232,6 +233,22 @@ mod tests {
             ("a LANGUAGE en", C::Language),
             ("a ESEARCH IN (personal) ALL", C::MultiSearch),
             ("a ESEARCH RETURN (UPDATE) ALL", C::ContextSearch),
+            ("a FETCH 1 BINARY[1]", C::Binary),
+            ("a FETCH 1 BINARY.SIZE[1]", C::Binary),
+            ("a APPEND x ~{3}\r\n", C::Binary),
+            ("a APPEND x CATENATE (URL /x/;UID=1)", C::Catenate),
+            (
+                "a APPEND x CATENATE (URL /x/;UID=1/;PARTIAL=2)",
+                C::UrlPartial,
+            ),
+            ("a REPLACE 1 x {3}\r\n", C::Replace),
+            ("a UID REPLACE 1 x CATENATE (URL /x/;UID=1)", C::Catenate),
+            ("a FETCH 1 (UID PREVIEW (LAZY))", C::Preview),
+            ("a FETCH 1 SAVEDATE", C::SaveDate),
+            ("a SEARCH NOT SAVEDON 1-Jan-2026", C::SaveDate),
+            ("a FETCH 1 THREADID", C::ObjectId),
+            ("a SEARCH EMAILID x", C::ObjectId),
+            ("a STATUS x (MAILBOXID)", C::ObjectId),
         ] {
             let tagged = parse(command.as_bytes()).expect("a command");
             let all = Capabilities::all();

@@ -143,6 +143,8 @@ enum Test {
     Keyword(u16),
     Days(RangeInclusive<i64>),
     SentDays(RangeInclusive<i64>),
+    SaveDays(RangeInclusive<i64>),
+    EmailId(String),
     Dates(RangeInclusive<i64>),
     Sizes(RangeInclusive<u64>),
     Indices(Vec<RangeInclusive<u32>>),
@@ -291,6 +293,13 @@ fn prepare(snapshot: &Snapshot, manner: Manner, key: &SearchKey) -> Test {
         SearchKey::SentBefore(date) => Test::SentDays(before(*date)),
         SearchKey::SentOn(date) => Test::SentDays(date.0..=date.0),
         SearchKey::SentSince(date) => Test::SentDays(date.0..=i64::MAX),
+        SearchKey::SavedBefore(date) => Test::SaveDays(before(*date)),
+        SearchKey::SavedOn(date) => Test::SaveDays(date.0..=date.0),
+        SearchKey::SavedSince(date) => Test::SaveDays(date.0..=i64::MAX),
+        SearchKey::SaveDateSupported => Test::Always,
+        SearchKey::EmailId(id) => Test::EmailId(id.clone()),
+        // RFC 8474 section 5.2: nothing has one.
+        SearchKey::ThreadId(_) => Test::Never,
         SearchKey::Older(seconds) => {
             Test::Dates(i64::MIN..=now_seconds.saturating_sub(i64::from(*seconds)))
         }
@@ -414,6 +423,8 @@ impl<'a> Candidate<'a> {
             Test::Keyword(index) => self.row.keywords.contains(index),
             Test::Days(days) => days.contains(&self.row.internal_date.0.div_euclid(DAY_SECONDS)),
             Test::SentDays(days) => self.sent_day()?.is_some_and(|day| days.contains(&day)),
+            Test::SaveDays(days) => days.contains(&self.row.saved_date().0.div_euclid(DAY_SECONDS)),
+            Test::EmailId(id) => self.scope.mailbox.email_id(&self.row)? == *id,
             Test::Dates(dates) => dates.contains(&self.row.internal_date.0),
             Test::Sizes(sizes) => sizes.contains(&self.row.size_octets),
             Test::Indices(ranges) => u32::try_from(self.index)

@@ -126,12 +126,16 @@ fn played(input: &str, cut: usize) -> String {
     answer
 }
 
-/// UIDVALIDITY and mod-sequences differ from run to run.
+/// UIDVALIDITY, mod-sequences and identifiers differ from run to run.
 fn steady(answer: &str) -> String {
     let mut text = String::new();
     for word in answer.split_inclusive([' ', ']', '\n']) {
         let digits = word.trim_end_matches([' ', ']', '\n', '\r']);
-        if digits.len() > 6 && digits.bytes().all(|octet| octet.is_ascii_digit()) {
+        let identifier = digits.trim_matches(['(', ')']);
+        let is_identifier =
+            identifier.len() == 32 && identifier.bytes().all(|octet| octet.is_ascii_hexdigit());
+        let is_number = digits.len() > 6 && digits.bytes().all(|octet| octet.is_ascii_digit());
+        if is_identifier || is_number {
             text.push('#');
             text.push_str(word.get(digits.len()..).unwrap_or_default());
         } else {
@@ -512,4 +516,112 @@ fn a_search_that_takes_long_tells_how_far_it_is() {
     assert!(progress.starts_with("* OK [INPROGRESS (\"b\" "), "{told}");
     assert!(progress.ends_with(" 400)] Still at work"), "{told}");
     assert_eq!(rest, "* SEARCH\r\nb OK SEARCH completed\r\n");
+}
+
+#[test]
+fn binary_content_comes_back_as_it_was_sent() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = Client::logged_in(&account(&directory));
+    let content: String = (0..800)
+        .map(|place| char::from(place as u8 & 127))
+        .collect();
+    let header = "MIME-Version: 1.0\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+    let octets = header.len() + content.len();
+    for (tag, plus) in [("a", ""), ("b", "+")] {
+        let announced = client.say(&format!("{tag} APPEND INBOX ~{{{octets}{plus}}}\r\n"));
+        assert_eq!(announced, if plus.is_empty() { "+ OK\r\n" } else { "" });
+        let answer = client.say(&format!("{header}{content}\r\n"));
+        assert!(
+            answer.starts_with(&format!("{tag} OK [APPENDUID")),
+            "{answer}"
+        );
+    }
+    let answer = client.say("c APPEND INBOX {5+}\r\na\0b\r\n\r\nd NOOP\r\n");
+    assert!(
+        answer.starts_with("c BAD ") && answer.contains("d OK"),
+        "{answer}"
+    );
+    let answer = client.say("e APPEND INBOX ~{8+}\r\nX: \0\r\n\r\n\r\nf NOOP\r\n");
+    assert!(answer.starts_with("e NO [UNKNOWN-CTE] "), "{answer}");
+    client.say("g EXAMINE INBOX\r\n");
+    for number in 1..3 {
+        let answer = client.say(&format!("h FETCH {number} (BINARY.SIZE[1] BINARY[1])\r\n"));
+        let expected = format!(
+            "* {number} FETCH (BINARY.SIZE[1] 800 BINARY[1] ~{{800}}\r\n{content})\r\nh OK FETCH completed\r\n"
+        );
+        assert_eq!(answer, expected);
+        let answer = client.say(&format!("i FETCH {number} (BODY.PEEK[] BODY)\r\n"));
+        assert!(answer.contains("Content-Transfer-Encoding: base64\r\n\r\nAAECAw"));
+        assert!(
+            answer.contains(" \"base64\" ") && !answer.contains('\0'),
+            "{answer}"
+        );
+    }
+}
+
+/// What is long is decoded while it is sent.
+#[test]
+fn long_content_is_not_in_memory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let account = account(&directory);
+    let inbox = account.mailbox(&MailboxName::inbox()).expect("INBOX");
+    for ending in ["=41", "=00"] {
+        let mut incoming = inbox.begin_append().expect("incoming");
+        let header = "Content-Transfer-Encoding: quoted-printable\r\n\r\n";
+        let text = format!("{header}{}{ending}", "x=3D=\r\n".repeat(50_000));
+        incoming.write(text.as_bytes()).expect("written");
+        inbox.append(vec![incoming]).expect("appended");
+    }
+    let mut client = Client::logged_in(&account);
+    client.say("a EXAMINE INBOX\r\n");
+    for (command, literal) in [
+        ("b FETCH 1 BINARY[1]\r\n", "BINARY[1] {100001}"),
+        ("c FETCH 2 BINARY[1]\r\n", "BINARY[1] ~{100001}"),
+        ("d FETCH 2 BINARY[1]<1.50000>\r\n", "BINARY[1]<1> {50000}"),
+    ] {
+        client.session.receive(command.as_bytes());
+        let (mut kept, mut read) = (String::new(), Vec::new());
+        loop {
+            match client.session.next(client.now) {
+                Action::Send(octets) => kept.push_str(&String::from_utf8_lossy(&octets)),
+                Action::SendFrom(mut reader) => drop(reader.read_to_end(&mut read)),
+                Action::Wait { .. } => break,
+                _ => {}
+            }
+        }
+        assert!(kept.contains(literal) && kept.len() < 200, "{kept}");
+        assert!(literal.contains(&format!("{{{}}}", read.len())));
+        assert!(read.starts_with(if command.contains('<') {
+            b"=x=x"
+        } else {
+            b"x=x="
+        }));
+    }
+}
+
+#[test]
+fn a_lazy_preview_reads_no_message() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let maildir = directory.path().join("Maildir");
+    std::fs::create_dir_all(maildir.join("cur")).expect("made");
+    for number in 0..100 {
+        let file = maildir.join(format!("cur/{number:03}:2,"));
+        std::fs::write(file, format!("Subject: x\n\n{number} is the number\n")).expect("written");
+    }
+    let mut client = Client::logged_in(&account(&directory));
+    client.say("a EXAMINE INBOX\r\n");
+    let fetch = |client: &mut Client, item: &str| client.say(&format!("b FETCH 7 ({item})\r\n"));
+    for (item, preview) in [
+        ("PREVIEW (LAZY)", "NIL"),
+        ("PREVIEW", "\"6 is the number\""),
+        ("PREVIEW (LAZY)", "\"6 is the number\""),
+    ] {
+        let expected = format!("* 7 FETCH (PREVIEW {preview})\r\nb OK FETCH completed\r\n");
+        assert_eq!(fetch(&mut client, item), expected);
+    }
+    // A list opens no message whose preview is known.
+    client.say("c FETCH 1:* PREVIEW\r\n");
+    std::fs::rename(maildir.join("cur"), maildir.join("away")).expect("moved");
+    let answer = client.say("d FETCH 1:* PREVIEW\r\n");
+    assert_eq!(answer.matches(" is the number").count(), 100, "{answer}");
 }

@@ -5,7 +5,7 @@ use crate::capability::Enabled;
 use crate::contexts::{Context, Contexts, Known, Refused};
 use crate::dialect::Messages;
 use crate::grammar::command::{Numbers, UidBatches};
-use crate::grammar::sequence::SequenceSet;
+use crate::grammar::sequence::{Bound, SequenceSet};
 use crate::response::{More, Produce, Recent, Runs, Writer};
 use crate::rules::Told;
 use std::collections::{BTreeSet, HashMap};
@@ -234,6 +234,16 @@ impl View {
             })
             .filter(|range| !range.is_empty())
             .collect())
+    }
+
+    /// The message that has this number; `None` if none has.
+    pub fn find(&self, number: Bound, numbers: Numbers) -> Option<Uid> {
+        let index = match (number, numbers) {
+            (Bound::Star, _) => self.told.len().checked_sub(1)?,
+            (Bound::Number(uid), Numbers::Uid) => self.told.index_of(uid)?,
+            (Bound::Number(number), Numbers::Sequence) => index(number.get()).checked_sub(1)?,
+        };
+        self.told.row(index).map(|row| row.uid)
     }
 
     /// The largest UID the client knows, 0 if there is none.

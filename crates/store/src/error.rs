@@ -21,6 +21,9 @@ pub enum Error {
     /// The message was expunged.
     #[error("message was expunged")]
     Expunged,
+    /// How content is encoded is not known, or it has octets that no encoding keeps.
+    #[error("the transfer encoding is not known")]
+    UnknownEncoding,
     /// No space or quota left (ENOSPC, EDQUOT).
     #[error("no space left for mail")]
     OverQuota,
@@ -44,6 +47,7 @@ impl Error {
             Self::AlreadyExists => Self::AlreadyExists,
             Self::CannotDo(text) => Self::CannotDo(text),
             Self::Expunged => Self::Expunged,
+            Self::UnknownEncoding => Self::UnknownEncoding,
             Self::OverQuota => Self::OverQuota,
             Self::Io { context, source } => Self::Io {
                 context: context.clone(),

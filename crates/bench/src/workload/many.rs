@@ -2,7 +2,6 @@
 
 use super::{Row, Stage, Workload, at_most};
 use crate::client::imap::Imap;
-use crate::peer::Delivery;
 use crate::process;
 use crate::sample::Unit;
 use anyhow::ensure;
@@ -29,14 +28,12 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
     let names: Vec<String> = (1..=MAILBOXES)
         .map(|number| format!("Big{number}"))
         .collect();
-    let delivery = |name| Delivery {
-        user: "anna",
-        mailbox: Some(name),
-        folder: "cur",
-        count,
-    };
-    let deliveries: Vec<Delivery> = names.iter().map(String::as_str).map(delivery).collect();
-    stage.begin_with(&deliveries)?;
+    stage.begin_with(|stage| {
+        let mailboxes = stage.site.make_mailboxes("anna", &names)?;
+        mailboxes
+            .iter()
+            .try_for_each(|mailbox| stage.corpus.link_into(&mailbox.join("cur"), count))
+    })?;
     // The first who come make what servers keep beside mailboxes.
     for name in &names {
         let name = format!("{}{name}", stage.peer.prefix());

@@ -1,25 +1,43 @@
-//! APPEND (RFC 3501 section 6.3.11, RFC 9755 section 4) of one message or more (RFC 3502).
+//! APPEND (RFC 3501 section 6.3.11, RFC 9755 section 4) of one message or more (RFC 3502), binary ones too
+//! (RFC 3516), and of what is catenated (RFC 4469); REPLACE (RFC 8508).
 
-use super::{Outcome, destination};
-use crate::capability::{Capabilities, Capability};
-use crate::grammar::command::AppendMessage;
+use super::catenate::{self, Sources};
+use super::store_flags::expunged;
+use super::{Outcome, Ran, destination};
+use crate::capability::{Capabilities, Capability, Enabled};
+use crate::grammar::command::{AppendContent, AppendMessage, CatenatePart, Literal, PartList};
 use crate::limit::MessageLimit;
-use crate::response::show_set;
+use crate::response::{Writer, show_set};
+use crate::view::View;
 use std::sync::Arc;
-use store::{Account, Incoming, Mailbox};
+use store::{Account, Incoming, Mailbox, Uid, UidValidity};
 
+/// Why a command is given up (RFC 3502 section 6.3.11).
+const EMPTY: &str = "[CANNOT] An empty message aborts APPEND";
 /// So many messages hold a descriptor until they are synced, one right after the other.
 pub const SYNCED_TOGETHER: usize = 16;
 
-/// An APPEND under way.
+/// An APPEND or REPLACE under way.
 pub struct Appending {
     mailbox: Arc<Mailbox>,
+    /// The message to be replaced.
+    replaced: Option<Uid>,
+    /// The biggest message that is taken, in octets.
+    limit_octets: u64,
     messages: Vec<Incoming>,
     /// How many of them are whole and hold a descriptor until they are synced.
     unsynced: usize,
     headers: Headers,
     header: Header,
     limit: MessageLimit,
+    /// How many parts of the last message were taken, or announced.
+    parts: usize,
+    /// How many octets they have.
+    octets: u64,
+    /// What octets the literal announced last may have.
+    literal: Literal,
+    /// The mailbox that the last URL named.
+    source: Option<Arc<Mailbox>>,
     failure: Option<Outcome>,
 }
 
@@ -69,15 +87,26 @@ impl Header {
 }
 
 impl Appending {
-    /// Begins an APPEND to a mailbox.
-    pub fn begin(account: &Account, mailbox: &str) -> Result<Self, Outcome> {
+    /// Begins an APPEND to a mailbox, or a REPLACE.
+    pub fn begin(
+        account: &Account,
+        mailbox: &str,
+        replaced: Option<Uid>,
+        limit_octets: u64,
+    ) -> Result<Self, Outcome> {
         Ok(Self {
             mailbox: destination(account, mailbox)?,
+            replaced,
+            limit_octets,
             messages: Vec::new(),
             unsynced: 0,
             headers: Headers::Any,
             header: Header::Over,
             limit: MessageLimit::None,
+            parts: 0,
+            octets: 0,
+            literal: Literal::Text,
+            source: None,
             failure: None,
         })
     }
@@ -96,16 +125,38 @@ impl Appending {
         Arc::clone(&self.mailbox)
     }
 
-    /// Takes the announcement of a message.
-    pub fn announce(&mut self, message: &AppendMessage) -> Result<(), Outcome> {
+    /// Takes what of a command was not taken before, up to the literal that is announced
+    /// at its end.
+    pub fn take(
+        &mut self,
+        sources: &Sources<'_>,
+        messages: &[AppendMessage],
+    ) -> Result<(), Outcome> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        if message.octets == 0 {
-            return Err(Outcome::no("[CANNOT] An empty message aborts APPEND"));
+        let begun = self.messages.len();
+        for (number, message) in (1..).zip(messages).skip(begun.saturating_sub(1)) {
+            if number > begun {
+                self.begin_message(message)?;
+            }
+            match &message.content {
+                AppendContent::Literal { octets, literal } if number > begun => {
+                    self.announce(*octets, *literal)?;
+                }
+                AppendContent::Literal { .. } => {}
+                AppendContent::Catenate { parts, .. } => self.catenate(sources, parts)?,
+            }
         }
+        Ok(())
+    }
+
+    fn begin_message(&mut self, message: &AppendMessage) -> Result<(), Outcome> {
         self.limit.admit_appended(self.messages.len() + 1)?;
         if let Some(before) = self.messages.last_mut() {
+            if self.octets == 0 {
+                return Err(Outcome::no(EMPTY));
+            }
             before.seal()?;
             self.unsynced += 1;
         }
@@ -120,10 +171,52 @@ impl Appending {
             Headers::Any => Header::Over,
             Headers::Ascii => Header::LineBegins,
         };
+        (self.parts, self.octets, self.literal) = (0, 0, Literal::Text);
         Ok(())
     }
 
-    /// Takes octets of the message announced last. What fails is told at its end.
+    /// A message that is a literal.
+    fn announce(&mut self, octets: u64, literal: Literal) -> Result<(), Outcome> {
+        if octets == 0 {
+            return Err(Outcome::no(EMPTY));
+        }
+        self.grow(octets)?;
+        self.literal = literal;
+        if let (Literal::Binary, Some(message)) = (literal, self.messages.last_mut()) {
+            message.take_binary();
+        }
+        Ok(())
+    }
+
+    /// Parts of a message; of those taken before, all but the last are behind it.
+    fn catenate(&mut self, sources: &Sources<'_>, parts: &[CatenatePart]) -> Result<(), Outcome> {
+        for part in parts.iter().skip(self.parts) {
+            self.parts += 1;
+            match part {
+                CatenatePart::Text(octets) => self.grow(*octets)?,
+                CatenatePart::Url(url) => {
+                    let (piece, mailbox) = catenate::find(sources, url)?;
+                    self.source = Some(mailbox);
+                    self.grow(piece.octets())?;
+                    if let Some(message) = self.messages.last_mut() {
+                        piece.copy_to(message)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts octets of the last message (RFC 4469 section 4.2).
+    fn grow(&mut self, octets: u64) -> Result<(), Outcome> {
+        self.octets = self.octets.saturating_add(octets);
+        if self.octets > self.limit_octets {
+            return Err(Outcome::no("[TOOBIG] Message too big"));
+        }
+        Ok(())
+    }
+
+    /// Takes octets of the literal announced last. What fails is told at its end.
     pub fn write(&mut self, octets: &[u8]) {
         if self.failure.is_some() {
             return;
@@ -133,6 +226,12 @@ impl Appending {
             // RFC 9755 section 4.
             let text = "[CANNOT] The header is not ASCII; ENABLE UTF8=ACCEPT or IMAP4rev2 first";
             self.failure = Some(Outcome::no(text));
+            return;
+        }
+        if self.literal == Literal::Text && memchr::memchr(0, octets).is_some() {
+            // RFC 3501 section 9, CHAR8.
+            self.messages.clear();
+            self.failure = Some(Outcome::bad("NUL needs a literal8 (RFC 3516)"));
             return;
         }
         if let Some(message) = self.messages.last_mut()
@@ -146,6 +245,47 @@ impl Appending {
     /// How many messages wait to be synced.
     pub fn unsynced(&self) -> usize {
         self.unsynced + usize::from(!self.messages.is_empty())
+    }
+
+    /// Whether a message is to be replaced.
+    pub fn replaces(&self) -> bool {
+        self.replaced.is_some()
+    }
+
+    /// Replaces the message. APPENDUID comes before the expunge (RFC 8508 section 4.3).
+    pub fn replace(
+        mut self,
+        view: &View,
+        (enabled, on, out): (Enabled, Capabilities, &mut Writer),
+    ) -> Ran {
+        let (Some(replaced), Some(message)) = (self.replaced, self.messages.pop()) else {
+            return Err(Outcome::bad("REPLACE needs a message"));
+        };
+        let uid = view.mailbox().replace(replaced, &self.mailbox, message)?;
+        let validity = self.mailbox.snapshot().uid_validity();
+        out.text("* OK ")
+            .text(&append_uid(validity, &[uid], on))
+            .text("Replacement message ready")
+            .crlf();
+        Ok(expunged(view, enabled, "REPLACE completed"))
+    }
+
+    /// All of the command was taken: nothing may be missing.
+    pub fn end(&mut self, messages: &[AppendMessage]) -> Result<(), Outcome> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        let is_open = |message: &AppendMessage| match message.content {
+            AppendContent::Catenate { list, .. } => list == PartList::Open,
+            AppendContent::Literal { .. } => false,
+        };
+        if messages.iter().any(is_open) {
+            return Err(Outcome::bad("A ) is missing"));
+        }
+        if self.octets == 0 {
+            return Err(Outcome::no(EMPTY));
+        }
+        Ok(())
     }
 }
 
@@ -163,7 +303,7 @@ pub fn commit(appends: Vec<Appending>, on: Capabilities) -> Vec<Outcome> {
     }
     let appended = mailbox.append_each(all);
     let validity = mailbox.snapshot().uid_validity();
-    let outcome = |(failure, uids): (Option<Outcome>, store::Result<Vec<store::Uid>>)| {
+    let outcome = |(failure, uids): (Option<Outcome>, store::Result<Vec<Uid>>)| {
         if let Some(failure) = failure {
             return failure;
         }
@@ -171,13 +311,19 @@ pub fn commit(appends: Vec<Appending>, on: Capabilities) -> Vec<Outcome> {
             Ok(uids) => uids,
             Err(error) => return error.into(),
         };
-        if !on.has(Capability::UidPlus) {
-            return Outcome::ok("APPEND completed");
-        }
-        let set = show_set(uids.iter().map(|uid| uid.get()));
-        Outcome::Ok(format!("[APPENDUID {validity} {set}] APPEND completed"))
+        let code = append_uid(validity, &uids, on);
+        Outcome::Ok(format!("{code}APPEND completed"))
     };
     outcomes.into_iter().zip(appended).map(outcome).collect()
+}
+
+/// APPENDUID with the space after it, where UIDPLUS is on (RFC 4315).
+fn append_uid(validity: UidValidity, uids: &[Uid], on: Capabilities) -> String {
+    if !on.has(Capability::UidPlus) {
+        return String::new();
+    }
+    let set = show_set(uids.iter().map(|uid| uid.get()));
+    format!("[APPENDUID {validity} {set}] ")
 }
 
 #[cfg(test)]
@@ -222,17 +368,25 @@ mod tests {
             prefix: String::new(),
         };
         let account = Account::open(&directory.path().join("Maildir"), layout).expect("account");
-        let Ok(mut appending) = Appending::begin(&account, "INBOX") else {
+        let Ok(mut appending) = Appending::begin(&account, "INBOX", None, 1 << 20) else {
             panic!("refused");
         };
         let message = AppendMessage {
             flags: Flags::default(),
             keywords: Vec::new(),
             date: None,
-            octets: 5,
+            content: AppendContent::Literal {
+                octets: 5,
+                literal: Literal::Text,
+            },
+        };
+        let messages = vec![message; 3 * SYNCED_TOGETHER];
+        let sources = Sources {
+            account: &account,
+            selected: None,
         };
         for count in 1..=3 * SYNCED_TOGETHER {
-            assert!(appending.announce(&message).is_ok());
+            assert!(appending.take(&sources, &messages[..count]).is_ok());
             appending.write(b"\r\nab\r");
             let held = appending
                 .messages

@@ -1,5 +1,9 @@
 //! FETCH (RFC 3501 section 6.4.5): message after message, in bounded memory.
 
+mod binary;
+mod names;
+mod promised;
+
 use super::chunk;
 use super::fields::{self, Fields, Wanted};
 use super::listing::Listing;
@@ -7,12 +11,15 @@ use super::select::write_vanished_earlier;
 use super::{Outcome, Ran};
 use crate::capability::Enabled;
 use crate::dialect::Messages;
-use crate::grammar::command::{Fetch, FetchItem, Numbers, Peek, Section, SectionText, Vanished};
+use crate::grammar::command::{
+    Delay, Fetch, FetchItem, Numbers, Peek, Section, SectionText, Vanished,
+};
 use crate::limit::{Cut, MessageLimit, Reached, descending};
-use crate::response::{Extension, More, Writer, replace_nul, show_internal_date};
+use crate::response::{Extension, More, Nul, Writer, show_internal_date};
 use crate::view::{Access, View, gather};
+use promised::Promised;
 use std::collections::{HashSet, VecDeque};
-use std::io::{self, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 use store::message::{Extent, Piece, StoredText, Summary};
@@ -253,12 +260,17 @@ impl Ahead {
     fn of(items: &[FetchItem]) -> Self {
         let of_item = |item: &FetchItem| match item {
             FetchItem::Envelope | FetchItem::BodyStructure => Self::Listings,
-            FetchItem::Body | FetchItem::Rfc822Header | FetchItem::Rfc822Text => Self::Summaries,
+            FetchItem::Body
+            | FetchItem::Rfc822Header
+            | FetchItem::Rfc822Text
+            | FetchItem::Preview(Delay::Allowed) => Self::Summaries,
             FetchItem::Section(section) if section.path.is_empty() => match section.text {
                 SectionText::Whole => Self::Nothing,
                 _ => Self::Summaries,
             },
-            FetchItem::Section(_) => Self::Summaries,
+            FetchItem::Section(_) | FetchItem::Binary(_) | FetchItem::BinarySize(_) => {
+                Self::Summaries
+            }
             FetchItem::Flags
             | FetchItem::InternalDate
             | FetchItem::Rfc822
@@ -267,7 +279,8 @@ impl Ahead {
             | FetchItem::ModSeq
             | FetchItem::EmailId
             | FetchItem::ThreadId
-            | FetchItem::SaveDate => Self::Nothing,
+            | FetchItem::SaveDate
+            | FetchItem::Preview(Delay::Avoided) => Self::Nothing,
         };
         let all: Vec<Self> = items.iter().map(of_item).collect();
         match all.contains(&Self::Listings) {
@@ -305,10 +318,6 @@ pub fn fetch(
     if fetch.vanished == Vanished::Asked && !enabled.qresync() {
         return Err(Outcome::bad("VANISHED needs QRESYNC enabled"));
     }
-    let unknown = [FetchItem::EmailId, FetchItem::ThreadId, FetchItem::SaveDate];
-    if fetch.items.iter().any(|item| unknown.contains(item)) {
-        return Err(Outcome::bad("Such a FETCH item is not offered"));
-    }
     let mut ranges = view.resolve(&fetch.set, fetch.numbers)?;
     if let Some(partial) = fetch.partial {
         ranges = partial.of_ranges(ranges);
@@ -341,6 +350,7 @@ pub fn fetch(
     let marks = items.iter().any(|item| match item {
         FetchItem::Rfc822 | FetchItem::Rfc822Text => true,
         FetchItem::Section(section) => section.peek == Peek::No,
+        FetchItem::Binary(binary) => binary.peek == Peek::No,
         FetchItem::Envelope
         | FetchItem::Flags
         | FetchItem::InternalDate
@@ -352,7 +362,9 @@ pub fn fetch(
         | FetchItem::ModSeq
         | FetchItem::EmailId
         | FetchItem::ThreadId
-        | FetchItem::SaveDate => false,
+        | FetchItem::SaveDate
+        | FetchItem::Preview(_)
+        | FetchItem::BinarySize(_) => false,
     });
     let seen = if marks && view.access() == Access::ReadWrite {
         Seen::Set
@@ -475,25 +487,48 @@ impl Response<'_> {
             FetchItem::ModSeq => {
                 self.out.text("MODSEQ (").number(self.row.modseq).text(")");
             }
-            // Refused before.
-            FetchItem::EmailId | FetchItem::ThreadId | FetchItem::SaveDate => {}
+            FetchItem::EmailId => {
+                let id = self.view.mailbox().email_id(&self.row)?;
+                self.out.text("EMAILID (").text(&id).text(")");
+            }
+            // RFC 8474 section 5.2: no threads are told.
+            FetchItem::ThreadId => {
+                self.out.text("THREADID NIL");
+            }
+            FetchItem::SaveDate => {
+                let date = show_internal_date(self.row.saved_date());
+                self.out.text("SAVEDATE ").text(&date);
+            }
+            FetchItem::Preview(delay) => self.preview(*delay)?,
             FetchItem::Section(section) => self.section(section)?,
+            FetchItem::Binary(asked) => self.binary(asked)?,
+            FetchItem::BinarySize(path) => self.binary_size(path)?,
         }
         Ok(())
     }
 
-    fn section(&mut self, section: &Section) -> store::Result<()> {
-        write_section_name(section, self.out);
-        let path = section.path.as_slice();
-        let (piece, fields) = match &section.text {
-            SectionText::Whole if path.is_empty() => return self.message(section.partial),
-            SectionText::Whole => (Piece::Body, None),
-            SectionText::Header => (Piece::Header, None),
-            SectionText::HeaderFields(names) => (Piece::Header, Some((names, Wanted::Named))),
-            SectionText::HeaderFieldsNot(names) => (Piece::Header, Some((names, Wanted::Others))),
-            SectionText::Text => (Piece::Text, None),
-            SectionText::Mime => (Piece::Mime, None),
+    /// PREVIEW: the first words; where nobody is to wait, NIL if the message would have to
+    /// be read for them (RFC 8970 section 4.1) and is not read anyway.
+    fn preview(&mut self, delay: Delay) -> store::Result<()> {
+        let (mailbox, uid) = (self.view.mailbox(), self.row.uid);
+        let is_read = || Ahead::of(&self.fetching.items) != Ahead::Nothing;
+        let preview = match delay {
+            Delay::Avoided if !is_read() => mailbox.kept_preview(uid),
+            Delay::Allowed | Delay::Avoided => Some(mailbox.preview(uid)?),
         };
+        self.out
+            .text("PREVIEW ")
+            .nstring(preview.as_deref().map(str::as_bytes));
+        Ok(())
+    }
+
+    fn section(&mut self, section: &Section) -> store::Result<()> {
+        names::write_section(section, self.out);
+        let path = section.path.as_slice();
+        if path.is_empty() && section.text == SectionText::Whole {
+            return self.message(section.partial);
+        }
+        let (piece, fields) = fields::piece(&section.text);
         if let Some((names, Wanted::Named)) = fields
             && path.is_empty()
             && fields::are_listed(names)
@@ -592,12 +627,10 @@ impl Response<'_> {
 
     /// Writes a literal that is read when it is sent.
     fn promise(&mut self, length: u64, reader: Box<dyn Read + Send>) {
+        let promised = Promised::new(reader, length, Nul::Replaced);
         self.out
             .literal_announcement(length)
-            .reader(Box::new(Promised {
-                reader,
-                left: length,
-            }));
+            .reader(Box::new(promised));
     }
 
     /// Writes octets as a literal, always.
@@ -641,85 +674,5 @@ impl Response<'_> {
         let opened = self.view.mailbox().open_message(self.row.uid)?;
         self.opened = Some(opened.clone());
         Ok(opened)
-    }
-}
-
-/// `BODY[1.HEADER.FIELDS (From)]<8> `, the space included.
-fn write_section_name(section: &Section, out: &mut Writer) {
-    out.text("BODY[");
-    let mut dot = "";
-    for number in &section.path {
-        out.text(dot).number((*number).into());
-        dot = ".";
-    }
-    let (name, fields) = match &section.text {
-        SectionText::Whole => ("", None),
-        SectionText::Header => ("HEADER", None),
-        SectionText::HeaderFields(names) => ("HEADER.FIELDS", Some(names)),
-        SectionText::HeaderFieldsNot(names) => ("HEADER.FIELDS.NOT", Some(names)),
-        SectionText::Text => ("TEXT", None),
-        SectionText::Mime => ("MIME", None),
-    };
-    if !name.is_empty() {
-        out.text(dot).text(name);
-    }
-    if let Some(names) = fields {
-        let mut before = " (";
-        for name in names {
-            out.text(before);
-            before = " ";
-            match std::str::from_utf8(name) {
-                Ok(text) if !text.is_empty() && text.bytes().all(crate::grammar::is_atom_char) => {
-                    out.text(text);
-                }
-                _ => {
-                    out.string(name);
-                }
-            }
-        }
-        out.text(")");
-    }
-    out.text("]");
-    if let Some((first, _)) = section.partial {
-        out.text("<").number(first).text(">");
-    }
-    out.text(" ");
-}
-
-/// Gives exactly the octets that were announced, or an error.
-struct Promised {
-    reader: Box<dyn Read + Send>,
-    left: u64,
-}
-
-impl Read for Promised {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let Some(buffer) = buffer.get_mut(..most).filter(|buffer| !buffer.is_empty()) else {
-            return Ok(0);
-        };
-        let count = self.reader.read(buffer)?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        replace_nul(buffer.get_mut(..count).unwrap_or_default());
-        self.left = self.left.saturating_sub(count as u64);
-        Ok(count)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_literal_is_as_long_as_promised() {
-        let promised = |octets: &'static [u8], left| {
-            let mut out = Vec::new();
-            let reader: Box<dyn Read + Send> = Box::new(octets);
-            Promised { reader, left }.read_to_end(&mut out).map(|_| out)
-        };
-        assert_eq!(promised(b"ab\0def", 4).expect("enough"), b"ab\x80d");
-        assert!(promised(b"ab", 4).is_err());
     }
 }

@@ -1,7 +1,8 @@
 //! [`Fields`]: some fields of a header (RFC 3501 section 6.4.5, HEADER.FIELDS).
 
+use crate::grammar::command::SectionText;
 use std::io::{self, Read};
-use store::message::{Extent, LISTED_FIELDS, select_fields};
+use store::message::{Extent, LISTED_FIELDS, Piece, select_fields};
 use store::{Error, OpenedMessage, Result};
 
 /// How much of a header is looked at.
@@ -14,6 +15,18 @@ pub enum Wanted {
     Named,
     /// HEADER.FIELDS.NOT.
     Others,
+}
+
+/// The piece of a part that a section names, and of a header the fields.
+pub fn piece(text: &SectionText) -> (Piece, Option<(&Vec<Vec<u8>>, Wanted)>) {
+    match text {
+        SectionText::Whole => (Piece::Body, None),
+        SectionText::Header => (Piece::Header, None),
+        SectionText::HeaderFields(names) => (Piece::Header, Some((names, Wanted::Named))),
+        SectionText::HeaderFieldsNot(names) => (Piece::Header, Some((names, Wanted::Others))),
+        SectionText::Text => (Piece::Text, None),
+        SectionText::Mime => (Piece::Mime, None),
+    }
 }
 
 /// Some fields of a header. Reading them once more gives the same, so that a long

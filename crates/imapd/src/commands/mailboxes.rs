@@ -1,15 +1,26 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS, NAMESPACE.
 
 use super::{Outcome, Ran};
+use crate::capability::{Capabilities, Capability};
 use crate::dialect::{Revision, Text};
 use crate::grammar::command::StatusItem;
-use crate::response::Writer;
+use crate::response::{Writer, show_identifier};
 use store::{Account, SpecialUse};
 
-/// CREATE (RFC 3501 section 6.3.3, RFC 6154 section 3).
-pub fn create(account: &Account, name: &str, special_use: Option<SpecialUse>) -> Ran {
-    account.create(&account.parse_name(name)?, special_use)?;
-    Ok(Outcome::ok("CREATE completed"))
+/// CREATE (RFC 3501 section 6.3.3, RFC 6154 section 3); tells the mailbox's identifier
+/// where that is on (RFC 8474 section 4.1).
+pub fn create(
+    account: &Account,
+    name: &str,
+    special_use: Option<SpecialUse>,
+    on: Capabilities,
+) -> Ran {
+    let mailbox = account.create(&account.parse_name(name)?, special_use)?;
+    if !on.has(Capability::ObjectId) {
+        return Ok(Outcome::ok("CREATE completed"));
+    }
+    let id = show_identifier(&mailbox.guid());
+    Ok(Outcome::Ok(format!("[MAILBOXID ({id})] CREATE completed")))
 }
 
 /// DELETE (RFC 3501 section 6.3.4).

@@ -2,6 +2,7 @@
 
 pub mod append;
 pub mod batches;
+pub mod catenate;
 mod chunk;
 pub mod copy;
 pub mod fetch;
@@ -78,6 +79,9 @@ impl From<Error> for Outcome {
             Error::NonExistent => Self::no("[NONEXISTENT] Mailbox does not exist"),
             Error::AlreadyExists => Self::no("[ALREADYEXISTS] Mailbox exists already"),
             Error::Expunged => Self::no("[EXPUNGEISSUED] Message was expunged"),
+            Error::UnknownEncoding => {
+                Self::no("[UNKNOWN-CTE] The content's transfer encoding is not known")
+            }
             Error::OverQuota => Self::no("[OVERQUOTA] No space left for mail"),
             Error::Io { .. } => Self::Failed(error),
         }

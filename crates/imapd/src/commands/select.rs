@@ -7,7 +7,7 @@ use crate::capability::{Capabilities, Capability, Enabled};
 use crate::dialect::{Messages, Revision};
 use crate::grammar::command::{Condstore, Numbers, Qresync, Select, SequenceMatch};
 use crate::grammar::sequence::{Bound, SequenceSet};
-use crate::response::{Produce, Runs, Writer};
+use crate::response::{Produce, Runs, Writer, show_identifier};
 use crate::view::{Access, View};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -84,6 +84,13 @@ fn write_state(view: &View, on: Capabilities, out: &mut Writer) {
         .crlf();
     if on.has(Capability::Condstore) {
         view.write_highest_modseq(out);
+    }
+    if on.has(Capability::ObjectId) {
+        // RFC 8474 section 4.2.
+        out.text("* OK [MAILBOXID (")
+            .text(&show_identifier(&view.mailbox().guid()))
+            .text(")] Mailbox identifier")
+            .crlf();
     }
 }
 

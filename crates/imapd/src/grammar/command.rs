@@ -1,7 +1,7 @@
 //! What a client can ask for, as values (RFC 3501 section 6 and extensions).
 
 pub use super::partial::{PartialRange, Side};
-use super::sequence::SequenceSet;
+use super::sequence::{Bound, SequenceSet};
 use std::num::NonZeroU32;
 use store::{EntryName, Flags, InternalDate, Keyword, SpecialUse};
 use wire::Secret;
@@ -152,6 +152,8 @@ pub enum Command {
         /// The destination.
         mailbox: String,
     },
+    /// REPLACE and UID REPLACE (RFC 8508).
+    Replace(Replace),
     /// MOVE and UID MOVE (RFC 6851).
     Move {
         /// Which messages.
@@ -307,6 +309,19 @@ pub enum StatusItem {
     AppendLimit,
 }
 
+/// REPLACE's arguments.
+#[derive(Debug, Clone)]
+pub struct Replace {
+    /// The message to be replaced.
+    pub number: Bound,
+    /// What its number is.
+    pub numbers: Numbers,
+    /// Where the new one goes.
+    pub mailbox: String,
+    /// The new one, alone.
+    pub message: AppendMessage,
+}
+
 /// One message of an APPEND. Its octets are not in the command: the session
 /// gets them from [`super::framing::CommandBuffer`].
 #[derive(Debug, Clone)]
@@ -317,8 +332,54 @@ pub struct AppendMessage {
     pub keywords: Vec<Keyword>,
     /// The internal date, if given.
     pub date: Option<InternalDate>,
-    /// The literal's length in octets.
-    pub octets: u64,
+    /// What it consists of.
+    pub content: AppendContent,
+}
+
+/// What a message of an APPEND consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppendContent {
+    /// A literal.
+    Literal {
+        /// Its length in octets.
+        octets: u64,
+        /// What octets it may have.
+        literal: Literal,
+    },
+    /// Parts to catenate (RFC 4469).
+    Catenate {
+        /// The parts so far.
+        parts: Vec<CatenatePart>,
+        /// Whether there may be more.
+        list: PartList,
+    },
+}
+
+/// A part to catenate (RFC 4469 section 5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatenatePart {
+    /// TEXT: a literal of so many octets.
+    Text(u64),
+    /// URL, as it was sent.
+    Url(Vec<u8>),
+}
+
+/// Whether a list of parts is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartList {
+    /// It ends with the literal that was announced last.
+    Open,
+    /// It had its `)`.
+    Closed,
+}
+
+/// What octets a literal may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Literal {
+    /// `{n}`: any but NUL.
+    Text,
+    /// `~{n}`, a literal8 (RFC 3516): any.
+    Binary,
 }
 
 /// SEARCH's arguments.
@@ -498,6 +559,18 @@ pub enum SearchKey {
     SentOn(Date),
     /// SENTSINCE.
     SentSince(Date),
+    /// SAVEDBEFORE (RFC 8514).
+    SavedBefore(Date),
+    /// SAVEDON (RFC 8514).
+    SavedOn(Date),
+    /// SAVEDSINCE (RFC 8514).
+    SavedSince(Date),
+    /// SAVEDATESUPPORTED (RFC 8514).
+    SaveDateSupported,
+    /// EMAILID (RFC 8474).
+    EmailId(String),
+    /// THREADID (RFC 8474).
+    ThreadId(String),
     /// OLDER than so many seconds (RFC 5032).
     Older(u32),
     /// YOUNGER than so many seconds (RFC 5032).
@@ -626,8 +699,34 @@ pub enum FetchItem {
     ThreadId,
     /// SAVEDATE (RFC 8514).
     SaveDate,
+    /// PREVIEW (RFC 8970).
+    Preview(Delay),
     /// `BODY[...]` and `BODY.PEEK[...]`.
     Section(Section),
+    /// `BINARY[...]` and `BINARY.PEEK[...]` (RFC 3516).
+    Binary(Binary),
+    /// `BINARY.SIZE[...]` (RFC 3516): the part's number, empty for the message itself.
+    BinarySize(Vec<u32>),
+}
+
+/// Whether PREVIEW may take its time (RFC 8970 section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delay {
+    /// It may.
+    Allowed,
+    /// It had LAZY: NIL is better than waiting.
+    Avoided,
+}
+
+/// A part's content without its transfer encoding (RFC 3516 section 4.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binary {
+    /// The part's number; empty for the message itself.
+    pub path: Vec<u32>,
+    /// Whether fetching sets `\Seen`.
+    pub peek: Peek,
+    /// First octet and length (not 0) of what is decoded, as asked.
+    pub partial: Option<(u64, u64)>,
 }
 
 /// A body section (RFC 3501 section 6.4.5).

@@ -1,6 +1,6 @@
 //! A cursor over one command's octets, and the tokens of RFC 3501 section 9.
 
-use super::command::{PartialRange, Side};
+use super::command::{Literal, PartialRange, Side};
 use super::reading::{Names, Reading};
 use super::sequence::{Bound, SequenceSet};
 use std::num::NonZeroU32;
@@ -9,6 +9,9 @@ use std::num::NonZeroU32;
 pub(super) type Fault = std::borrow::Cow<'static, str>;
 /// A token or what is wrong.
 pub(super) type Parsed<T> = Result<T, Fault>;
+
+/// A literal was announced that is part of the command, and has not come yet.
+pub(super) const INCOMPLETE: &str = "A literal is incomplete";
 
 /// How many ranges a set has at most.
 const RANGES: usize = 20_000;
@@ -226,6 +229,15 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// `{n}` or `~{n}` (RFC 3516 section 7) with its line end.
+    pub(super) fn literal8_announcement(&mut self) -> Parsed<(u64, Literal)> {
+        let literal = match self.eat(b'~') {
+            true => Literal::Binary,
+            false => Literal::Text,
+        };
+        Ok((self.literal_announcement()?, literal))
+    }
+
     /// `{n}` with its line end.
     pub(super) fn literal_announcement(&mut self) -> Parsed<u64> {
         self.expect(b'{', "A literal was expected")?;
@@ -251,7 +263,7 @@ impl<'a> Cursor<'a> {
             .ok()
             .and_then(|octets| self.rest.split_at_checked(octets));
         let Some((octets, rest)) = taken else {
-            return Err("A literal is incomplete".into());
+            return Err(INCOMPLETE.into());
         };
         self.rest = rest;
         Ok(octets.to_vec())
@@ -320,7 +332,8 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    fn bound(&mut self) -> Parsed<Bound> {
+    /// `seq-number`.
+    pub(super) fn bound(&mut self) -> Parsed<Bound> {
         if self.eat(b'*') {
             return Ok(Bound::Star);
         }

@@ -1,6 +1,8 @@
-//! FETCH's arguments (RFC 3501 section 6.4.5, RFC 7162).
+//! FETCH's arguments (RFC 3501 section 6.4.5, RFC 3516, RFC 7162, RFC 8970).
 
-use super::command::{Fetch, FetchItem, Numbers, Peek, Section, SectionText, Vanished};
+use super::command::{
+    Binary, Delay, Fetch, FetchItem, Numbers, Peek, Section, SectionText, Vanished,
+};
 use super::cursor::{Cursor, Parsed};
 
 /// How many items a FETCH may have: each may need the message read once more.
@@ -129,6 +131,10 @@ fn item(cursor: &mut Cursor<'_>, items: &mut Vec<FetchItem>) -> Parsed<()> {
         b"BODY" if cursor.peek() != Some(b'[') => FetchItem::Body,
         b"BODY" => FetchItem::Section(section(cursor, Peek::No)?),
         b"BODY.PEEK" => FetchItem::Section(section(cursor, Peek::Yes)?),
+        b"PREVIEW" => FetchItem::Preview(preview_modifiers(cursor)),
+        b"BINARY" => FetchItem::Binary(binary(cursor, Peek::No)?),
+        b"BINARY.PEEK" => FetchItem::Binary(binary(cursor, Peek::Yes)?),
+        b"BINARY.SIZE" => FetchItem::BinarySize(section_binary(cursor)?),
         _ => return Err("Unknown FETCH item".into()),
     };
     // The same item twice is answered once.
@@ -141,19 +147,21 @@ fn item(cursor: &mut Cursor<'_>, items: &mut Vec<FetchItem>) -> Parsed<()> {
 /// `[...]` and `<first.length>`.
 fn section(cursor: &mut Cursor<'_>, peek: Peek) -> Parsed<Section> {
     cursor.expect(b'[', "A [ was expected")?;
-    let mut path = Vec::new();
-    let mut named = true;
-    while matches!(cursor.peek(), Some(b'0'..=b'9')) {
-        if path.len() >= LEVELS {
-            return Err("A part number is too long".into());
-        }
-        path.push(cursor.nz_number()?.get());
-        if !cursor.eat(b'.') {
-            named = false;
-            break;
-        }
-    }
-    let text = if named && cursor.peek() != Some(b']') {
+    let (path, text) = section_spec(cursor)?;
+    cursor.expect(b']', "A ] is missing")?;
+    let partial = partial(cursor)?;
+    Ok(Section {
+        path,
+        text,
+        peek,
+        partial,
+    })
+}
+
+/// `section-spec`, or nothing.
+pub(super) fn section_spec(cursor: &mut Cursor<'_>) -> Parsed<(Vec<u32>, SectionText)> {
+    let (path, named) = part_number(cursor)?;
+    let text = if named && !matches!(cursor.peek(), None | Some(b']')) {
         section_text(cursor)?
     } else if named && !path.is_empty() {
         return Err("A part number ends with a dot".into());
@@ -163,24 +171,79 @@ fn section(cursor: &mut Cursor<'_>, peek: Peek) -> Parsed<Section> {
     if text == SectionText::Mime && path.is_empty() {
         return Err("MIME needs a part number".into());
     }
-    cursor.expect(b']', "A ] is missing")?;
-    let mut partial = None;
-    if cursor.eat(b'<') {
-        let first = cursor.number64()?;
-        cursor.expect(b'.', "Invalid partial range")?;
-        let length = cursor.number64()?;
-        if length == 0 {
-            return Err("A partial range must not be empty".into());
-        }
-        cursor.expect(b'>', "Invalid partial range")?;
-        partial = Some((first, length));
+    Ok((path, text))
+}
+
+/// `[SP "(" preview-mod *(SP preview-mod) ")"]` (RFC 8970 section 6), of which LAZY is the
+/// only one. Another list after PREVIEW is that of FETCH's modifiers.
+fn preview_modifiers(cursor: &mut Cursor<'_>) -> Delay {
+    let mut ahead = cursor.clone();
+    ahead.skip_spaces();
+    if !ahead.eat(b'(') {
+        return Delay::Allowed;
     }
-    Ok(Section {
-        path,
-        text,
+    loop {
+        ahead.skip_spaces();
+        if ahead.word().as_deref() != Ok("LAZY") {
+            return Delay::Allowed;
+        }
+        ahead.skip_spaces();
+        if ahead.eat(b')') {
+            *cursor = ahead;
+            return Delay::Avoided;
+        }
+    }
+}
+
+/// `section-binary [partial]` (RFC 3516 section 7).
+fn binary(cursor: &mut Cursor<'_>, peek: Peek) -> Parsed<Binary> {
+    Ok(Binary {
+        path: section_binary(cursor)?,
         peek,
-        partial,
+        partial: partial(cursor)?,
     })
+}
+
+/// `"[" [section-part] "]"`.
+fn section_binary(cursor: &mut Cursor<'_>) -> Parsed<Vec<u32>> {
+    cursor.expect(b'[', "A [ was expected")?;
+    let (path, named) = part_number(cursor)?;
+    if named && !path.is_empty() {
+        return Err("A part number ends with a dot".into());
+    }
+    cursor.expect(b']', "A part number or ] was expected")?;
+    Ok(path)
+}
+
+/// A part's number with the dot after it, and whether anything may follow: nothing does
+/// without that dot.
+fn part_number(cursor: &mut Cursor<'_>) -> Parsed<(Vec<u32>, bool)> {
+    let mut path = Vec::new();
+    while matches!(cursor.peek(), Some(b'0'..=b'9')) {
+        if path.len() >= LEVELS {
+            return Err("A part number is too long".into());
+        }
+        path.push(cursor.nz_number()?.get());
+        if !cursor.eat(b'.') {
+            return Ok((path, false));
+        }
+    }
+    Ok((path, true))
+}
+
+/// `<first.length>`.
+fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u64, u64)>> {
+    if !cursor.eat(b'<') {
+        return Ok(None);
+    }
+    let first = cursor.number64()?;
+    cursor.expect(b'.', "Invalid partial range")?;
+    let length = cursor.number64()?;
+    if length == 0 {
+        return Err("A partial range must not be empty".into());
+    }
+    cursor.expect(b'>', "Invalid partial range")?;
+    Ok(Some((first, length)))
 }
 
 fn section_text(cursor: &mut Cursor<'_>) -> Parsed<SectionText> {

@@ -6,9 +6,9 @@
 //!    until it says [`Need::More`].
 //! 2. [`Need::Continuation`]: send `+ OK`, poll again.
 //! 3. [`Need::Complete`]: give the octets to [`super::parse`] and run the command.
-//! 4. [`Need::AppendLiteral`]: an APPEND announced a message. `command` parses
-//!    with [`super::parse`] to a `Command::Append` whose last message is the one
-//!    announced. Call [`CommandBuffer::accept_append`] (after sending `+ OK` if
+//! 4. [`Need::AppendLiteral`]: an APPEND or REPLACE announced a message, or a part of
+//!    one. `command` parses with [`super::parse`] to a `Command::Append` or
+//!    `Command::Replace` whose last message is the one announced. Call [`CommandBuffer::accept_append`] (after sending `+ OK` if
 //!    `sync` says so) or answer with a tagged reply and call
 //!    [`CommandBuffer::refuse_append`]: the rest of the command is then swallowed
 //!    without another event. Until one of both is called `poll` repeats the event.
@@ -21,6 +21,7 @@
 //! A line that is no command (DONE, a SASL response) is taken with
 //! [`CommandBuffer::poll_line`].
 
+use super::parser::announces_argument;
 use store::metadata::METADATA_VALUE_OCTETS;
 
 /// What a client may send.
@@ -466,7 +467,6 @@ impl CommandBuffer {
                 }
             };
         }
-        let first = self.command.is_empty();
         self.command.extend_from_slice(&line);
         match announced {
             Announcement::None => {
@@ -484,16 +484,15 @@ impl CommandBuffer {
                 self.state = State::Hopeless;
                 None
             }
-            Announcement::Literal(octets, sync) => self.announce(octets, sync, first),
+            Announcement::Literal(octets, sync) => self.announce(octets, sync),
         }
     }
 
     /// A literal was announced at the end of `command`.
-    fn announce(&mut self, octets: u64, sync: Sync, first: bool) -> Option<Need> {
+    fn announce(&mut self, octets: u64, sync: Sync) -> Option<Need> {
         self.literals += 1;
-        let word = command_word(&self.command);
-        let is_message =
-            word.eq_ignore_ascii_case(b"APPEND") && !(first && names_mailbox(&self.command));
+        let word = command_word(&self.command, 1);
+        let is_message = takes_messages(&self.command) && !announces_argument(&self.command);
         let allowed = self.limits.phase == Phase::AfterLogin
             || [&b"LOGIN"[..], b"AUTHENTICATE", b"ID"]
                 .iter()
@@ -621,23 +620,19 @@ pub(super) fn read_tag(command: &[u8]) -> Option<String> {
     readable.then(|| String::from_utf8_lossy(tag).into_owned())
 }
 
-/// The command's name (its second word).
-fn command_word(command: &[u8]) -> &[u8] {
+/// A word of a command's first line; the tag is number 0.
+fn command_word(command: &[u8], number: usize) -> &[u8] {
     command
         .split(|octet| matches!(octet, b' ' | b'\r' | b'\n'))
         .filter(|word| !word.is_empty())
-        .nth(1)
+        .nth(number)
         .unwrap_or_default()
 }
 
-/// Whether the literal announced in an APPEND's first line is the mailbox's name:
-/// there is no argument before it.
-fn names_mailbox(command: &[u8]) -> bool {
-    command
-        .split(|octet| matches!(octet, b' ' | b'\r' | b'\n'))
-        .filter(|word| !word.is_empty())
-        .count()
-        <= 3
+/// Whether a command brings messages: APPEND, REPLACE and UID REPLACE.
+fn takes_messages(command: &[u8]) -> bool {
+    let is = |number, name: &[u8]| command_word(command, number).eq_ignore_ascii_case(name);
+    is(1, b"APPEND") || is(1, b"REPLACE") || (is(1, b"UID") && is(2, b"REPLACE"))
 }
 
 #[cfg(test)]

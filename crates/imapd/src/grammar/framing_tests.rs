@@ -100,6 +100,35 @@ fn streams_messages() {
 }
 
 #[test]
+fn parts_are_messages_and_urls_are_not() {
+    let begin = "a UID REPLACE 1 Drafts CATENATE (URL {5+}\r\n/a;/b TEXT {3+}\r\n";
+    let got = run(
+        format!("{begin}one URL /c TEXT {{4}}\r\ntwo\n)\r\nb APPEND URL {{2+}}\r\nhi\r\n")
+            .as_bytes(),
+        Limits::after_login(10),
+    );
+    let announced = |command: &str, octets, sync| Need::AppendLiteral {
+        command: command.as_bytes().to_vec(),
+        octets,
+        sync,
+    };
+    let second = format!("{begin} URL /c TEXT {{4}}\r\n");
+    assert_eq!(
+        got,
+        [
+            announced(begin, 3, Sync::Comes),
+            Need::AppendOctets(b"one".to_vec()),
+            announced(&second, 4, Sync::Waits),
+            Need::AppendOctets(b"two\n".to_vec()),
+            complete(&format!("{second})")),
+            announced("b APPEND URL {2+}\r\n", 2, Sync::Comes),
+            Need::AppendOctets(b"hi".to_vec()),
+            complete("b APPEND URL {2+}\r\n"),
+        ]
+    );
+}
+
+#[test]
 fn swallows_what_it_refuses() {
     let refused = |tag: &str, refusal| Need::Refused {
         tag: Some(tag.to_owned()),

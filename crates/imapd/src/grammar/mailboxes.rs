@@ -16,6 +16,7 @@ impl Command {
             | Self::Append { mailbox, .. }
             | Self::Copy { mailbox, .. }
             | Self::Move { mailbox, .. } => vec![mailbox],
+            Self::Replace(replace) => vec![&mut replace.mailbox],
             Self::Rename { from, to } => vec![from, to],
             Self::GetMetadata(arguments) => vec![&mut arguments.mailbox],
             Self::SetMetadata(arguments) => vec![&mut arguments.mailbox],
@@ -83,6 +84,7 @@ impl Command {
             }
             Self::Fetch(fetch) => by_sequence(fetch.numbers),
             Self::Store(store) => by_sequence(store.numbers),
+            Self::Replace(replace) => by_sequence(replace.numbers),
             Self::Copy { numbers, .. } | Self::Move { numbers, .. } => by_sequence(*numbers),
             Self::Capability
             | Self::Noop

@@ -3,6 +3,7 @@
 //! [`framing::CommandBuffer`] cuts the client's octets into whole commands,
 //! [`parse`] reads one.
 
+mod append;
 pub mod command;
 mod cursor;
 pub(crate) mod date;
@@ -15,6 +16,7 @@ mod partial;
 pub mod reading;
 mod search;
 pub mod sequence;
+pub mod url;
 
 pub use command::*;
 pub(crate) use cursor::is_atom_char;

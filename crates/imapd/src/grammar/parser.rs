@@ -1,13 +1,13 @@
 //! One whole command (RFC 3501 section 9, `command`).
 
 use super::command::{
-    AppendMessage, Command, Condstore, List, ListReturn, ListSelect, Numbers, Qresync, Select,
-    Silent, StatusItem, Store, Tagged, UidBatches,
+    Command, Condstore, List, ListReturn, ListSelect, Numbers, Qresync, Select, Silent, StatusItem,
+    Store, Tagged, UidBatches,
 };
 use super::cursor::{self, Cursor, Fault, Parsed};
 use super::reading::{Names, Reading};
 use super::search::{self, SearchFault};
-use super::{date, fetch, metadata};
+use super::{append, fetch, metadata};
 use crate::dialect::Revision;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -108,6 +108,23 @@ pub fn parse_as(command: &[u8], reading: Reading) -> Result<Tagged, Malformed> {
     }
 }
 
+/// Whether the literal that a command announces at its end is an argument of it, not a
+/// message.
+pub(super) fn announces_argument(command: &[u8]) -> bool {
+    // Whatever names may be in.
+    let reading = Reading {
+        names: Names::Utf8,
+        ..Reading::default()
+    };
+    match parse_as(command, reading) {
+        Err(Malformed {
+            reply: Reply::Bad(fault),
+            ..
+        }) => fault == cursor::INCOMPLETE,
+        _ => false,
+    }
+}
+
 fn after_tag(cursor: &mut Cursor<'_>) -> Result<Command, Failed> {
     cursor.space().map_err(|_| Fault::from("Missing command"))?;
     let name = cursor.word().map_err(|_| Fault::from("Missing command"))?;
@@ -163,7 +180,7 @@ fn after_tag(cursor: &mut Cursor<'_>) -> Result<Command, Failed> {
         }
         "GETMETADATA" => metadata::get(cursor)?,
         "SETMETADATA" => metadata::set(cursor)?,
-        "APPEND" => append(cursor)?,
+        "APPEND" => append::append(cursor)?,
         "CANCELUPDATE" => Command::CancelUpdate(match words(cursor)? {
             tags if tags.is_empty() => return Err(Failed::Syntax("Missing argument".into())),
             tags => tags,
@@ -192,6 +209,7 @@ fn on_messages(name: &str, cursor: &mut Cursor<'_>, numbers: Numbers) -> Result<
     Ok(match name {
         "FETCH" => Command::Fetch(fetch::arguments(cursor, numbers)?),
         "STORE" => Command::Store(store(cursor, numbers)?),
+        "REPLACE" => Command::Replace(append::replace(cursor, numbers)?),
         "SEARCH" => Command::Search(search::arguments(cursor, numbers)?),
         // The example of RFC 7377 section 2 has UID before it.
         "ESEARCH" => Command::Esearch(search::esearch_arguments(cursor)?),
@@ -542,47 +560,6 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
     Ok(items)
 }
 
-fn append(cursor: &mut Cursor<'_>) -> Parsed<Command> {
-    let mailbox = mailbox(cursor)?;
-    let mut messages = Vec::new();
-    loop {
-        cursor.space()?;
-        let mut flags = Flags::default();
-        let mut keywords = Vec::new();
-        if cursor.peek() == Some(b'(') {
-            (flags, keywords) = flag_list(cursor)?;
-            cursor.space()?;
-        }
-        let mut date = None;
-        if cursor.peek() == Some(b'"') {
-            date = Some(date::date_time(cursor)?);
-            cursor.space()?;
-        }
-        // RFC 6855 section 4, which RFC 9755 leaves out: older clients write it so.
-        let is_utf8 = cursor.how().names == Names::Utf8 && cursor.eat_word("UTF8");
-        if is_utf8 {
-            cursor.space()?;
-            cursor.expect(b'(', "A ( was expected")?;
-            cursor.expect(b'~', "A literal8 was expected")?;
-        }
-        let octets = cursor.literal_announcement()?;
-        if is_utf8 && !cursor.is_at_end() {
-            cursor.expect(b')', "A ) is missing")?;
-        }
-        messages.push(AppendMessage {
-            flags,
-            keywords,
-            date,
-            octets,
-        });
-        let mut ahead = cursor.clone();
-        ahead.skip_spaces();
-        if ahead.is_at_end() {
-            return Ok(Command::Append { mailbox, messages });
-        }
-    }
-}
-
 /// `message-batches` (RFC 10022 section 4).
 fn uid_batches(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     cursor.space()?;
@@ -653,7 +630,7 @@ fn store(cursor: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Store> {
     })
 }
 
-fn flag_list(cursor: &mut Cursor<'_>) -> Parsed<(Flags, Vec<Keyword>)> {
+pub(super) fn flag_list(cursor: &mut Cursor<'_>) -> Parsed<(Flags, Vec<Keyword>)> {
     let mut found = FoundFlags::default();
     parenthesized(cursor, |cursor| found.read(cursor))?;
     Ok((found.flags, found.keywords))

@@ -81,7 +81,11 @@ fn reads_values() {
     assert_eq!((mailbox.as_str(), messages.len()), ("A b", 2));
     assert_eq!(messages[0].flags, Flags::SEEN);
     assert_eq!(messages[0].keywords.len(), 1);
-    assert_eq!(messages[1].octets, 8);
+    let eight = AppendContent::Literal {
+        octets: 8,
+        literal: Literal::Text,
+    };
+    assert_eq!(messages[1].content, eight);
     assert_eq!(messages[1].date, Some(store::InternalDate(9)));
     let Command::Fetch(fetch) = read("a FETCH 1 full") else {
         panic!("not FETCH");
@@ -225,4 +229,54 @@ fn reads_as_the_client_enabled() {
     }
     assert!(!is_read(b"a SELECT \"\xc3\xa4\"", Reading::default()));
     assert!(is_read(b"a LOGIN x \"\xe4\"", Reading::default()));
+}
+
+#[test]
+fn catenated_parts() {
+    let content = |text: &str| match read(text) {
+        Command::Append { messages, .. } => messages.last().expect("one").content.clone(),
+        Command::Replace(replace) => replace.message.content,
+        _ => panic!("{text}"),
+    };
+    let parts = |list| AppendContent::Catenate {
+        parts: vec![
+            CatenatePart::Url(b"/a/;UID=1".to_vec()),
+            CatenatePart::Text(42),
+        ],
+        list,
+    };
+    let open = "a APPEND x (\\Seen) CATENATE (URL /a/;UID=1 text {42}\r\n";
+    assert_eq!(content(open), parts(PartList::Open));
+    assert_eq!(content(&format!("{open})")), parts(PartList::Closed));
+    let url = "a UID REPLACE 5 x CATENATE (URL {9}\r\n/a/;UID=1 TEXT {42+}\r\n )";
+    assert_eq!(content(url), parts(PartList::Closed));
+    let Command::Replace(replace) = read("a REPLACE * Drafts ~{5}\r\n") else {
+        panic!("not REPLACE");
+    };
+    assert_eq!(
+        (replace.number, replace.numbers),
+        (Bound::Star, Numbers::Sequence)
+    );
+    let binary = AppendContent::Literal {
+        octets: 5,
+        literal: Literal::Binary,
+    };
+    assert_eq!(replace.message.content, binary);
+    for wrong in [
+        "a APPEND x CATENATE ()",
+        "a APPEND x CATENATE URL y",
+        "a APPEND x CATENATE (URL y",
+        "a APPEND x CATENATE (TEXT ~{5}\r\n)",
+        "a APPEND x CATENATE (TEXT {5}\r\n) y",
+        "a APPEND x CATENATE (URL y) CATENATE (NONE z)",
+        "a REPLACE 1:2 x {5}\r\n",
+        "a REPLACE $ x {5}\r\n",
+        "a REPLACE 0 x {5}\r\n",
+        "a REPLACE 1 x {5}\r\n {6}\r\n",
+        "a REPLACE 1 x",
+    ] {
+        assert!(parse(wrong.as_bytes()).is_err(), "{wrong}");
+    }
+    let many = "URL y ".repeat(251);
+    assert!(parse(format!("a APPEND x CATENATE ({many})").as_bytes()).is_err());
 }

@@ -441,6 +441,12 @@ impl KeyReader<'_, '_> {
             "SENTBEFORE" => SearchKey::SentBefore(self.date()?),
             "SENTON" => SearchKey::SentOn(self.date()?),
             "SENTSINCE" => SearchKey::SentSince(self.date()?),
+            "SAVEDBEFORE" => SearchKey::SavedBefore(self.date()?),
+            "SAVEDON" => SearchKey::SavedOn(self.date()?),
+            "SAVEDSINCE" => SearchKey::SavedSince(self.date()?),
+            "SAVEDATESUPPORTED" => SearchKey::SaveDateSupported,
+            "EMAILID" => SearchKey::EmailId(self.object_id()?),
+            "THREADID" => SearchKey::ThreadId(self.object_id()?),
             "OLDER" => SearchKey::Older(self.interval()?),
             "YOUNGER" => SearchKey::Younger(self.interval()?),
             "LARGER" => SearchKey::Larger(self.number()?),
@@ -510,6 +516,17 @@ impl KeyReader<'_, '_> {
     fn keyword(&mut self) -> Found<String> {
         self.cursor.space()?;
         Ok(self.cursor.atom()?)
+    }
+
+    /// `objectid` (RFC 8474 section 7).
+    fn object_id(&mut self) -> Found<String> {
+        self.cursor.space()?;
+        let id = self.cursor.atom()?;
+        let fits = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-');
+        if id.len() > 255 || !id.bytes().all(fits) {
+            return Err(SearchFault::Syntax("Invalid object identifier".into()));
+        }
+        Ok(id)
     }
 
     fn date(&mut self) -> Found<super::command::Date> {

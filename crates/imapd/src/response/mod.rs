@@ -15,6 +15,6 @@ pub use esearch::{
 pub use stream::{Batches, More, Numbers, Produce, Runs, Segment};
 pub use structure::Extension;
 pub use writer::{
-    ChildInfo, ListResponse, Recent, Writer, replace_nul, show_identifier, show_internal_date,
+    ChildInfo, ListResponse, Nul, Recent, Writer, replace_nul, show_identifier, show_internal_date,
     show_set, special_use_attribute,
 };

@@ -34,6 +34,15 @@ pub struct Mark {
     octets: usize,
 }
 
+/// What becomes of NUL in a literal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nul {
+    /// There is none, or it is replaced.
+    Replaced,
+    /// It stays: the literal is a literal8.
+    Kept,
+}
+
 /// A literal cannot hold NUL (RFC 3501 section 9, CHAR8).
 pub fn replace_nul(octets: &mut [u8]) {
     if memchr::memchr(0, octets).is_none() {
@@ -277,6 +286,15 @@ impl Writer {
     /// `{n}` and its line end; the octets follow from elsewhere.
     pub fn literal_announcement(&mut self, octets: u64) -> &mut Self {
         self.text("{").number(octets).text("}").crlf()
+    }
+
+    /// `{n}`, or `~{n}` where the octets hold NUL (RFC 3516 section 4.3), and its line
+    /// end; the octets follow from elsewhere.
+    pub fn literal8_announcement(&mut self, octets: u64, nul: Nul) -> &mut Self {
+        if nul == Nul::Kept {
+            self.text("~");
+        }
+        self.literal_announcement(octets)
     }
 
     /// `nstring`.

@@ -3,9 +3,11 @@
 use crate::capability::{Capabilities, Capability};
 use crate::grammar::SequenceSet;
 use crate::grammar::command::{
-    Command, Condstore, Fetch, FetchItem, List, ListReturn, ListSelect, ReturnOption, Search,
-    SearchKey, Select, Sort, SortKey, StatusItem, Store, Vanished,
+    AppendContent, CatenatePart, Command, Condstore, Fetch, FetchItem, List, ListReturn,
+    ListSelect, Literal, ReturnOption, Search, SearchKey, Select, Sort, SortKey, StatusItem, Store,
+    Vanished,
 };
+use crate::grammar::url::MessageUrl;
 
 /// What the arguments need. What ENABLE names is passed over where it is off, and a
 /// mechanism that is off is answered as an unknown one: neither is here.
@@ -19,7 +21,12 @@ pub(super) fn needed(command: &Command) -> Capabilities {
         }
         Command::List(list) => of_list(list),
         Command::Status { items, .. } => of_status(items),
-        Command::Append { messages, .. } => when(messages.len() > 1, Capability::MultiAppend),
+        Command::Append { messages, .. } => {
+            let many = when(messages.len() > 1, Capability::MultiAppend);
+            let each = messages.iter().map(|message| of_content(&message.content));
+            each.fold(many, Capabilities::and)
+        }
+        Command::Replace(replace) => of_content(&replace.message.content),
         Command::UidExpunge(set) | Command::Copy { set, .. } | Command::Move { set, .. } => {
             of_set(set)
         }
@@ -77,6 +84,44 @@ fn of_set(set: &SequenceSet) -> Capabilities {
     when(*set == SequenceSet::Saved, Capability::SearchRes)
 }
 
+fn of_content(content: &AppendContent) -> Capabilities {
+    let parts = match content {
+        AppendContent::Literal { literal, .. } => {
+            return when(*literal == Literal::Binary, Capability::Binary);
+        }
+        AppendContent::Catenate { parts, .. } => parts,
+    };
+    let names_partial = |part: &CatenatePart| match part {
+        CatenatePart::Text(_) => false,
+        CatenatePart::Url(url) => MessageUrl::parse(url).is_some_and(|url| url.partial.is_some()),
+    };
+    when(true, Capability::Catenate).and(when(
+        parts.iter().any(names_partial),
+        Capability::UrlPartial,
+    ))
+}
+
+fn of_item(item: &FetchItem) -> Capabilities {
+    match item {
+        FetchItem::ModSeq => when(true, Capability::Condstore),
+        FetchItem::Binary(_) | FetchItem::BinarySize(_) => when(true, Capability::Binary),
+        FetchItem::Preview(_) => when(true, Capability::Preview),
+        FetchItem::SaveDate => when(true, Capability::SaveDate),
+        FetchItem::EmailId | FetchItem::ThreadId => when(true, Capability::ObjectId),
+        FetchItem::Envelope
+        | FetchItem::Flags
+        | FetchItem::InternalDate
+        | FetchItem::Rfc822
+        | FetchItem::Rfc822Header
+        | FetchItem::Rfc822Text
+        | FetchItem::Rfc822Size
+        | FetchItem::Body
+        | FetchItem::BodyStructure
+        | FetchItem::Uid
+        | FetchItem::Section(_) => Capabilities::none(),
+    }
+}
+
 fn of_select(select: &Select) -> Capabilities {
     when(select.condstore == Condstore::Asked, Capability::Condstore)
         .and(when(select.qresync.is_some(), Capability::Qresync))
@@ -110,13 +155,13 @@ fn of_status(items: &[StatusItem]) -> Capabilities {
             StatusItem::HighestModSeq => when(true, Capability::Condstore),
             StatusItem::Size => when(true, Capability::StatusSize),
             StatusItem::AppendLimit => when(true, Capability::AppendLimit),
+            StatusItem::MailboxId => when(true, Capability::ObjectId),
             StatusItem::Messages
             | StatusItem::Recent
             | StatusItem::UidNext
             | StatusItem::UidValidity
             | StatusItem::Unseen
-            | StatusItem::Deleted
-            | StatusItem::MailboxId => Capabilities::none(),
+            | StatusItem::Deleted => Capabilities::none(),
         })
     })
 }
@@ -181,6 +226,11 @@ fn of_key(key: &SearchKey) -> Capabilities {
         SearchKey::Fuzzy(key) => of_key(key).with(Capability::SearchFuzzy),
         SearchKey::Older(_) | SearchKey::Younger(_) => when(true, Capability::Within),
         SearchKey::ModSeq(_) => when(true, Capability::Condstore),
+        SearchKey::SavedBefore(_)
+        | SearchKey::SavedOn(_)
+        | SearchKey::SavedSince(_)
+        | SearchKey::SaveDateSupported => when(true, Capability::SaveDate),
+        SearchKey::EmailId(_) | SearchKey::ThreadId(_) => when(true, Capability::ObjectId),
         SearchKey::Sequence(set) | SearchKey::Uid(set) => of_set(set),
         SearchKey::All
         | SearchKey::Flagged(_)
@@ -205,10 +255,11 @@ fn of_key(key: &SearchKey) -> Capabilities {
 }
 
 fn of_fetch(fetch: &Fetch) -> Capabilities {
-    let knows_modseq = fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq);
-    of_set(&fetch.set)
+    let items = fetch.items.iter().map(of_item);
+    items
+        .fold(of_set(&fetch.set), Capabilities::and)
+        .and(when(fetch.changed_since.is_some(), Capability::Condstore))
         .and(when(fetch.partial.is_some(), Capability::Partial))
-        .and(when(knows_modseq, Capability::Condstore))
         .and(when(fetch.vanished == Vanished::Asked, Capability::Qresync))
 }
 

@@ -170,9 +170,15 @@ impl Client {
         }
         let seen = self.entries("").map_err(said)?;
         self.told.server.look(seen, power)?;
+        let replacing = std::mem::take(&mut self.told.replacing);
         for mailbox in self.told.mailboxes.values() {
             for message in mailbox.messages.values() {
                 needed.remove(&message.text);
+                for (old, new) in &replacing {
+                    if *new == message.text {
+                        needed.remove(old);
+                    }
+                }
             }
         }
         let account = self.account().map_err(said)?;

@@ -12,7 +12,7 @@ use crate::disk::simulated::{EIO, ENOSPC, Fault, Loss};
 use crate::{FlagAction, Flags, SpecialUse};
 use client::Client;
 use operation::Operation as O;
-use operation::{Operation, Uids, append, append_marked, deliver, store};
+use operation::{Operation, Uids, append, append_marked, deliver, replace, store};
 use told::Power;
 
 /// What a reboot may lose, from nothing to everything.
@@ -222,6 +222,15 @@ fn copies_and_moves() {
         &some_mail(),
         &O::Move("INBOX", Uids::These(vec![2]), "INBOX"),
     );
+}
+
+#[test]
+fn replacements() {
+    try_all(&some_mail(), &replace("INBOX", 3, "INBOX", "another"));
+    try_all(&some_mail(), &replace("INBOX", 2, "Work", "another"));
+    let mut before = some_mail();
+    before.push(deliver("INBOX", "four"));
+    try_all(&before, &replace("INBOX", 4, "INBOX", "another"));
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(super) enum Operation {
     Claim(&'static str),
     Copy(&'static str, Uids, &'static str),
     Move(&'static str, Uids, &'static str),
+    /// REPLACE of a message by one with this text.
+    Replace(&'static str, u32, &'static str, String),
     Store {
         mailbox: &'static str,
         uids: Uids,
@@ -116,6 +118,10 @@ pub(super) fn store(
     }
 }
 
+pub(super) fn replace(mailbox: &'static str, uid: u32, to: &'static str, text: &str) -> Operation {
+    O::Replace(mailbox, uid, to, letter(text))
+}
+
 /// A message about something.
 pub(super) fn letter(subject: &str) -> String {
     format!("Subject: {subject}\n\nWhat is to be said of {subject},\nand no more.\n")
@@ -184,6 +190,12 @@ impl Operation {
             O::Move(from, uids, to) => {
                 come(told, from, uids, to);
                 go(told, from, uids);
+            }
+            O::Replace(from, uid, to, text) => {
+                told.come(to, vec![text.clone()]);
+                for old in go(told, from, &Uids::These(vec![*uid])) {
+                    told.replacing.push((old, text.clone()));
+                }
             }
             O::Store {
                 mailbox,
@@ -328,6 +340,26 @@ impl Operation {
                 }
                 Ok(())
             }
+            O::Replace(from, uid, to, text) => {
+                let Some(old) = Uid::new(*uid) else {
+                    return Ok(());
+                };
+                let destination = client.mailbox(to)?;
+                let mut incoming = destination.begin_append()?;
+                incoming.write(text.replace('\n', "\r\n").as_bytes())?;
+                let replaced = client.mailbox(from)?.replace(old, &destination, incoming);
+                if matches!(replaced, Err(Error::Expunged)) {
+                    return Ok(());
+                }
+                let marks = Marks {
+                    flags: Flags::default(),
+                    keywords: std::collections::BTreeSet::new(),
+                };
+                let message = ToldMessage::new(text.clone(), marks);
+                client.told.came(to, replaced?, message);
+                client.told.went(from, old);
+                Ok(())
+            }
             O::Store {
                 mailbox: name,
                 uids,
@@ -466,11 +498,14 @@ impl Operation {
     /// undoing was possible. Only a loss of power may still decide some of it.
     pub(super) fn refused(&self, told: &mut Told, lasting: bool) {
         match self {
-            O::Append { mailbox, .. } | O::Copy(_, _, mailbox) | O::Move(_, _, mailbox) => {
+            O::Append { mailbox, .. }
+            | O::Copy(_, _, mailbox)
+            | O::Move(_, _, mailbox)
+            | O::Replace(_, _, mailbox, _) => {
                 if let Some(told) = told.mailboxes.get_mut(*mailbox) {
                     told.limbo.extend(told.perhaps_came.iter().cloned());
-                    // A move can fail when the messages have come already.
-                    if !lasting && !matches!(self, O::Move(..)) {
+                    // These can fail when the messages have come already.
+                    if !lasting && !matches!(self, O::Move(..) | O::Replace(..)) {
                         told.perhaps_came.clear();
                     }
                 }

@@ -1,7 +1,7 @@
 //! Random operations with crashes and failures among them, one after the other.
 
 use super::client::Client;
-use super::operation::{DEVICES, Operation, Uids, append_marked, deliver, store};
+use super::operation::{DEVICES, Operation, Uids, append_marked, deliver, replace, store};
 use super::{check, power};
 use crate::disk::simulated::{Draw, EIO, ENOSPC, Fault, Loss};
 use crate::{FlagAction, Flags};
@@ -43,7 +43,7 @@ fn operation(draw: &mut Draw, client: &Client, number: usize) -> Operation {
         draw,
         &[FlagAction::Add, FlagAction::Remove, FlagAction::Replace],
     );
-    match draw.below(23) {
+    match draw.below(24) {
         0..=4 => append_marked(mailbox, texts, flags, keywords),
         5 if client.told.mailboxes.contains_key(mailbox) => deliver(mailbox, &text),
         5 | 6 => Operation::Claim(mailbox),
@@ -64,6 +64,13 @@ fn operation(draw: &mut Draw, client: &Client, number: usize) -> Operation {
             let of = pick(draw, &[mailbox, ""]);
             let entry = pick(draw, &["/private/vendor/x/y", "/shared/vendor/x/y"]);
             Operation::Annotate(of, entry, pick(draw, &["one", "two", "three"]))
+        }
+        23 => {
+            let uid = match uids(draw, client, mailbox) {
+                Uids::These(numbers) => numbers[0],
+                Uids::All => 1,
+            };
+            replace(mailbox, uid, other, &text)
         }
         18 => Operation::Subscribe(mailbox, draw.below(2) == 0),
         22 => Operation::Visit {

@@ -47,6 +47,8 @@ pub(super) struct Told {
     pub(super) delivered: BTreeSet<String>,
     /// Messages that may be nowhere any more.
     pub(super) leaving: BTreeSet<String>,
+    /// Messages that may be nowhere any more if another is somewhere.
+    pub(super) replacing: Vec<(String, String)>,
     /// What was told and must not have been.
     pub(super) broken: Vec<Broken>,
     /// What was told of the server's metadata.

@@ -24,6 +24,8 @@ pub(super) struct Taken {
     keywords: Vec<Keyword>,
     unknown: String,
     trailer: String,
+    /// What identifies its content.
+    identifier: String,
 }
 
 /// Whether the source keeps its message.
@@ -394,6 +396,7 @@ impl State {
                     .collect(),
                 unknown: info.unknown,
                 trailer: info.trailer,
+                identifier: filename::identifier(self.uidlist.guid_of(&row)),
             });
         }
         taken
@@ -411,8 +414,9 @@ impl State {
         let mut result = Ok(());
         for message in taken {
             let file_octets = filename::size_field(&message.row.unique_name, 'S');
+            let size_octets = message.row.row().recorded_octets();
             let unique: Arc<str> =
-                filename::fresh_sized(file_octets, message.row.row().recorded_octets()).into();
+                filename::fresh_copy(file_octets, size_octets, &message.identifier).into();
             let indices = match self.keywords.intern(&self.directory, &message.keywords) {
                 Ok(indices) => indices,
                 Err(error) => {

@@ -1,11 +1,13 @@
 //! Messages on their way in.
 
+use super::binary;
 use super::state::failed;
 use crate::disk::{self, File};
 use crate::maildir::filename;
-use crate::{Error, Flags, InternalDate, Keyword, Result};
+use crate::{Error, Flags, InternalDate, Keyword, OpenedMessage, Result};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Octets kept back before they are written.
 const BUFFER_OCTETS: usize = 64 << 10;
@@ -32,6 +34,7 @@ pub struct Incoming {
     stage: Stage,
     pub(super) path: PathBuf,
     buffer: Vec<u8>,
+    octets: Octets,
     /// Whether a CR waits for what follows it.
     pending_cr: bool,
     pub(super) file_octets: u64,
@@ -45,6 +48,15 @@ pub struct Incoming {
     pub(super) placed: bool,
 }
 
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Octets {
+    /// Text: lines.
+    Text,
+    /// Any, kept as they are until the message is whole.
+    Any,
+}
+
 impl Incoming {
     pub(super) fn begin(directory: &Path) -> Result<Self> {
         let path = directory.join("tmp").join(filename::fresh());
@@ -54,6 +66,7 @@ impl Incoming {
             stage: Stage::Open,
             path,
             buffer: Vec::new(),
+            octets: Octets::Text,
             pending_cr: false,
             file_octets: 0,
             size_octets: 0,
@@ -64,10 +77,19 @@ impl Incoming {
             placed: false,
         })
     }
+    /// From now on what is written may hold NUL, and parts that are called binary keep
+    /// their line ends (RFC 3516): once whole, the message is written anew with such
+    /// parts in base64.
+    pub fn take_binary(&mut self) {
+        self.octets = Octets::Any;
+    }
     /// Adds octets (any line ends; stored as given with CRLF turned into LF).
     pub fn write(&mut self, octets: &[u8]) -> Result<()> {
         if self.stage != Stage::Open {
             return Err(Error::CannotDo(WHOLE));
+        }
+        if self.octets == Octets::Any {
+            return self.store(octets);
         }
         let mut rest = octets;
         if self.pending_cr && !rest.is_empty() {
@@ -130,6 +152,9 @@ impl Incoming {
             self.store(b"\r")?;
         }
         self.flush()?;
+        if self.octets == Octets::Any {
+            self.make_text()?;
+        }
         self.buffer = Vec::new();
         let Some(file) = &self.file else {
             return Err(Error::CannotDo(WHOLE));
@@ -140,6 +165,27 @@ impl Incoming {
         }
         file.begin_sync();
         self.stage = Stage::Whole;
+        Ok(())
+    }
+    /// Puts a file of text in the place of what was written. A crash leaves both in
+    /// `tmp/`.
+    fn make_text(&mut self) -> Result<()> {
+        let (file, metadata) =
+            disk::open_regular(&self.path).map_err(|error| failed("open", &self.path, error))?;
+        let written = OpenedMessage {
+            file: Arc::new(file),
+            file_octets: metadata.stamp.size_octets,
+        };
+        let tmp = self.path.parent().and_then(Path::parent);
+        let mut text = Self::begin(tmp.unwrap_or(Path::new("")))?;
+        binary::make_text(&written, &mut text)?;
+        text.describe(self.flags, std::mem::take(&mut self.keywords), self.date);
+        if std::mem::take(&mut text.pending_cr) {
+            text.store(b"\r")?;
+        }
+        text.flush()?;
+        // What was written goes with the old one.
+        *self = text;
         Ok(())
     }
     /// Seals the message, makes its file durable and closes it. A crash leaves the file

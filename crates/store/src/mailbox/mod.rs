@@ -1,6 +1,7 @@
 //! One mailbox: append, flags, copy, move, expunge. Each commits, then publishes.
 
 mod ahead;
+mod binary;
 mod change;
 mod follow;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod journal;
 mod names;
 mod open;
 mod renames;
+mod replace;
 mod scan;
 mod sorting;
 mod state;
@@ -29,11 +31,12 @@ pub use surrogates::AsciiSize;
 pub use texts::{TextCompletion, TextStep};
 
 use crate::disk;
+use crate::maildir::filename;
 use crate::maildir::uidlist::default_unique_id;
 use crate::message::Summary;
 use crate::snapshot::RowChange;
 use crate::summaries::{Owner, Summaries, is_long};
-use crate::{Error, Flags, Keyword, ModSeq, Result, Snapshot, Uid};
+use crate::{Error, Flags, Keyword, MessageRow, ModSeq, Result, Snapshot, Uid};
 use change::Transfer;
 use parking_lot::{Mutex, MutexGuard};
 use state::{State, failed};
@@ -144,6 +147,21 @@ impl Mailbox {
     /// The mailbox GUID of the uidlist.
     pub fn guid(&self) -> [u8; 16] {
         self.guid
+    }
+    /// What identifies a message's content, here and wherever it was or will be copied or
+    /// moved (RFC 8474, EMAILID). It is kept in the copy's unique name; the original's is
+    /// made of the name itself.
+    ///
+    /// # Errors
+    /// [`Error::Expunged`] if that cannot be told any more.
+    pub fn email_id(&self, row: &MessageRow<'_>) -> Result<String> {
+        if !row.has_other_fields() {
+            return Ok(format!("M{}", filename::identifier(row.unique_name)));
+        }
+        let state = self.state.lock();
+        let row = state.find(row.uid).ok_or(Error::Expunged)?;
+        let guid = state.uidlist.guid_of(&row);
+        Ok(format!("M{}", filename::identifier(guid)))
     }
     /// Looks for foreign changes (cheap when the directories did not change) and
     /// gives the state after it.
@@ -323,13 +341,13 @@ impl Mailbox {
     pub fn move_to(&self, uids: &[Uid], destination: &Mailbox) -> Result<Copied> {
         self.transfer(uids, destination, Transfer::Move)
     }
-    /// Both mailboxes are locked in the order of their numbers. A file that was
-    /// renamed meanwhile is looked for once more; one that is gone is left out.
-    fn transfer(&self, uids: &[Uid], destination: &Mailbox, transfer: Transfer) -> Result<Copied> {
-        if self.is_gone() || destination.is_gone() {
-            return Err(Error::NonExistent);
-        }
-        let (mut source, mut target) = if self.id == destination.id {
+    /// Locks this mailbox and another (none if it is this one), in the order of their
+    /// numbers.
+    fn lock_with<'a>(
+        &'a self,
+        destination: &'a Mailbox,
+    ) -> (MutexGuard<'a, State>, Option<MutexGuard<'a, State>>) {
+        if self.id == destination.id {
             (self.state.lock(), None)
         } else if self.id < destination.id {
             let source = self.state.lock();
@@ -337,7 +355,15 @@ impl Mailbox {
         } else {
             let target = destination.state.lock();
             (self.state.lock(), Some(target))
-        };
+        }
+    }
+    /// A file that was renamed meanwhile is looked for once more; one that is gone is
+    /// left out.
+    fn transfer(&self, uids: &[Uid], destination: &Mailbox, transfer: Transfer) -> Result<Copied> {
+        if self.is_gone() || destination.is_gone() {
+            return Err(Error::NonExistent);
+        }
+        let (mut source, mut target) = self.lock_with(destination);
         let result = transfer_locked(&mut source, target.as_deref_mut(), uids, transfer);
         let uid_validity = target.as_deref().unwrap_or(&source).snapshot.uid_validity;
         let target_changed = target.is_some_and(|target| destination.publish(target));
@@ -403,6 +429,17 @@ impl Mailbox {
             return Ok(listed);
         }
         Ok(self.summary(uid)?.listed_header.clone())
+    }
+    /// The first words of a message (RFC 8970); empty where there are none.
+    pub fn preview(&self, uid: Uid) -> Result<String> {
+        if let Some(preview) = self.kept_preview(uid) {
+            return Ok(preview);
+        }
+        Ok(self.summary(uid)?.preview.clone())
+    }
+    /// The same if the message need not be read for it.
+    pub fn kept_preview(&self, uid: Uid) -> Option<String> {
+        self.summaries().preview(uid)
     }
     /// What `make` makes of a message's summary, which is the same for all time: made
     /// once, and kept beside the summary.

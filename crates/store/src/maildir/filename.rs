@@ -2,6 +2,9 @@
 
 use crate::Flags;
 use crate::disk::host_name;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -163,6 +166,42 @@ pub(crate) fn fresh_sized(file_octets: Option<u64>, size_octets: Option<u64>) ->
     name
 }
 
+/// The field of a unique name that says of which message it is a copy.
+const ORIGINAL: &str = "I=";
+/// Octets of a digest that identifies a message.
+const IDENTIFIER_OCTETS: usize = 16;
+
+/// What identifies the content of a message (RFC 8474), copied or moved wherever: what a
+/// copy's unique name tells of its original, or else a digest of the name. `guid` is its
+/// GUID, which is its unique name unless the UID list has another (`G`).
+pub(crate) fn identifier(guid: &str) -> String {
+    let mut fields = guid.split(',').skip(1);
+    let original = fields.find_map(|field| field.strip_prefix(ORIGINAL));
+    if let Some(original) = original.filter(|id| is_identifier(id)) {
+        return original.to_owned();
+    }
+    let digest = Sha256::digest(guid.as_bytes());
+    URL_SAFE_NO_PAD.encode(&digest[..IDENTIFIER_OCTETS])
+}
+
+fn is_identifier(text: &str) -> bool {
+    let fits = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-');
+    text.len() == (IDENTIFIER_OCTETS * 8).div_ceil(6) && text.bytes().all(fits)
+}
+
+/// The unique name of a copy: a fresh one with sizes, and what identifies the original.
+pub(crate) fn fresh_copy(
+    file_octets: Option<u64>,
+    size_octets: Option<u64>,
+    identifier: &str,
+) -> String {
+    let mut name = fresh_sized(file_octets, size_octets);
+    name.push(',');
+    name.push_str(ORIGINAL);
+    name.push_str(identifier);
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +225,30 @@ mod tests {
         assert_eq!(size_field("1.2.h,W=99999999999999999999999", 'W'), None);
         assert!(delivery_order("9.M5P1.h") < delivery_order("10.M1P1.h"));
         assert!(delivery_order("9.M5P1.h") < delivery_order("9.M10P1.h"));
+    }
+
+    #[test]
+    fn a_copy_is_identified_as_its_original() {
+        let id = identifier("1.M2P3.h,S=4,W=5");
+        assert!(is_identifier(&id));
+        assert_ne!(id, identifier("1.M2P3.h,S=4,W=6"));
+        let copy = fresh_copy(Some(4), None, &id);
+        assert_eq!(size_field(&copy, 'S'), Some(4));
+        assert_eq!(identifier(&copy), id);
+        assert_eq!(identifier(&fresh_copy(None, None, &identifier(&copy))), id);
+        // What only looks like one is part of a name.
+        for other in [
+            "1.h,I=short",
+            "1.h,I=",
+            "I=AAAAAAAAAAAAAAAAAAAAAA",
+            "1.h,I=AAAAAAAAAAAAAAAAAAAAA+",
+        ] {
+            assert_ne!(
+                identifier(other),
+                other[other.len() - 22.min(other.len())..]
+            );
+            assert!(is_identifier(&identifier(other)));
+        }
     }
 
     #[test]

@@ -379,6 +379,15 @@ impl Uidlist {
             fields: self.fields_of(row),
         }
     }
+    /// A message's GUID: its unique name unless another is listed.
+    pub(crate) fn guid_of<'a>(&'a self, row: &MessageRow<'a>) -> &'a str {
+        let fields = self.fields.get(&row.uid.get());
+        let listed = fields.filter(|_| row.listed.has(Listed::OTHER));
+        let mut listed = listed.map_or("", |fields| &**fields).split(' ');
+        let guid = listed.find_map(|field| field.strip_prefix('G'));
+        guid.filter(|guid| !guid.is_empty())
+            .unwrap_or(row.unique_name)
+    }
     /// Lists the unique-id that everyone has for a message that has none; gives what its
     /// row is to say then.
     pub(crate) fn list_unique_id(&mut self, row: &MessageRow<'_>) -> Listed {

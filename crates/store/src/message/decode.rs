@@ -1,6 +1,8 @@
 //! Decoding: encoded words (RFC 2047), transfer encodings (RFC 2045), charsets.
 
+use super::base64::Base64;
 use super::header::HEADER_OCTETS;
+use super::quoted_printable::{QuotedPrintable, unescape};
 use encoding_rs::{CoderResult, Decoder, Encoding, WINDOWS_1252};
 
 /// How long an encoded word may be; RFC 2047 allows 75, mailers write more.
@@ -81,24 +83,55 @@ fn push_decoded(decoder: &mut Decoder, mut octets: &[u8], last: bool, text: &mut
     }
 }
 
-/// Content-Transfer-Encoding (RFC 2045 section 6), decoded piece by piece.
+/// A Content-Transfer-Encoding that can be decoded (RFC 2045 section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferEncoding {
+    /// 7bit, 8bit and binary.
+    Identity,
+    /// base64.
+    Base64,
+    /// quoted-printable.
+    QuotedPrintable,
+}
+
+impl TransferEncoding {
+    /// The encoding of this name in any case; `None` if it is not known.
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+        let names: [(&[u8], Self); 5] = [
+            (b"base64", Self::Base64),
+            (b"quoted-printable", Self::QuotedPrintable),
+            (b"7bit", Self::Identity),
+            (b"8bit", Self::Identity),
+            (b"binary", Self::Identity),
+        ];
+        let mut names = names.into_iter();
+        let found = names.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, encoding)| encoding)
+    }
+}
+
+/// Content decoded piece by piece.
+#[derive(Debug, Clone)]
 pub(crate) enum Transfer {
-    /// 7bit, 8bit, binary, and what is not known.
     Identity,
     Base64(Base64),
-    /// With the beginning of an escape.
-    QuotedPrintable(Vec<u8>),
+    QuotedPrintable(QuotedPrintable),
 }
 
 impl Transfer {
-    pub(crate) fn new(encoding: &[u8]) -> Self {
-        if encoding.eq_ignore_ascii_case(b"base64") {
-            Self::Base64(Base64::default())
-        } else if encoding.eq_ignore_ascii_case(b"quoted-printable") {
-            Self::QuotedPrintable(Vec::new())
-        } else {
-            Self::Identity
+    /// Decodes this encoding.
+    pub(crate) fn of(encoding: TransferEncoding) -> Self {
+        match encoding {
+            TransferEncoding::Identity => Self::Identity,
+            TransferEncoding::Base64 => Self::Base64(Base64::default()),
+            TransferEncoding::QuotedPrintable => Self::QuotedPrintable(QuotedPrintable::default()),
         }
+    }
+
+    /// Decodes the encoding of this name, and leaves what has another as it is.
+    pub(crate) fn new(encoding: &[u8]) -> Self {
+        let encoding = TransferEncoding::named(encoding);
+        Self::of(encoding.unwrap_or(TransferEncoding::Identity))
     }
 
     /// Decodes a piece; `last` when no more come.
@@ -106,17 +139,7 @@ impl Transfer {
         match self {
             Self::Identity => raw.to_vec(),
             Self::Base64(base64) => base64.decode(raw),
-            Self::QuotedPrintable(held) => {
-                held.extend_from_slice(raw);
-                // An escape takes two octets after its `=`.
-                let tail = held.len().saturating_sub(2);
-                let cut = memchr::memchr(b'=', &held[tail..])
-                    .filter(|_| !last)
-                    .map_or(held.len(), |place| tail + place);
-                let octets = quoted_printable(&held[..cut]);
-                held.drain(..cut);
-                octets
-            }
+            Self::QuotedPrintable(quoted_printable) => quoted_printable.decode(raw, last),
         }
     }
 }
@@ -203,7 +226,9 @@ fn encoded_word(at: &[u8]) -> Option<EncodedWord<'_>> {
                 .iter()
                 .map(|octet| if *octet == b'_' { b' ' } else { *octet })
                 .collect();
-            quoted_printable(&spaced)
+            let mut octets = Vec::with_capacity(spaced.len());
+            unescape(&spaced, &mut octets);
+            octets
         }
         _ => return None,
     };
@@ -212,68 +237,6 @@ fn encoded_word(at: &[u8]) -> Option<EncodedWord<'_>> {
         octets,
         length: 2 + charset_end + 3 + end + 2,
     })
-}
-
-/// Base64 decoding, passing over what is not its alphabet.
-#[derive(Default)]
-pub(crate) struct Base64 {
-    bits: u32,
-    count: u32,
-}
-
-impl Base64 {
-    fn decode(&mut self, raw: &[u8]) -> Vec<u8> {
-        let mut octets = Vec::with_capacity(raw.len() / 4 * 3 + 3);
-        for octet in raw {
-            let value = match octet {
-                b'A'..=b'Z' => octet - b'A',
-                b'a'..=b'z' => octet - b'a' + 26,
-                b'0'..=b'9' => octet - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                b'=' => {
-                    *self = Self::default();
-                    continue;
-                }
-                _ => continue,
-            };
-            self.bits = (self.bits << 6 | u32::from(value)) & 0xff_ffff;
-            self.count += 6;
-            if self.count >= 8 {
-                self.count -= 8;
-                octets.push((self.bits >> self.count & 0xff) as u8);
-            }
-        }
-        octets
-    }
-}
-
-/// Decodes quoted-printable; broken escapes stay as they are.
-fn quoted_printable(raw: &[u8]) -> Vec<u8> {
-    let digit = |octet: u8| {
-        (octet as char)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    let mut octets = Vec::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some(position) = memchr::memchr(b'=', rest) {
-        octets.extend_from_slice(&rest[..position]);
-        rest = &rest[position + 1..];
-        match rest {
-            [b'\r', b'\n', after @ ..] | [b'\n', after @ ..] => rest = after,
-            [high, low, after @ ..] => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    octets.push(high << 4 | low);
-                    rest = after;
-                }
-                _ => octets.push(b'='),
-            },
-            _ => octets.push(b'='),
-        }
-    }
-    octets.extend_from_slice(rest);
-    octets
 }
 
 #[cfg(test)]
@@ -373,7 +336,7 @@ mod tests {
         assert_eq!(transferred(b"BASE64", b"aGVs\r\nbG8=!!aGk="), b"hellohi");
         assert_eq!(
             transferred(b"quoted-printable", b"a=3D=\r\nb=zz==41="),
-            b"a=b=zz=A="
+            b"a=b=zz=A"
         );
         assert_eq!(transferred(b"8bit", b"a=3D"), b"a=3D");
     }

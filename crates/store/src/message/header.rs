@@ -15,6 +15,8 @@ pub(crate) struct Field<'a> {
     pub value: &'a [u8],
     /// The whole field, name to last line end.
     pub lines: &'a [u8],
+    /// Where it begins in the header.
+    pub start: usize,
 }
 
 /// The end of the line that begins at `start`: after its LF, or the end.
@@ -68,6 +70,7 @@ pub(crate) fn fields(header: &[u8]) -> impl Iterator<Item = Field<'_>> {
                     name: lines[..colon].trim_ascii_end(),
                     value: &lines[colon + 1..],
                     lines,
+                    start,
                 });
             }
         }

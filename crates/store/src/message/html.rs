@@ -34,6 +34,9 @@ static READ: Names = Names::new(|| sorted("alt aria-label href placeholder title
 /// - the attributes named in [`READ`] are lines of their own.
 #[derive(Default)]
 pub(super) struct HtmlText {
+    shown: Shown,
+    /// How many elements are open whose text is not shown.
+    hidden: u32,
     state: State,
     /// `&` and what follows it, until that is known to be a reference or not.
     reference: String,
@@ -53,6 +56,18 @@ pub(super) struct HtmlText {
     preformatted: u32,
     /// What the text ends with.
     end: End,
+}
+
+/// What is text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Shown {
+    /// All that somebody may look for.
+    #[default]
+    All,
+    /// What is seen first: no title, no attributes, no quotes.
+    Words,
+    /// The same with quotes.
+    WordsAndQuotes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,6 +103,14 @@ enum End {
 }
 
 impl HtmlText {
+    /// Reads HTML for this.
+    pub(super) fn showing(shown: Shown) -> Self {
+        Self {
+            shown,
+            ..Self::default()
+        }
+    }
+
     /// Appends the text of the next piece.
     pub(super) fn push(&mut self, html: &str, text: &mut String) {
         for character in html.chars() {
@@ -132,7 +155,9 @@ impl HtmlText {
             },
             State::Attribute => match character {
                 '=' => {
-                    let is_read = !self.closes && is_in(&READ, self.name.trim_end());
+                    let is_read = self.shown == Shown::All
+                        && !self.closes
+                        && is_in(&READ, self.name.trim_end());
                     self.value = is_read.then(String::new);
                     self.state = State::Equals;
                 }
@@ -240,11 +265,21 @@ impl HtmlText {
             }
             ("pre", false) => self.preformatted = self.preformatted.saturating_add(1),
             ("pre", true) => self.preformatted = self.preformatted.saturating_sub(1),
+            ("title", _) if self.shown != Shown::All => self.hide(closes),
+            ("blockquote", _) if self.shown == Shown::Words => self.hide(closes),
             _ => {}
         }
         if is_in(&BREAKING, &self.element) {
             self.end_line(text);
         }
+    }
+
+    /// Begins or ends what is not shown.
+    fn hide(&mut self, closes: bool) {
+        self.hidden = match closes {
+            true => self.hidden.saturating_sub(1),
+            false => self.hidden.saturating_add(1),
+        };
     }
 
     fn value(&mut self, quote: char, character: char, text: &mut String) {
@@ -336,6 +371,9 @@ impl HtmlText {
             {
                 value.push(character);
             }
+            return;
+        }
+        if self.hidden > 0 {
             return;
         }
         match character {

@@ -1,16 +1,20 @@
 //! What FETCH, SEARCH and TOP read in a message.
 
 mod address;
+mod base64;
 mod casemap;
 mod continuation;
 mod date;
 mod decode;
+mod decoded;
 mod entity;
 mod facts;
 mod folded;
 mod header;
 mod html;
 mod parameter;
+mod preview;
+mod quoted_printable;
 mod scan;
 mod section;
 mod stored;
@@ -22,9 +26,10 @@ use crate::{Error, OpenedMessage, Result};
 pub use casemap::casemap;
 pub use continuation::join_parameters;
 pub use date::parse_date;
-pub use decode::decode_header;
+pub use decode::{TransferEncoding, decode_header};
+pub use decoded::{DecodedReader, Measured};
 pub(crate) use folded::{FoldedText, Searched, is_searchable, kept_text, look};
-pub(crate) use header::count_line_ends;
+pub(crate) use header::{count_line_ends, fields};
 pub use header::{header_values, select_fields};
 pub use stored::StoredText;
 pub use surrogate::{AsciiForm, Surrogate};
@@ -81,6 +86,9 @@ pub struct Summary {
     /// The fields of the header that [`LISTED_FIELDS`] names, as
     /// [`select_fields`] gives them; none where they are long.
     pub listed_header: Option<Vec<u8>>,
+    /// Its first words on one line, 200 characters at most (RFC 8970); empty where there
+    /// are none.
+    pub preview: String,
 }
 
 /// RFC 3501 section 7.4.2. Strings are raw header octets, unfolded, encoded words left as they are.
@@ -177,6 +185,27 @@ pub struct Extent {
     pub octets: u64,
 }
 
+/// The header of a part as its file has it: of one over 1 MiB the beginning.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn header_octets(message: &OpenedMessage, part: &Part) -> Result<Vec<u8>> {
+    let octets = part.body_start.saturating_sub(part.header_start);
+    let octets = usize::try_from(octets).unwrap_or(usize::MAX);
+    let mut header = vec![0; octets.min(header::HEADER_OCTETS)];
+    let mut filled = 0;
+    while filled < header.len() {
+        let position = part.header_start + filled as u64;
+        let count = message.file.read_at(&mut header[filled..], position);
+        match count.map_err(|error| Error::io("read a message", error))? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    header.truncate(filled);
+    Ok(header)
+}
+
 /// A text as it is sent: a line end without CR gets one.
 fn with_crlf(text: &[u8]) -> Vec<u8> {
     let mut sent = Vec::with_capacity(text.len() + text.len() / 32);
@@ -232,6 +261,7 @@ impl Summary {
             summary.extend(filled as u64, &rest);
         }
         summary.listed_header = summary.list_header(text);
+        summary.preview = preview::preview(text, &summary.root);
         Ok(summary)
     }
 

@@ -252,6 +252,7 @@ impl Scanner<'_> {
             root,
             size_octets,
             listed_header: None,
+            preview: String::new(),
         }
     }
 }

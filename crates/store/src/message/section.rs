@@ -113,6 +113,16 @@ impl OpenedMessage {
     /// # Errors
     /// When the file cannot be read.
     pub fn reader(&self, extent: Extent, offset: u64, length: u64) -> Result<Box<dyn Read + Send>> {
+        Ok(Box::new(self.sent_reader(extent, offset, length)?))
+    }
+
+    /// As [`OpenedMessage::reader`].
+    pub(super) fn sent_reader(
+        &self,
+        extent: Extent,
+        offset: u64,
+        length: u64,
+    ) -> Result<SentReader> {
         let length = length.min(extent.octets.saturating_sub(offset));
         let as_stored = extent.octets == extent.end - extent.start;
         let mut reader = SentReader {
@@ -141,7 +151,7 @@ impl OpenedMessage {
                 reader.last = Some(before[0]);
             }
         }
-        Ok(Box::new(reader))
+        Ok(reader)
     }
 
     /// The whole message, its size as sent counted.
@@ -214,13 +224,15 @@ impl OpenedMessage {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Conversion {
     None,
     LfToCrlf,
 }
 
-struct SentReader {
+/// What [`OpenedMessage::reader`] reads; a clone reads on by itself.
+#[derive(Debug, Clone)]
+pub(super) struct SentReader {
     file: Arc<File>,
     /// The next octet to read from the file.
     position: u64,

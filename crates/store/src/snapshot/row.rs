@@ -1,5 +1,6 @@
 //! One message of a mailbox.
 
+use crate::maildir::filename;
 use crate::model::{Flags, InternalDate, ModSeq, Uid};
 
 /// What a message's record in the UID list has besides its name.
@@ -62,10 +63,26 @@ impl MessageRow<'_> {
     /// When it came into its mailbox, in seconds since 1970 UTC: what its unique name
     /// begins with, and its internal date where that is later.
     pub fn arrived_seconds(&self) -> i64 {
-        let name = crate::maildir::filename::seconds(self.unique_name);
+        let name = filename::seconds(self.unique_name);
         i64::try_from(name)
             .unwrap_or(i64::MAX)
             .max(self.internal_date.0)
+    }
+    /// When it was saved in its mailbox (RFC 8514): what its unique name begins with. That
+    /// stays with the file, whatever becomes of index and flags, and a message that is
+    /// copied or moved gets a new name. Where the name begins with no time, its internal
+    /// date.
+    pub fn saved_date(&self) -> InternalDate {
+        // Before that there were no Maildirs.
+        const FIRST: u64 = 788_918_400;
+        match filename::seconds(self.unique_name) {
+            seconds if seconds < FIRST => self.internal_date,
+            seconds => i64::try_from(seconds).map_or(self.internal_date, InternalDate),
+        }
+    }
+    /// Whether the UID list has more of it than a row can say.
+    pub(crate) fn has_other_fields(&self) -> bool {
+        self.listed.has(Listed::OTHER)
     }
     /// The size its file name and the UID list tell. None where the last line does
     /// not end: whoever finds no size there measures, and learns of that line too.

@@ -9,6 +9,7 @@ const DEPTH: usize = 128;
 pub(crate) fn encode(summary: &Summary) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     optional(&mut out, summary.listed_header.as_deref());
+    string(&mut out, summary.preview.as_bytes());
     number(&mut out, summary.size_octets);
     envelope(&mut out, &summary.envelope);
     part(&mut out, &summary.root);
@@ -19,11 +20,13 @@ pub(crate) fn encode(summary: &Summary) -> Vec<u8> {
 pub(super) fn decode(octets: &[u8]) -> Option<Summary> {
     let mut reader = Reader(octets);
     let listed_header = reader.optional()?;
+    let preview = reader.text()?;
     let summary = Summary {
         size_octets: reader.number()?,
         envelope: reader.envelope()?,
         root: reader.part(DEPTH)?,
         listed_header,
+        preview,
     };
     reader.0.is_empty().then_some(summary)
 }
@@ -32,6 +35,13 @@ pub(super) fn decode(octets: &[u8]) -> Option<Summary> {
 /// read.
 pub(super) fn decode_listed_header(octets: &[u8]) -> Option<Option<Vec<u8>>> {
     Reader(octets).optional()
+}
+
+/// The preview of what [`encode`] made.
+pub(super) fn decode_preview(octets: &[u8]) -> Option<String> {
+    let mut reader = Reader(octets);
+    reader.optional()?;
+    reader.text()
 }
 
 fn number(out: &mut Vec<u8>, mut number: u64) {
@@ -185,6 +195,9 @@ impl Reader<'_> {
         let length = self.count()?;
         self.take(length)
     }
+    fn text(&mut self) -> Option<String> {
+        String::from_utf8(self.string()?).ok()
+    }
     fn optional(&mut self) -> Option<Option<Vec<u8>>> {
         match usize::try_from(self.number()?).ok()?.checked_sub(1) {
             None => Some(None),
@@ -281,6 +294,7 @@ mod tests {
     fn summary() -> Summary {
         let mut summary = crate::message::tests_scan(MESSAGE.as_bytes());
         summary.listed_header = Some(b"Subject: =?utf-8?q?x?=\r\n\r\n".to_vec());
+        summary.preview = "text \u{e9}".to_owned();
         summary
     }
 
@@ -290,6 +304,7 @@ mod tests {
         let octets = encode(&summary);
         let back = decode(&octets).unwrap();
         assert_eq!(format!("{back:?}"), format!("{summary:?}"));
+        assert_eq!(decode_preview(&octets), Some(summary.preview));
         for cut in 0..octets.len() {
             assert!(decode(&octets[..cut]).is_none(), "{cut}");
         }

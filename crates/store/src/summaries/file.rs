@@ -36,7 +36,7 @@ impl Kind {
             Self::Summaries => b"pbsums3\n",
             Self::Listings => b"pblist1\n",
             Self::Sorting => b"pbsort1\n",
-            Self::Texts => b"pbtext2\n",
+            Self::Texts => b"pbtext3\n",
         }
     }
     /// A longer record is not kept.

@@ -198,6 +198,13 @@ impl Summaries {
     pub(crate) fn listed_header(&mut self, uid: Uid) -> Option<Option<Vec<u8>>> {
         self.summaries.get(uid, codec::decode_listed_header)
     }
+    /// The preview of a message's summary, if that is known.
+    pub(crate) fn preview(&mut self, uid: Uid) -> Option<String> {
+        if let Some((_, summary)) = self.latest.iter().find(|(other, _)| *other == uid) {
+            return Some(summary.preview.clone());
+        }
+        self.summaries.get(uid, codec::decode_preview)
+    }
     /// Keeps a message's summary.
     pub(crate) fn put(&mut self, uid: Uid, summary: &Arc<Summary>) {
         self.remember(uid, summary);
