@@ -67,7 +67,11 @@ mod tests {
         };
         assert_eq!(part(Side::Start, 3, 5), [2..3, 5..6, 10..11]);
         assert_eq!(part(Side::End, 1, 5), [5..6, 10..14]);
-        assert_eq!(part(Side::End, 8, 100), [0..1]);
+        assert!(
+            part(Side::End, 8, 100)
+                .into_iter()
+                .eq(std::iter::once(0..1))
+        );
         assert!(part(Side::Start, 9, 10).is_empty());
     }
 }

@@ -163,7 +163,8 @@ fn messages_are_sorted_by_every_key() {
     ]
     .map(str::to_owned);
     let mailbox = mailbox(directory.path(), &headers);
-    let cases: [(&[(SortKey, Direction)], &[u32]); 12] = [
+    type Case<'a> = (&'a [(SortKey, Direction)], &'a [u32]);
+    let cases: [Case<'_>; 12] = [
         (&[(SortKey::Subject, Forward)], &[4, 2, 3, 1]),
         (&[(SortKey::Subject, Reverse)], &[1, 3, 2, 4]),
         (&[(SortKey::From, Forward)], &[4, 2, 3, 1]),

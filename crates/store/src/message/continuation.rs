@@ -3,7 +3,10 @@
 use encoding_rs::Encoding;
 use std::collections::HashMap;
 
-type Parameters = Vec<(Vec<u8>, Vec<u8>)>;
+/// A parameter's name and value.
+type Parameter = (Vec<u8>, Vec<u8>);
+
+type Parameters = Vec<Parameter>;
 
 /// Joins what was cut in pieces: `a*0`, `a*1` become `a`. What has a charset (`a*`, or
 /// `a*0*` and what follows) is converted to UTF-8 and becomes `a*` (RFC 9051 section
@@ -25,7 +28,7 @@ pub fn join_parameters(parameters: &[(Vec<u8>, Vec<u8>)]) -> Parameters {
     }
     // At the place of a group's first piece what they make together; the other places
     // are left out.
-    let mut joined: HashMap<usize, Option<(Vec<u8>, Vec<u8>)>> = HashMap::new();
+    let mut joined: HashMap<usize, Option<Parameter>> = HashMap::new();
     for pieces in groups.values_mut() {
         pieces.sort_by_key(|piece| piece.section);
         let Some((value, is_extended)) = join(pieces) else {
@@ -41,7 +44,7 @@ pub fn join_parameters(parameters: &[(Vec<u8>, Vec<u8>)]) -> Parameters {
         joined.extend(pieces.iter().map(|piece| (piece.place, None)));
         joined.insert(first, Some((name, value)));
     }
-    let at = |(place, parameter): (usize, &(Vec<u8>, Vec<u8>))| match joined.get(&place) {
+    let at = |(place, parameter): (usize, &Parameter)| match joined.get(&place) {
         Some(joined) => joined.clone(),
         None => Some(parameter.clone()),
     };
