@@ -171,6 +171,8 @@ pub struct Connection {
     decompressor: Option<Box<Decompressor>>,
     /// What came behind the end of what was compressed.
     plain: Vec<u8>,
+    /// When octets were compressed or came last.
+    active: Instant,
     shutdown: watch::Receiver<bool>,
     tally: Tally,
     user: Option<crate::limits::Place<String>>,
@@ -301,6 +303,7 @@ pub async fn carry(
         compressor: None,
         decompressor: None,
         plain: Vec::new(),
+        active: now,
         shutdown,
         tally: Tally::default(),
         user: None,
@@ -438,6 +441,7 @@ impl Connection {
         match &mut self.compressor {
             None => self.write(octets).await,
             Some(compressor) => {
+                self.active = Instant::now();
                 let compressed = if octets.len() > SHORT_OCTETS {
                     tokio::task::block_in_place(|| compressor.compress(octets))
                 } else {
@@ -508,9 +512,10 @@ impl Connection {
                 if octets.is_empty() {
                     return Ok(true);
                 }
+                self.active = Instant::now();
                 self.kind.receive(&octets);
             }
-            () = tokio::time::sleep(REST), if can_rest => {
+            () = tokio::time::sleep_until((self.active + REST).into()), if can_rest => {
                 self.compressor.iter_mut().for_each(|it| it.rest());
                 self.decompressor.iter_mut().for_each(|it| it.rest());
             }
