@@ -17,8 +17,11 @@ pub enum Wanted {
     Others,
 }
 
+/// Names of header fields, and whether those or all others are wanted.
+type Selection<'a> = (&'a Vec<Vec<u8>>, Wanted);
+
 /// The piece of a part that a section names, and of a header the fields.
-pub fn piece(text: &SectionText) -> (Piece, Option<(&Vec<Vec<u8>>, Wanted)>) {
+pub fn piece(text: &SectionText) -> (Piece, Option<Selection<'_>>) {
     match text {
         SectionText::Whole => (Piece::Body, None),
         SectionText::Header => (Piece::Header, None),
