@@ -100,7 +100,7 @@ const SERVER_LOG: (&str, &str) = (
 );
 
 /// Texts in Simplified Chinese.
-const CHINESE: [(&str, &str); 68] = [
+const CHINESE: [(&str, &str); 67] = [
     // What a user sees.
     ("Logged in", "已登录"),
     ("Logging out", "正在退出"),
@@ -187,7 +187,6 @@ const CHINESE: [(&str, &str); 68] = [
     ("Invalid tag", "无效的标签"),
     ("Invalid sequence set", "无效的序号集合"),
     ("Invalid date", "无效的日期"),
-    ("A message was expected", "此处应有邮件"),
     ("A message was not expected", "此处不应有邮件"),
     ("A list is too long", "列表太长"),
     ("Unknown SEARCH key", "未知的搜索条件"),
