@@ -53,7 +53,10 @@ fn play<Login>(
             }
             Action::AskLoad => session.resume(Event::Load(wire::Load::Busy)),
             // Octets are played as they are before compression.
-            Action::Yield | Action::StartCompression | Action::Unauthenticate => {}
+            Action::Yield
+            | Action::StartCompression
+            | Action::Unauthenticate
+            | Action::EndCompression => {}
             Action::Wait { .. } => match pieces.next() {
                 Some(piece) => session.receive(piece),
                 None => return sent,

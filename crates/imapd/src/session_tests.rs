@@ -89,7 +89,10 @@ impl Client {
                     self.session.resume(Event::Denied(Denial::BadCredentials));
                 }
                 Action::AskLoad => self.session.resume(Event::Load(self.load)),
-                Action::Yield | Action::StartCompression | Action::Unauthenticate => {}
+                Action::Yield
+                | Action::StartCompression
+                | Action::Unauthenticate
+                | Action::EndCompression => {}
                 Action::Wait { .. } => break,
                 Action::Close => {
                     self.closed = true;

@@ -37,10 +37,11 @@ impl ImapSession {
         self.bad_commands = 0;
         self.login_deadline = self.now + Duration::from_secs(self.options.login_seconds);
         self.buffer.set_limits(self.limits());
+        self.enqueue(Action::Unauthenticate);
         let text = format!("[CAPABILITY {}] Logged in no more", self.capabilities());
         self.finish(tag, Told::Nothing, &Outcome::Ok(text));
         self.out.set_language(Language::Default);
-        self.enqueue(Action::Unauthenticate);
+        self.enqueue(Action::EndCompression);
     }
 
     /// COMPRESS (RFC 4978).

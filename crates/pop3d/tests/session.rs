@@ -95,6 +95,7 @@ impl Client {
                 Action::Yield
                 | Action::AskLoad
                 | Action::StartCompression
+                | Action::EndCompression
                 | Action::Unauthenticate => {}
                 Action::Wait { .. } => break,
                 Action::Close => {

@@ -391,7 +391,8 @@ impl Connection {
                     };
                     self.kind.resume(Happening::Load(load));
                 }
-                Action::Unauthenticate => self.unauthenticate().await?,
+                Action::Unauthenticate => self.unauthenticate(),
+                Action::EndCompression => self.end_compression().await?,
                 Action::CheckPassword { user, password } => {
                     let began = Instant::now();
                     let verdict = self.server.accounts.verify(&user, password).await;
@@ -543,8 +544,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives back what the login took, and ends compression (RFC 8437 section 4.1).
-    async fn unauthenticate(&mut self) -> std::io::Result<()> {
+    /// Gives back what the login took (RFC 8437).
+    fn unauthenticate(&mut self) {
+        self.user = None;
+        tracing::info!(session = self.id, peer = %self.peer.ip(), "logged in no more");
+    }
+
+    /// Ends compression in both directions (RFC 8437 section 4.1).
+    async fn end_compression(&mut self) -> std::io::Result<()> {
         if let Some(compressor) = self.compressor.take() {
             let last = compressor.finish()?;
             self.write(&last).await?;
@@ -552,8 +559,6 @@ impl Connection {
         if let Some(decompressor) = &mut self.decompressor {
             decompressor.end();
         }
-        self.user = None;
-        tracing::info!(session = self.id, peer = %self.peer.ip(), "logged in no more");
         self.flush().await
     }
 

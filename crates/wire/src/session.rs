@@ -41,9 +41,11 @@ pub enum Action {
     /// Send what is pending; from then on send compressed (DEFLATE, RFC 4978) and take
     /// what comes as compressed.
     StartCompression,
-    /// Nobody is logged in any more (RFC 8437): give back what the login took, send what
-    /// is pending, end compression in both directions.
+    /// Nobody is logged in any more (RFC 8437): give back what the login took, before the
+    /// client is told.
     Unauthenticate,
+    /// Send what is pending, end compression in both directions, if there is any.
+    EndCompression,
     /// A client announced work that nobody waits for; resume with [`Event::Load`].
     AskLoad,
     /// Check a password; resume with `Authenticated` or `Denied`.

@@ -213,7 +213,10 @@ impl<L, S: Session<L>> Talk<S, L> {
                 }
                 // Nobody else is at work.
                 Action::AskLoad => self.session.resume(Event::Load(wire::Load::Free)),
-                Action::Yield | Action::StartCompression | Action::Unauthenticate => {}
+                Action::Yield
+                | Action::StartCompression
+                | Action::Unauthenticate
+                | Action::EndCompression => {}
                 Action::Wait { .. } => return,
                 Action::Close => self.closed = true,
             }
