@@ -160,7 +160,15 @@ impl ImapSession {
         self.appends.until = None;
         let whole = std::mem::take(&mut self.appends.whole);
         let (tags, appends): (Vec<_>, Vec<_>) = whole.into_iter().unzip();
-        for (tag, outcome) in tags.iter().zip(append::commit(appends, self.on())) {
+        let Some(mailbox) = appends.first().map(Appending::mailbox) else {
+            return;
+        };
+        let outcomes = append::commit(appends, self.on());
+        // All are there by now, and are told with the first reply.
+        for (_, uids) in &outcomes {
+            self.note_arrivals(&mailbox, uids);
+        }
+        for (tag, (outcome, _)) in tags.iter().zip(outcomes) {
             self.finish(tag, Told::All, &outcome);
         }
     }

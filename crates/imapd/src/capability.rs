@@ -62,6 +62,7 @@ capability_table! {
     Metadata: "METADATA", [5464], "0.2", AfterLogin, [Enable], "values of 64 KiB, 100 shared and 100 private entries a mailbox";
     MetadataServer: "METADATA-SERVER", [5464], "0.2", AfterLogin, [Metadata], "`server_metadata` has comment and admin";
     ListMetadata: "LIST-METADATA", [9590], "0.2", AfterLogin, [ListExtended, Metadata], "";
+    Notify: "NOTIFY", [5465], "0.2", AfterLogin, [], "all events but AnnotationChange; 2000 mailboxes a session";
     AppendLimit: "APPENDLIMIT", [7889], "0.1", AfterLogin, [], "`limits.append_octets`";
 }
 

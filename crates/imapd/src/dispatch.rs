@@ -8,7 +8,7 @@ use crate::commands::{
     multisearch, search, select,
 };
 use crate::dialect::{Messages, Text};
-use crate::grammar::command::{Command, Esearch, Select, Tagged};
+use crate::grammar::command::{Command, Esearch, Notify, Select, Tagged};
 use crate::limit::MessageLimit;
 use crate::rules::{self, States, Told};
 use crate::session::{ImapSession, Work};
@@ -23,6 +23,18 @@ impl ImapSession {
         }
         let rule = rules::of(&command);
         let _acting = self.act();
+        self.expunging = matches!(
+            command,
+            Command::Expunge | Command::UidExpunge(_) | Command::Move { .. }
+        );
+        let changes_names = matches!(
+            command,
+            Command::Create { .. }
+                | Command::Delete(_)
+                | Command::Rename { .. }
+                | Command::Subscribe(_)
+                | Command::Unsubscribe(_)
+        );
         let refusal = match rule.states {
             States::Any => None,
             States::NotAuthenticated => self.login.as_ref().map(|_| "You are logged in already"),
@@ -61,6 +73,22 @@ impl ImapSession {
                 return;
             }
             Command::Esearch(arguments) => self.esearch(&tag, arguments),
+            Command::Notify(Notify::None) => {
+                self.notify_none();
+                Ok(Outcome::ok("NOTIFY completed"))
+            }
+            Command::Notify(Notify::Set { status, groups }) => {
+                match self.notify_set(status, &groups) {
+                    Ok(notifying) => {
+                        self.work = match self.work {
+                            Work::Over => return,
+                            _ => Work::Notifying { tag, notifying },
+                        };
+                        return;
+                    }
+                    Err(outcome) => Err(outcome),
+                }
+            }
             Command::Noop | Command::Check => {
                 self.tell(rule.told, Look::Now);
                 Ok(Outcome::Ok(format!("{} completed", rule.name)))
@@ -73,6 +101,9 @@ impl ImapSession {
         };
         if matches!(self.work, Work::Over) {
             return;
+        }
+        if changes_names {
+            self.note_names();
         }
         match ran {
             Ok(Outcome::Fetching(fetching)) => {
@@ -147,6 +178,7 @@ impl ImapSession {
             return Err(Outcome::bad("QRESYNC is not enabled"));
         }
         let account = self.account()?;
+        self.note_left();
         if self.view.take().is_some() {
             self.out
                 .text("* OK [CLOSED] ")
@@ -267,6 +299,7 @@ impl ImapSession {
             | Command::Examine(_)
             | Command::Esearch(_)
             | Command::UidBatches(_)
+            | Command::Notify(_)
             | Command::Idle => Err(Outcome::bad("Not possible now")),
         }
     }
@@ -274,17 +307,32 @@ impl ImapSession {
     /// CLOSE expunges without telling (RFC 3501 section 6.4.2), UNSELECT does not
     /// (RFC 3691).
     fn close(&mut self, command: &Command) -> Ran {
+        self.note_left();
         if let Some(view) = self.view.take()
             && matches!(command, Command::Close)
             && view.access() == Access::ReadWrite
         {
+            let status =
+                store::MailboxStatus::of(&view.mailbox().snapshot(), view.mailbox().guid());
             store_flags::expunge(&view, None, MessageLimit::None)?;
+            if let Some(notify) = &mut self.notify {
+                notify.note_departures(view.name(), status.deleted);
+            }
             return Ok(Outcome::ok("CLOSE completed"));
         }
         Ok(Outcome::ok("Mailbox closed"))
     }
 
     fn run_selected(&mut self, command: Command) -> Ran {
+        let ran = self.run_on_messages(command);
+        let arrivals = self.view.as_mut().map(crate::view::View::take_arrivals);
+        for (mailbox, uids) in arrivals.unwrap_or_default() {
+            self.note_arrivals(&mailbox, &uids);
+        }
+        ran
+    }
+
+    fn run_on_messages(&mut self, command: Command) -> Ran {
         let (account, on, limit) = (self.account()?, self.on(), self.message_limit());
         let Some(view) = &mut self.view else {
             return Err(Outcome::bad("Select a mailbox first"));

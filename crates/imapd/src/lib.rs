@@ -16,6 +16,9 @@ mod language;
 pub mod limit;
 mod login;
 mod news;
+mod notify;
+#[cfg(test)]
+mod notify_tests;
 pub mod order;
 pub mod response;
 pub mod rules;
@@ -23,6 +26,7 @@ pub mod search;
 pub mod session;
 #[cfg(test)]
 mod session_tests;
+mod unasked;
 pub mod view;
 
 pub use capability::{Capabilities, Capability};

@@ -12,6 +12,8 @@ use crate::grammar::reading::{CharsetArgument, Names, Reading, UidBounds};
 use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, Reply, Saved, parse_as};
 use crate::language::Language;
 use crate::limit::MessageLimit;
+use crate::news::Notifying;
+use crate::notify::Notify;
 use crate::order::collation::Comparator;
 use crate::response::{More, Segment, Writer};
 use crate::rules::Told;
@@ -126,6 +128,14 @@ pub(crate) enum Work {
         told: Told,
         searching: Box<MultiSearching>,
     },
+    /// Mailboxes that are to be watched are being looked at.
+    Notifying { tag: String, notifying: Notifying },
+    /// Attributes of new messages are being told that nobody asked for now.
+    Announcing {
+        fetching: Box<Fetching>,
+        /// What comes then: reading commands, or IDLE.
+        then: Box<Work>,
+    },
     /// IDLE.
     Idling { tag: String },
     /// The end.
@@ -153,6 +163,10 @@ pub struct ImapSession {
     pub(crate) work: Work,
     /// Hears what others do to the user's mailboxes, if that is to be told.
     pub(crate) listener: Option<store::Listener>,
+    /// What the client asked for by NOTIFY, if it ever did.
+    pub(crate) notify: Option<Notify>,
+    /// The command under way expunges: its client is told, whatever it wants to be told.
+    pub(crate) expunging: bool,
     pub(crate) appends: Appends,
     bad_commands: u32,
     service: Service,
@@ -163,7 +177,7 @@ pub struct ImapSession {
     /// Something came since `next` was called last.
     received: bool,
     /// The selected mailbox changed since it was looked at.
-    changed: bool,
+    pub(crate) changed: bool,
 }
 
 impl ImapSession {
@@ -179,6 +193,8 @@ impl ImapSession {
             comparator: Comparator::default(),
             work: Work::Ready,
             listener: None,
+            notify: None,
+            expunging: false,
             appends: Appends::default(),
             bad_commands: 0,
             service: Service::Running,
@@ -299,6 +315,7 @@ impl ImapSession {
         self.log_failure(outcome);
         self.tell_news();
         self.tell(told, Look::WhenDue);
+        self.expunging = false;
         if matches!(self.work, Work::Over) {
             return;
         }
@@ -312,7 +329,7 @@ impl ImapSession {
         }
     }
 
-    fn log_failure(&self, outcome: &Outcome) {
+    pub(crate) fn log_failure(&self, outcome: &Outcome) {
         if let Outcome::Failed(error) = outcome {
             tracing::error!(session = %self.options.session_id, %error, "command failed");
         }
@@ -333,7 +350,14 @@ impl ImapSession {
     /// Tells what changed in the mailbox, as far as permitted.
     pub(crate) fn tell(&mut self, told: Told, look: Look) {
         self.changed = false;
+        let wanted = self.wanted();
         let Some(view) = self.view.as_mut().filter(|_| told != Told::Nothing) else {
+            return;
+        };
+        let Some(wanted) = wanted else {
+            if view.is_gone() {
+                self.bye("The selected mailbox was deleted");
+            }
             return;
         };
         let mut result = view.look(look, self.now);
@@ -341,7 +365,7 @@ impl ImapSession {
             return self.bye("The selected mailbox was deleted");
         }
         if result.is_ok() {
-            result = view.tell(told, self.enabled, &mut self.out);
+            result = view.tell(told, self.enabled, wanted, &mut self.out);
         }
         if result.is_ok() {
             result = view.update_contexts(now_seconds(), &mut self.out);
@@ -353,6 +377,7 @@ impl ImapSession {
 
     /// Goes on with what is under way. `None` means look again.
     fn step(&mut self) -> Option<Action> {
+        self.announce_new();
         match std::mem::replace(&mut self.work, Work::Ready) {
             Work::Over => {
                 self.work = Work::Over;
@@ -376,6 +401,18 @@ impl ImapSession {
                 told,
                 searching,
             } => self.step_multi_searching(tag, told, searching),
+            Work::Announcing { fetching, then } => {
+                self.step_announcing(fetching, then);
+                None
+            }
+            Work::Notifying { tag, mut notifying } => {
+                if self.step_notifying(&mut notifying) {
+                    self.finish(&tag, Told::All, &Outcome::ok("NOTIFY completed"));
+                    return None;
+                }
+                self.work = Work::Notifying { tag, notifying };
+                Some(Action::Yield)
+            }
             work @ (Work::LoggingIn { .. } | Work::FindingKeys { .. } | Work::StartingTls) => {
                 self.work = work;
                 Some(Action::Wait { until: None })
@@ -398,6 +435,7 @@ impl ImapSession {
             return Some(Action::Wait { until: Some(until) });
         }
         match need {
+            Need::More if self.tells_between_commands() => {}
             Need::More => return self.wait(),
             Need::Continuation => {
                 self.out.text("+ OK").crlf();
@@ -458,9 +496,8 @@ impl ImapSession {
                 until: Some(due.min(deadline)),
             });
         }
-        Some(Action::Wait {
-            until: Some(deadline),
-        })
+        let due = self.news_due().map_or(deadline, |due| due.min(deadline));
+        Some(Action::Wait { until: Some(due) })
     }
 
     /// When a client that sends nothing is sent away.
@@ -500,8 +537,11 @@ impl ImapSession {
             (Line::More, work) => {
                 let idling = matches!(work, Work::Idling { .. });
                 self.work = work;
-                if idling && self.changed {
+                if idling && self.has_news(self.now) {
                     self.tell_news();
+                    return None;
+                }
+                if idling && self.changed {
                     self.tell(Told::All, Look::AtPublished);
                     return None;
                 }
@@ -714,17 +754,22 @@ impl Session<Login> for ImapSession {
             Work::Over | Work::LoggingIn { .. } | Work::FindingKeys { .. } | Work::StartingTls => {
                 false
             }
-            Work::Ready => now >= self.deadline() || self.unmoved().is_some(),
+            Work::Ready => {
+                let tells = self.notify.is_some() && (self.changed || self.has_news(now));
+                tells || now >= self.deadline() || self.unmoved().is_some()
+            }
             Work::Idling { .. } => {
                 // What comes to a search that is kept up to date may have to be read.
                 let must_read = |view: &View| view.must_touch_disk() || !view.contexts().is_empty();
                 let news_on_disk = || self.view.as_ref().is_some_and(must_read);
                 let due = now >= self.deadline() || self.unmoved().is_some();
-                due || self.changed && news_on_disk()
+                due || self.has_news(now) || self.changed && news_on_disk()
             }
             Work::Fetching { .. }
             | Work::Searching { .. }
             | Work::MultiSearching { .. }
+            | Work::Notifying { .. }
+            | Work::Announcing { .. }
             | Work::Challenged { .. }
             | Work::Proven { .. } => true,
         }

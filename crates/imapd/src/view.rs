@@ -43,6 +43,44 @@ pub enum Look {
     AtPublished,
 }
 
+/// What a client wants to be told of the selected mailbox, besides how many messages
+/// there are and which are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Changed flags.
+    pub flags: WantedFlags,
+    /// Attributes of new messages, told by [`View::take_announced`].
+    pub attributes: WantedAttributes,
+}
+
+/// Whether changed flags are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedFlags {
+    /// They are not.
+    None,
+    /// They are.
+    Plain,
+    /// They are, with the UID (RFC 5465 section 5.1).
+    WithUid,
+}
+
+/// Whether attributes of new messages are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedAttributes {
+    /// They are not.
+    None,
+    /// Some of them.
+    Some,
+}
+
+impl Wanted {
+    /// What is told where NOTIFY was not used.
+    pub const USUAL: Self = Self {
+        flags: WantedFlags::Plain,
+        attributes: WantedAttributes::None,
+    };
+}
+
 /// A selected mailbox as its client knows it.
 pub struct View {
     mailbox: Arc<Mailbox>,
@@ -62,6 +100,12 @@ pub struct View {
     contexts: Contexts,
     /// What UIDBATCHES was asked last, and what changed since.
     batched: Option<Batched>,
+    /// Messages that came by this session's doing, since it was told of any.
+    own: BTreeSet<Uid>,
+    /// New messages whose attributes are to be told (RFC 5465 section 5.2).
+    announced: Vec<Uid>,
+    /// What this session copied and moved, and where to, since that was asked for.
+    arrivals: Vec<(Arc<Mailbox>, Vec<Uid>)>,
     synced: Instant,
     _subscription: Subscription,
 }
@@ -109,6 +153,9 @@ impl View {
             saved: Vec::new(),
             contexts: Contexts::default(),
             batched: None,
+            own: BTreeSet::new(),
+            announced: Vec::new(),
+            arrivals: Vec::new(),
             synced: now,
             _subscription: subscription,
         })
@@ -183,6 +230,27 @@ impl View {
         !is_again
     }
 
+    /// Messages came to this mailbox by this session's doing.
+    pub fn note_own(&mut self, uids: &[Uid]) {
+        self.own.extend(uids);
+    }
+    /// Notes what a command copied or moved, and where to.
+    pub fn note_arrivals(&mut self, mailbox: Arc<Mailbox>, uids: Vec<Uid>) {
+        self.arrivals.push((mailbox, uids));
+    }
+    /// Takes what was noted.
+    pub fn take_arrivals(&mut self) -> Vec<(Arc<Mailbox>, Vec<Uid>)> {
+        std::mem::take(&mut self.arrivals)
+    }
+    /// Whether there are new messages whose attributes are to be told.
+    pub fn has_announced(&self) -> bool {
+        !self.announced.is_empty()
+    }
+    /// Takes them, as indices of what was told; without those that are gone.
+    pub fn take_announced(&mut self) -> Vec<Range<usize>> {
+        let announced = std::mem::take(&mut self.announced).into_iter();
+        gather(announced.filter_map(|uid| self.told.index_of(uid)))
+    }
     /// Whether a message is `\Recent` in this session.
     pub fn is_recent(&self, uid: Uid) -> bool {
         self.recent.contains(&uid)
@@ -296,8 +364,14 @@ impl View {
         Ok(())
     }
 
-    /// Tells the client what changed, as far as permitted.
-    pub fn tell(&mut self, told: Told, enabled: Enabled, out: &mut Writer) -> Result<()> {
+    /// Tells the client what changed, as far as permitted and wanted.
+    pub fn tell(
+        &mut self,
+        told: Told,
+        enabled: Enabled,
+        wanted: Wanted,
+        out: &mut Writer,
+    ) -> Result<()> {
         if told == Told::Nothing {
             return Ok(());
         }
@@ -317,7 +391,11 @@ impl View {
         }
         if told == Told::NotExpunges && !difference.expunged.is_empty() {
             let mut news = Vec::new();
-            for uid in difference.changed {
+            let changed = match wanted.flags {
+                WantedFlags::None => Vec::new(),
+                WantedFlags::Plain | WantedFlags::WithUid => difference.changed,
+            };
+            for uid in changed {
                 let row = current
                     .index_of(uid)
                     .and_then(|index| Some((index, current.row(index)?)));
@@ -328,7 +406,7 @@ impl View {
                     self.told_later.insert(uid, row.modseq);
                 }
             }
-            write_news(news, &current, enabled, out);
+            write_news(news, &current, (enabled, wanted.flags), out);
             if enabled.condstore() && !self.told_later.is_empty() {
                 // RFC 7162 section 3.2: mod-sequences were told that exceed those of
                 // expunges still to be told.
@@ -362,9 +440,23 @@ impl View {
             if !enabled.rev2() {
                 out.text("* ").number(recent as u64).text(" RECENT").crlf();
             }
+            if wanted.attributes == WantedAttributes::Some {
+                let rows = difference
+                    .added
+                    .clone()
+                    .filter_map(|index| current.row(index));
+                let others = rows
+                    .map(|row| row.uid)
+                    .filter(|uid| !self.own.contains(uid));
+                self.announced.extend(others);
+            }
+            self.own.clear();
         }
-        let news = difference
-            .changed
+        let changed: &[Uid] = match wanted.flags {
+            WantedFlags::None => &[],
+            WantedFlags::Plain | WantedFlags::WithUid => &difference.changed,
+        };
+        let news = changed
             .iter()
             .filter_map(|uid| {
                 let index = current.index_of(*uid)?;
@@ -372,7 +464,7 @@ impl View {
                     .then(|| self.news(index, index, *uid))
             })
             .collect();
-        write_news(news, &current, enabled, out);
+        write_news(news, &current, (enabled, wanted.flags), out);
         self.told = current;
         self.told_later.clear();
         Ok(())
@@ -524,6 +616,7 @@ struct Fetches {
     news: std::vec::IntoIter<News>,
     snapshot: Snapshot,
     enabled: Enabled,
+    flags: WantedFlags,
 }
 
 impl Produce for Fetches {
@@ -539,9 +632,10 @@ impl Produce for Fetches {
             return More::Follows;
         };
         out.fetch(news.known as u64 + 1, row.uid);
-        let names_uid = self.enabled.condstore() || self.enabled.rev2();
+        let names_uid =
+            self.enabled.condstore() || self.enabled.rev2() || self.flags == WantedFlags::WithUid;
         if names_uid && out.dialect().messages == Messages::BySequence {
-            // RFC 7162 section 3.2.4, RFC 9051 section 7.5.2.
+            // RFC 7162 section 3.2.4, RFC 9051 section 7.5.2, RFC 5465 section 5.1.
             out.text("UID ").number(row.uid.get().into()).text(" ");
         }
         out.text("FLAGS ");
@@ -554,11 +648,17 @@ impl Produce for Fetches {
     }
 }
 
-fn write_news(news: Vec<News>, current: &Snapshot, enabled: Enabled, out: &mut Writer) {
+fn write_news(
+    news: Vec<News>,
+    current: &Snapshot,
+    (enabled, flags): (Enabled, WantedFlags),
+    out: &mut Writer,
+) {
     let fetches = Fetches {
         news: news.into_iter(),
         snapshot: current.clone(),
         enabled,
+        flags,
     };
     out.produced(fetches);
 }

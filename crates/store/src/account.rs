@@ -6,8 +6,10 @@
 //! there. What may be left over has a name starting with `..`, which is no
 //! mailbox's, and is removed when the account is opened.
 
+mod lookout;
 mod metadata;
 
+pub use lookout::Lookout;
 pub use metadata::SPECIAL_USE_ENTRY;
 
 use crate::control_file::{self, failed};
@@ -78,6 +80,31 @@ pub struct MailboxStatus {
     pub mailbox_id: [u8; 16],
 }
 
+impl MailboxStatus {
+    /// What STATUS tells of a mailbox as it was then.
+    pub fn of(snapshot: &crate::Snapshot, mailbox_id: [u8; 16]) -> Self {
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        let mut status = Self {
+            messages: count(snapshot.len()),
+            recent: 0,
+            unseen: 0,
+            deleted: 0,
+            uid_next: snapshot.uid_next(),
+            uid_validity: snapshot.uid_validity(),
+            highest_modseq: snapshot.highest_modseq(),
+            size_octets: 0,
+            mailbox_id,
+        };
+        for tally in snapshot.rows.tallies() {
+            status.recent += count(tally.recent);
+            status.unseen += count(tally.unseen);
+            status.deleted += count(tally.deleted);
+            status.size_octets = status.size_octets.saturating_add(tally.octets);
+        }
+        status
+    }
+}
+
 /// A mailbox that is to be renamed.
 struct Move {
     name: MailboxName,
@@ -100,6 +127,8 @@ pub struct Account {
     search_texts: Option<Arc<SearchTexts>>,
     /// Who listens.
     feed: Arc<Feed>,
+    /// Which mailboxes are watched.
+    posts: lookout::Posts,
 }
 
 impl Account {
@@ -140,6 +169,7 @@ impl Account {
             changing: Mutex::new(()),
             search_texts,
             feed: Arc::default(),
+            posts: lookout::Posts::default(),
         }))
     }
 
@@ -409,28 +439,8 @@ impl Account {
     /// What STATUS tells, without claiming new mail.
     pub fn status(&self, name: &MailboxName) -> Result<MailboxStatus> {
         let mailbox = self.mailbox(name)?;
-        let snapshot = mailbox.snapshot();
-        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        let mut status = MailboxStatus {
-            messages: count(snapshot.len()),
-            recent: 0,
-            unseen: 0,
-            deleted: 0,
-            uid_next: snapshot.uid_next(),
-            uid_validity: snapshot.uid_validity(),
-            highest_modseq: snapshot.highest_modseq(),
-            size_octets: 0,
-            mailbox_id: mailbox.guid(),
-        };
-        for tally in snapshot.rows.tallies() {
-            status.recent += count(tally.recent);
-            status.unseen += count(tally.unseen);
-            status.deleted += count(tally.deleted);
-            status.size_octets = status.size_octets.saturating_add(tally.octets);
-        }
-        Ok(status)
+        Ok(MailboxStatus::of(&mailbox.snapshot(), mailbox.guid()))
     }
-
     fn create_locked(
         &self,
         name: &MailboxName,
@@ -485,6 +495,7 @@ impl Account {
         }
         self.open.retain(|_, mailbox| mailbox.strong_count() > 0);
         self.open.insert(name.clone(), Arc::downgrade(&mailbox));
+        self.posts.attach(name, &mailbox);
         Ok(mailbox)
     }
 

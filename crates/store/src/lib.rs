@@ -21,7 +21,7 @@ pub mod snapshot;
 pub(crate) mod special_use;
 pub(crate) mod summaries;
 
-pub use account::{Account, Layout, ListEntry, MailboxStatus, SpecialUse};
+pub use account::{Account, Layout, ListEntry, Lookout, MailboxStatus, SpecialUse};
 pub use error::{Error, Result};
 pub use index::inspect_index;
 pub use mailbox::{Copied, FlagAction, FlagOutcome, Incoming, Mailbox, OpenedMessage, Vanished};

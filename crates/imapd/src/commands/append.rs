@@ -6,7 +6,7 @@ use crate::grammar::command::AppendMessage;
 use crate::limit::MessageLimit;
 use crate::response::show_set;
 use std::sync::Arc;
-use store::{Account, Incoming, Mailbox};
+use store::{Account, Incoming, Mailbox, Uid};
 
 /// So many messages hold a descriptor until they are synced, one right after the other.
 pub const SYNCED_TOGETHER: usize = 16;
@@ -150,8 +150,8 @@ impl Appending {
 }
 
 /// Commits APPENDs to one mailbox together, each all or none; gives their outcomes in
-/// their order, with the UIDs where UIDPLUS is on (RFC 4315).
-pub fn commit(appends: Vec<Appending>, on: Capabilities) -> Vec<Outcome> {
+/// their order, which tell the UIDs where UIDPLUS is on (RFC 4315), and the UIDs.
+pub fn commit(appends: Vec<Appending>, on: Capabilities) -> Vec<(Outcome, Vec<Uid>)> {
     let Some(mailbox) = appends.first().map(Appending::mailbox) else {
         return Vec::new();
     };
@@ -163,19 +163,20 @@ pub fn commit(appends: Vec<Appending>, on: Capabilities) -> Vec<Outcome> {
     }
     let appended = mailbox.append_each(all);
     let validity = mailbox.snapshot().uid_validity();
-    let outcome = |(failure, uids): (Option<Outcome>, store::Result<Vec<store::Uid>>)| {
+    let outcome = |(failure, uids): (Option<Outcome>, store::Result<Vec<Uid>>)| {
         if let Some(failure) = failure {
-            return failure;
+            return (failure, Vec::new());
         }
         let uids = match uids {
             Ok(uids) => uids,
-            Err(error) => return error.into(),
+            Err(error) => return (error.into(), Vec::new()),
         };
         if !on.has(Capability::UidPlus) {
-            return Outcome::ok("APPEND completed");
+            return (Outcome::ok("APPEND completed"), uids);
         }
         let set = show_set(uids.iter().map(|uid| uid.get()));
-        Outcome::Ok(format!("[APPENDUID {validity} {set}] APPEND completed"))
+        let text = format!("[APPENDUID {validity} {set}] APPEND completed");
+        (Outcome::Ok(text), uids)
     };
     outcomes.into_iter().zip(appended).map(outcome).collect()
 }
@@ -246,7 +247,7 @@ mod tests {
         let last = appending.messages.len() - 1;
         assert!(appending.messages[last - 1].write(&long).is_err());
         assert!(appending.messages[last].write(&long).is_ok());
-        let [Outcome::Ok(_)] = &*commit(vec![appending], Capabilities::all()) else {
+        let [(Outcome::Ok(_), _)] = &*commit(vec![appending], Capabilities::all()) else {
             panic!("not appended");
         };
         let inbox = destination(&account, "INBOX").unwrap_or_else(|_| panic!("INBOX"));

@@ -8,12 +8,12 @@ use crate::grammar::sequence::SequenceSet;
 use crate::limit::MessageLimit;
 use crate::response::{Writer, show_set};
 use crate::view::View;
-use store::{Account, Copied};
+use store::{Account, Copied, Uid};
 
 /// COPY and UID COPY.
 pub fn copy(
     account: &Account,
-    view: &View,
+    view: &mut View,
     (set, numbers): (&SequenceSet, Numbers),
     mailbox: &str,
     (on, limit): (Capabilities, MessageLimit),
@@ -29,6 +29,7 @@ pub fn copy(
     if copied.pairs.is_empty() {
         return Err(Outcome::no("[EXPUNGEISSUED] The messages were expunged"));
     }
+    view.note_arrivals(destination, arrived(&copied));
     if !on.has(Capability::UidPlus) {
         return Ok(Outcome::ok("COPY completed"));
     }
@@ -39,7 +40,7 @@ pub fn copy(
 /// after them (RFC 6851 sections 4.3 and 4.4).
 pub fn move_messages(
     account: &Account,
-    view: &View,
+    view: &mut View,
     (set, numbers): (&SequenceSet, Numbers),
     mailbox: &str,
     (enabled, on, limit, out): (Enabled, Capabilities, MessageLimit, &mut Writer),
@@ -62,11 +63,17 @@ pub fn move_messages(
             .human("Moved")
             .crlf();
     }
+    view.note_arrivals(destination, arrived(&moved));
     let outcome = expunged(view, enabled, "MOVE completed");
     Ok(match reached {
         Some(reached) => reached.told_with(outcome, out),
         None => outcome,
     })
+}
+
+/// The UIDs that messages have in their new place.
+fn arrived(copied: &Copied) -> Vec<Uid> {
+    copied.pairs.iter().map(|(_, uid)| *uid).collect()
 }
 
 fn code(copied: &Copied) -> String {

@@ -33,6 +33,42 @@ enum Seen {
     Leave,
 }
 
+impl Seen {
+    /// What fetching these items does.
+    fn by(items: &[FetchItem], view: &View) -> Self {
+        let marks = items.iter().any(|item| match item {
+            FetchItem::Rfc822 | FetchItem::Rfc822Text => true,
+            FetchItem::Section(section) => section.peek == Peek::No,
+            FetchItem::Envelope
+            | FetchItem::Flags
+            | FetchItem::InternalDate
+            | FetchItem::Rfc822Header
+            | FetchItem::Rfc822Size
+            | FetchItem::Body
+            | FetchItem::BodyStructure
+            | FetchItem::Uid
+            | FetchItem::ModSeq
+            | FetchItem::EmailId
+            | FetchItem::ThreadId
+            | FetchItem::SaveDate => false,
+        });
+        if marks && view.access() == Access::ReadWrite {
+            Seen::Set
+        } else {
+            Seen::Leave
+        }
+    }
+}
+
+/// Refuses items that are not offered.
+pub fn are_offered(items: &[FetchItem]) -> Result<(), Outcome> {
+    let unknown = [FetchItem::EmailId, FetchItem::ThreadId, FetchItem::SaveDate];
+    match items.iter().any(|item| unknown.contains(item)) {
+        true => Err(Outcome::bad("Such a FETCH item is not offered")),
+        false => Ok(()),
+    }
+}
+
 /// A FETCH under way.
 pub struct Fetching {
     ranges: VecDeque<Range<usize>>,
@@ -89,6 +125,14 @@ impl Fetching {
                 items,
                 format!("OK {text}"),
             )
+        }
+    }
+
+    /// Tells attributes of new messages that were asked for by NOTIFY.
+    pub fn unasked(view: &View, ranges: Vec<Range<usize>>, items: Vec<FetchItem>) -> Self {
+        Self {
+            seen: Seen::by(&items, view),
+            ..Self::new(ranges, items, String::new())
         }
     }
 
@@ -314,10 +358,7 @@ pub fn fetch(
     if fetch.vanished == Vanished::Asked && !enabled.qresync() {
         return Err(Outcome::bad("VANISHED needs QRESYNC enabled"));
     }
-    let unknown = [FetchItem::EmailId, FetchItem::ThreadId, FetchItem::SaveDate];
-    if fetch.items.iter().any(|item| unknown.contains(item)) {
-        return Err(Outcome::bad("Such a FETCH item is not offered"));
-    }
+    are_offered(&fetch.items)?;
     let mut ranges = view.resolve(&fetch.set, fetch.numbers)?;
     if let Some(partial) = fetch.partial {
         ranges = partial.of_ranges(ranges);
@@ -347,30 +388,9 @@ pub fn fetch(
         let largest = view.told().uid_next().get().saturating_sub(1);
         write_vanished_earlier(view, modseq, &fetch.set.resolve(largest), out);
     }
-    let marks = items.iter().any(|item| match item {
-        FetchItem::Rfc822 | FetchItem::Rfc822Text => true,
-        FetchItem::Section(section) => section.peek == Peek::No,
-        FetchItem::Envelope
-        | FetchItem::Flags
-        | FetchItem::InternalDate
-        | FetchItem::Rfc822Header
-        | FetchItem::Rfc822Size
-        | FetchItem::Body
-        | FetchItem::BodyStructure
-        | FetchItem::Uid
-        | FetchItem::ModSeq
-        | FetchItem::EmailId
-        | FetchItem::ThreadId
-        | FetchItem::SaveDate => false,
-    });
-    let seen = if marks && view.access() == Access::ReadWrite {
-        Seen::Set
-    } else {
-        Seen::Leave
-    };
     Ok(Outcome::Fetching(Box::new(Fetching {
         changed_since: fetch.changed_since,
-        seen,
+        seen: Seen::by(&items, view),
         reached,
         ..Fetching::new(ranges, items, "OK FETCH completed".to_owned())
     })))

@@ -111,6 +111,8 @@ pub enum Command {
         /// The messages announced so far.
         messages: Vec<AppendMessage>,
     },
+    /// NOTIFY (RFC 5465).
+    Notify(Notify),
     /// IDLE (RFC 2177).
     Idle,
     /// CHECK.
@@ -235,6 +237,105 @@ pub struct SetMetadata {
     pub mailbox: String,
     /// Entries and their values, none for NIL; one at least.
     pub changes: Vec<(EntryName, Option<Vec<u8>>)>,
+}
+
+/// NOTIFY's arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notify {
+    /// NONE.
+    None,
+    /// SET.
+    Set {
+        /// Whether the present state is to be told.
+        status: StatusWanted,
+        /// What is to be told of which mailboxes, one group at least.
+        groups: Vec<EventGroup>,
+    },
+}
+
+/// NOTIFY's STATUS indicator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusWanted {
+    /// Given.
+    Yes,
+    /// Not given.
+    No,
+}
+
+/// Events and the mailboxes they are told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventGroup {
+    /// Of which mailboxes.
+    pub filter: MailboxFilter,
+    /// What.
+    pub events: Events,
+}
+
+/// Which mailboxes a group is about (RFC 5465 section 6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailboxFilter {
+    /// SELECTED.
+    Selected,
+    /// SELECTED-DELAYED.
+    SelectedDelayed,
+    /// INBOXES.
+    Inboxes,
+    /// PERSONAL.
+    Personal,
+    /// SUBSCRIBED.
+    Subscribed,
+    /// SUBTREE.
+    Subtree(Vec<String>),
+    /// MAILBOXES.
+    Mailboxes(Vec<String>),
+}
+
+impl MailboxFilter {
+    /// Whether it is about the selected mailbox.
+    pub fn is_selected(&self) -> bool {
+        matches!(self, Self::Selected | Self::SelectedDelayed)
+    }
+}
+
+/// The events of a group (RFC 5465 section 5).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Events {
+    /// MessageNew, MessageExpunge and FlagChange.
+    pub messages: MessageEvents,
+    /// What is fetched of new messages.
+    pub items: Vec<FetchItem>,
+    /// MailboxName.
+    pub mailbox_name: bool,
+    /// SubscriptionChange.
+    pub subscription_change: bool,
+    /// MailboxMetadataChange.
+    pub mailbox_metadata_change: bool,
+    /// ServerMetadataChange.
+    pub server_metadata_change: bool,
+    /// One is named that is not supported.
+    pub unsupported: bool,
+}
+
+impl Events {
+    /// Whether events are named that are not about messages.
+    pub fn names_others(&self) -> bool {
+        self.mailbox_name
+            || self.subscription_change
+            || self.mailbox_metadata_change
+            || self.server_metadata_change
+    }
+}
+
+/// Which events of messages are told; no others can be combined.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MessageEvents {
+    /// None.
+    #[default]
+    None,
+    /// MessageNew and MessageExpunge.
+    Counts,
+    /// FlagChange as well.
+    WithFlags,
 }
 
 /// LIST's arguments.

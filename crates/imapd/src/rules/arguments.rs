@@ -51,6 +51,7 @@ pub(super) fn needed(command: &Command) -> Capabilities {
         | Command::Unsubscribe(_)
         | Command::Lsub { .. }
         | Command::GetMetadata(_)
+        | Command::Notify(_)
         | Command::SetMetadata(_)
         | Command::Idle
         | Command::Check
