@@ -14,6 +14,7 @@ capability_table! {
     /// An IMAP capability.
     Capability, fixed: [Imap4rev1, LoginDisabled];
     Imap4rev1: "IMAP4rev1", [3501], "0.1", Always, [], "the protocol";
+    Imap4rev2: "IMAP4rev2", [9051], "0.2", Always, [SaslIr, Enable, Idle, Namespace, Unselect, UidPlus, ListExtended, ListStatus, SpecialUse, Move, Esearch, SearchRes, StatusSize], "beside IMAP4rev1, for who enables it";
     SaslIr: "SASL-IR", [4959], "0.1", Always, [], "initial response of AUTHENTICATE";
     LiteralMinus: "LITERAL-", [7888], "0.1", Always, [], "literals that do not wait, before login";
     LiteralPlus: "LITERAL+", [7888], "0.1", AfterLogin, [], "literals that do not wait, after login";

@@ -377,6 +377,7 @@ impl ImapSession {
             match name.as_str() {
                 "CONDSTORE" if self.has(Capability::Condstore) => self.enabled.enable_condstore(),
                 "QRESYNC" if self.has(Capability::Qresync) => self.enabled.enable_qresync(),
+                "IMAP4REV2" if self.has(Capability::Imap4rev2) => self.enabled.enable_rev2(),
                 "UTF8=ACCEPT" if self.has(Capability::Utf8Accept) => {
                     self.enabled.enable_utf8_accept();
                 }
