@@ -163,6 +163,8 @@ listeners:
   - {{ protocol: imap, tls: none, address: "127.0.0.1:{self.imap}" }}
   - {{ protocol: pop3, tls: none, address: "127.0.0.1:{self.pop3}" }}
 mail_root: {site.root}/mail/%u/Maildir
+# Other servers send headers that are not ASCII to POP3 clients as they are stored.
+without_capabilities: ["POP3:UTF8"]
 users_file: {site.users}
 layout: {{ delimiter: "{site.delimiter}", prefix: "{site.prefix}" }}
 {become}
