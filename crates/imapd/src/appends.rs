@@ -4,7 +4,7 @@
 use crate::commands::append::{self, Appending, SYNCED_TOGETHER};
 use crate::commands::catenate::Sources;
 use crate::commands::store_flags::need_write;
-use crate::commands::{Outcome, Ran};
+use crate::commands::{Outcome, Ran, list};
 use crate::grammar::command::{AppendContent, AppendMessage, Command, Numbers};
 use crate::grammar::framing::Sync;
 use crate::grammar::{Bound, Need, parse_as};
@@ -202,16 +202,23 @@ impl ImapSession {
         appending.take(&sources, arrival.messages)
     }
 
-    /// Takes the rest of a command that is whole.
+    /// Takes the rest of a command that is whole. Where its mailbox's name was normalised,
+    /// `supplied` is the client's.
     fn end_appending(
         &mut self,
         appending: &mut Appending,
         command: &Command,
+        supplied: Option<&str>,
     ) -> Result<(), Outcome> {
         let arrival = self.arrival(command)?;
         self.fill(appending, &arrival)?;
         self.appends.appended = Some(appending.mailbox());
-        appending.end(arrival.messages)
+        appending.end(arrival.messages)?;
+        let Some(login) = &self.login else {
+            return Err(Outcome::bad("Log in first"));
+        };
+        let name = login.account.parse_name(arrival.mailbox)?;
+        list::write_normalised(&login.account, &name, supplied, &mut self.out)
     }
 
     fn replace(&mut self, appending: Appending) -> Ran {
@@ -223,10 +230,10 @@ impl ImapSession {
     }
 
     /// A whole APPEND or REPLACE that had no literal to wait for: all it brings are URLs.
-    pub(crate) fn append_at_once(&mut self, command: &Command) -> Ran {
+    pub(crate) fn append_at_once(&mut self, command: &Command, supplied: Option<&str>) -> Ran {
         let arrival = self.arrival(command)?;
         let mut appending = self.begin_appending(&arrival)?;
-        self.end_appending(&mut appending, command)?;
+        self.end_appending(&mut appending, command, supplied)?;
         if appending.replaces() {
             return self.replace(appending);
         }
@@ -243,14 +250,15 @@ impl ImapSession {
         let Some(mut appending) = self.appends.under_way.take() else {
             return;
         };
-        let tagged = match parse_as(command, self.reading()) {
+        let mut tagged = match parse_as(command, self.reading()) {
             Ok(tagged) => tagged,
             Err(malformed) => {
                 self.commit_appends();
                 return self.refuse(malformed);
             }
         };
-        let ended = self.end_appending(&mut appending, &tagged.command);
+        let supplied = self.normalise_names(&mut tagged.command);
+        let ended = self.end_appending(&mut appending, &tagged.command, supplied.as_deref());
         let replaces = appending.replaces();
         let outcome = match ended {
             Ok(()) if replaces => {

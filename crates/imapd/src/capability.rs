@@ -15,6 +15,7 @@ capability_table! {
     /// An IMAP capability.
     Capability, fixed: [Imap4rev1, LoginDisabled];
     Imap4rev1: "IMAP4rev1", [3501], "0.1", Always, [], "the protocol";
+    Imap4rev2: "IMAP4rev2", [9051], "0.2", Always, [SaslIr, LiteralMinus, Enable, Idle, Namespace, Unselect, UidPlus, ListExtended, ListStatus, SpecialUse, Move, Esearch, SearchRes, StatusSize, Binary], "beside IMAP4rev1, for who enables it";
     SaslIr: "SASL-IR", [4959], "0.1", Always, [], "initial response of AUTHENTICATE";
     LiteralMinus: "LITERAL-", [7888], "0.1", Always, [], "literals of up to 4096 octets need not wait";
     LiteralPlus: "LITERAL+", [7888], "0.1", AfterLogin, [], "instead of LITERAL- where `literal_plus` is set";

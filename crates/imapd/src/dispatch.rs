@@ -199,9 +199,14 @@ impl ImapSession {
             Command::Create {
                 mailbox,
                 special_use,
-            } => mailboxes::create(&*self.account()?, &mailbox, special_use, self.on()),
+            } => {
+                let (account, on) = (self.account()?, self.on());
+                let told = (on, &mut self.out);
+                mailboxes::create((&account, supplied), &mailbox, special_use, told)
+            }
             Command::Delete(mailbox) => {
-                let outcome = mailboxes::delete(&*self.account()?, &mailbox)?;
+                let account = self.account()?;
+                let outcome = mailboxes::delete((&account, supplied), &mailbox, &mut self.out)?;
                 if self.view.as_ref().is_some_and(crate::view::View::is_gone) {
                     self.view = None;
                     self.out
@@ -246,7 +251,7 @@ impl ImapSession {
                 Some(login) => metadata::set(login, &arguments),
                 None => Err(not_logged_in()),
             },
-            Command::Append { .. } | Command::Replace(_) => self.append_at_once(&command),
+            Command::Append { .. } | Command::Replace(_) => self.append_at_once(&command, supplied),
             Command::Close | Command::Unselect => self.close(&command),
             Command::Expunge
             | Command::UidExpunge(_)
@@ -381,6 +386,7 @@ impl ImapSession {
             match name.as_str() {
                 "CONDSTORE" if self.has(Capability::Condstore) => self.enabled.enable_condstore(),
                 "QRESYNC" if self.has(Capability::Qresync) => self.enabled.enable_qresync(),
+                "IMAP4REV2" if self.has(Capability::Imap4rev2) => self.enabled.enable_rev2(),
                 "UTF8=ACCEPT" if self.has(Capability::Utf8Accept) => {
                     self.enabled.enable_utf8_accept();
                 }

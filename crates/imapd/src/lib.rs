@@ -1,4 +1,4 @@
-//! IMAP4rev1 (RFC 3501) with extensions, as a state machine without socket.
+//! IMAP4rev1 (RFC 3501) and IMAP4rev2 (RFC 9051) with extensions, as a state machine without socket.
 //!
 //! [`grammar`] turns octets into commands, [`rules`] says where each is allowed,
 //! [`commands`] runs them, [`order`] sorts and threads, [`view`] keeps what the client was told of its

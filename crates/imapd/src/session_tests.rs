@@ -628,3 +628,28 @@ fn a_lazy_preview_reads_no_message() {
     let answer = client.say("d FETCH 1:* PREVIEW\r\n");
     assert_eq!(answer.matches(" is the number").count(), 100, "{answer}");
 }
+
+/// RFC 3501 and RFC 9051 section 5.5: each sees what those before it did.
+#[test]
+fn a_thousand_commands_at_once_are_answered_in_their_order() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = Client::logged_in(&account(&directory));
+    client.say(&append("a", "INBOX"));
+    client.say("a SELECT INBOX\r\n");
+    let (mut said, mut expected) = (String::new(), String::new());
+    for number in 0..250 {
+        let (sign, found) = match number % 2 {
+            0 => ('+', " 1"),
+            _ => ('-', ""),
+        };
+        said += &format!(
+            "a{number} STORE 1 {sign}FLAGS.SILENT (\\Flagged)\r\nb{number} SEARCH FLAGGED\r\n\
+             c{number} FETCH 1 UID\r\nd{number} NOOP\r\n"
+        );
+        expected += &format!(
+            "a{number} OK STORE completed\r\n* SEARCH{found}\r\nb{number} OK SEARCH completed\r\n\
+             * 1 FETCH (UID 1)\r\nc{number} OK FETCH completed\r\nd{number} OK NOOP completed\r\n"
+        );
+    }
+    assert_eq!(client.say(&said), expected);
+}

@@ -30,7 +30,9 @@ impl ImapSession {
         self.login = None;
         self.view = None;
         self.appends = Appends::default();
+        self.listener = None;
         self.enabled = Enabled::default();
+        self.out.speak(self.enabled.dialect());
         self.compressed = Compressed::No;
         self.comparator = Comparator::default();
         self.changed = false;

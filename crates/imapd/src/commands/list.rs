@@ -2,6 +2,7 @@
 
 use super::{Outcome, Ran, metadata};
 use crate::capability::{Capabilities, Capability};
+use crate::dialect::Revision;
 use crate::grammar::command::{List, ListReturn, ListSelect};
 use crate::response::{ChildInfo, ListResponse, Writer, special_use_attribute};
 use crate::session::Login;
@@ -128,7 +129,7 @@ pub fn list(
             "RECURSIVEMATCH needs another selection option",
         ));
     }
-    let patterns = patterns(&list.reference, &list.patterns, delimiter)?;
+    let patterns = patterns(&list.reference, &list.patterns, delimiter);
     let returns = list.returns.as_deref().unwrap_or_default();
     let shown = Shown {
         extended: !plain || list.patterns.len() > 1,
@@ -214,8 +215,22 @@ pub fn list(
     Ok(Outcome::ok("LIST completed"))
 }
 
-/// Tells of one existing mailbox, with the name the client called it by if that is another
-/// (RFC 9051 sections 6.3.2, 6.3.6 and 6.3.9.7).
+/// Tells a client of IMAP4rev2 what became of a name that it wrote otherwise (RFC 9051
+/// sections 6.3.4 to 6.3.6, 6.3.9.7 and 6.3.12).
+pub fn write_normalised(
+    account: &Account,
+    name: &MailboxName,
+    supplied: Option<&str>,
+    out: &mut Writer,
+) -> Result<(), Outcome> {
+    match (supplied, out.dialect().revision) {
+        (Some(supplied), Revision::Rev2) => write_one(account, name, supplied, out),
+        (None, _) | (_, Revision::Rev1) => Ok(()),
+    }
+}
+
+/// Tells of one mailbox, which may be there no more, with the name the client called it by
+/// if that is another (RFC 9051 sections 6.3.2 and 6.3.9.7).
 pub fn write_one(
     account: &Account,
     name: &MailboxName,
@@ -223,9 +238,7 @@ pub fn write_one(
     out: &mut Writer,
 ) -> Result<(), Outcome> {
     let entries = account.list()?;
-    let Some(entry) = entries.iter().find(|entry| entry.name == *name) else {
-        return Ok(());
-    };
+    let entry = entries.iter().find(|entry| entry.name == *name);
     let shown = Shown {
         extended: true,
         subscribed: true,
@@ -234,7 +247,11 @@ pub fn write_one(
     };
     let (delimiter, name) = (account.layout().delimiter, account.show_name(name));
     let old_name = Some(supplied).filter(|supplied| *supplied != name);
-    out.list_renamed(&attributes(entry, &shown), delimiter, &name, old_name);
+    let attributes = match entry {
+        Some(entry) => attributes(entry, &shown),
+        None => vec!["\\NonExistent"],
+    };
+    out.list_renamed(&attributes, delimiter, &name, old_name);
     Ok(())
 }
 
@@ -268,11 +285,9 @@ fn attributes(entry: &ListEntry, shown: &Shown) -> Vec<&'static str> {
     attributes
 }
 
-fn patterns(
-    reference: &str,
-    patterns: &[String],
-    delimiter: char,
-) -> Result<Vec<Pattern>, Outcome> {
+/// What is to be matched; nothing if it would take too long: a pattern that is not accepted
+/// matches nothing (RFC 5258 section 3, RFC 9051 section 6.3.9).
+fn patterns(reference: &str, patterns: &[String], delimiter: char) -> Vec<Pattern> {
     let patterns: Vec<Pattern> = patterns
         .iter()
         .map(|pattern| Pattern::new(reference, pattern, delimiter))
@@ -281,10 +296,10 @@ fn patterns(
         .iter()
         .map(|pattern| pattern.characters.len())
         .sum();
-    if characters > PATTERN_CHARACTERS {
-        return Err(Outcome::no("[LIMIT] The patterns are too long"));
+    match characters {
+        0..=PATTERN_CHARACTERS => patterns,
+        _ => Vec::new(),
     }
-    Ok(patterns)
 }
 
 /// The names above these entries.
@@ -315,7 +330,7 @@ pub fn lsub(account: &Account, reference: &str, pattern: &str, out: &mut Writer)
         );
         return Ok(Outcome::ok("LSUB completed"));
     }
-    let patterns = patterns(reference, &[pattern.to_owned()], delimiter)?;
+    let patterns = patterns(reference, &[pattern.to_owned()], delimiter);
     let entries = account.list()?;
     let subscribed: Vec<&ListEntry> = entries.iter().filter(|entry| entry.subscribed).collect();
     let parents = if pattern.contains('%') {

@@ -1,21 +1,24 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS, NAMESPACE.
 
-use super::{Outcome, Ran};
+use super::{Outcome, Ran, list};
 use crate::capability::{Capabilities, Capability};
-use crate::dialect::{Revision, Text};
+use crate::dialect::Text;
 use crate::grammar::command::StatusItem;
 use crate::response::{Writer, show_identifier};
 use store::{Account, SpecialUse};
 
 /// CREATE (RFC 3501 section 6.3.3, RFC 6154 section 3); tells the mailbox's identifier
-/// where that is on (RFC 8474 section 4.1).
+/// where that is on (RFC 8474 section 4.1). Where the name was normalised, `supplied` is the
+/// client's.
 pub fn create(
-    account: &Account,
+    (account, supplied): (&Account, Option<&str>),
     name: &str,
     special_use: Option<SpecialUse>,
-    on: Capabilities,
+    (on, out): (Capabilities, &mut Writer),
 ) -> Ran {
-    let mailbox = account.create(&account.parse_name(name)?, special_use)?;
+    let name = account.parse_name(name)?;
+    let mailbox = account.create(&name, special_use)?;
+    list::write_normalised(account, &name, supplied, out)?;
     if !on.has(Capability::ObjectId) {
         return Ok(Outcome::ok("CREATE completed"));
     }
@@ -23,13 +26,15 @@ pub fn create(
     Ok(Outcome::Ok(format!("[MAILBOXID ({id})] CREATE completed")))
 }
 
-/// DELETE (RFC 3501 section 6.3.4).
-pub fn delete(account: &Account, name: &str) -> Ran {
+/// DELETE (RFC 3501 section 6.3.4). Where the name was normalised, `supplied` is the
+/// client's.
+pub fn delete((account, supplied): (&Account, Option<&str>), name: &str, out: &mut Writer) -> Ran {
     let name = account.parse_name(name)?;
     if name.is_inbox() {
         return Err(Outcome::no("[CANNOT] INBOX cannot be deleted"));
     }
     account.delete(&name)?;
+    list::write_normalised(account, &name, supplied, out)?;
     Ok(Outcome::ok("DELETE completed"))
 }
 
@@ -43,9 +48,7 @@ pub fn rename(
 ) -> Ran {
     let to = account.parse_name(to)?;
     account.rename(&account.parse_name(from)?, &to)?;
-    if let (Some(supplied), Revision::Rev2) = (supplied, out.dialect().revision) {
-        super::list::write_one(account, &to, supplied, out)?;
-    }
+    list::write_normalised(account, &to, supplied, out)?;
     Ok(Outcome::ok("RENAME completed"))
 }
 
