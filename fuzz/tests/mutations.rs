@@ -95,9 +95,11 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
     }
 }
 
-const WORDS: [&[u8]; 41] = [
+const WORDS: [&[u8]; 43] = [
     b"RETURN (UPDATE PARTIAL -1:-2) ",
     b"FUZZY ",
+    b"FILTER a ",
+    b"m SETMETADATA \"\" (/private/filters/values/a \"OR FILTER a SEEN\")\r\n",
     b"IN (subtree INBOX selected) ",
     b"(REVERSE SUBJECT) UTF-8 ",
     b"[Fwd: ",

@@ -70,6 +70,7 @@ capability_table! {
     Metadata: "METADATA", [5464], "0.2", AfterLogin, [Enable], "values of 64 KiB, 100 shared and 100 private entries a mailbox";
     MetadataServer: "METADATA-SERVER", [5464], "0.2", AfterLogin, [Metadata], "`server_metadata` has comment and admin";
     ListMetadata: "LIST-METADATA", [9590], "0.2", AfterLogin, [ListExtended, Metadata], "";
+    Filters: "FILTERS", [5466], "0.2", AfterLogin, [Metadata], "one may name another, 10 deep";
     AppendLimit: "APPENDLIMIT", [7889], "0.1", AfterLogin, [], "`limits.append_octets`";
     CompressDeflate: "COMPRESS=DEFLATE", [4978], "0.2", AfterLogin, [], "until it is on";
     InProgress: "INPROGRESS", [9585], "0.2", AfterLogin, [], "of SEARCH, SORT and the like, after a second and every five";

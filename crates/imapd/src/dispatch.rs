@@ -38,6 +38,9 @@ impl ImapSession {
         if let Some(text) = refusal {
             return self.finish(&tag, Told::Nothing, &Outcome::bad(text));
         }
+        if let Err(outcome) = self.insert_filters(&mut command) {
+            return self.finish(&tag, rule.told, &outcome);
+        }
         if self.enabled.dialect().messages == Messages::ByUid && command.uses_sequence_numbers() {
             let text = "[UIDREQUIRED] Message numbers are not allowed once UIDONLY is enabled";
             return self.finish(&tag, Told::Nothing, &Outcome::bad(text));
@@ -248,7 +251,7 @@ impl ImapSession {
                 None => Err(not_logged_in()),
             },
             Command::SetMetadata(arguments) => match &self.login {
-                Some(login) => metadata::set(login, &arguments),
+                Some(login) => metadata::set(login, &arguments, self.reading_of_filters()),
                 None => Err(not_logged_in()),
             },
             Command::Append { .. } | Command::Replace(_) => self.append_at_once(&command, supplied),

@@ -100,7 +100,7 @@ const SERVER_LOG: (&str, &str) = (
 );
 
 /// Texts in Simplified Chinese.
-const CHINESE: [(&str, &str); 67] = [
+const CHINESE: [(&str, &str); 68] = [
     // What a user sees.
     ("Logged in", "已登录"),
     ("Logging out", "正在退出"),
@@ -159,6 +159,7 @@ const CHINESE: [(&str, &str); 67] = [
         "持续更新的搜索过多",
     ),
     ("No comparator matches", "没有匹配的比较规则"),
+    ("No such filter", "没有这个筛选器"),
     ("Unsupported language", "不支持的语言"),
     ("Now speaking this language", "语言已切换"),
     ("Supported languages are listed", "已列出支持的语言"),

@@ -11,6 +11,7 @@ pub(crate) mod commands;
 mod contexts;
 pub mod dialect;
 mod dispatch;
+mod filters;
 mod fuzzy;
 pub mod grammar;
 mod language;

@@ -248,6 +248,7 @@ mod tests {
             ("a SEARCH NOT SAVEDON 1-Jan-2026", C::SaveDate),
             ("a FETCH 1 THREADID", C::ObjectId),
             ("a SEARCH EMAILID x", C::ObjectId),
+            ("a SEARCH NOT FILTER x", C::Filters),
             ("a STATUS x (MAILBOXID)", C::ObjectId),
         ] {
             let tagged = parse(command.as_bytes()).expect("a command");

@@ -1,6 +1,8 @@
 //! GETMETADATA and SETMETADATA (RFC 5464), and what LIST returns of them (RFC 9590).
 
 use super::{Outcome, Ran};
+use crate::filters;
+use crate::grammar::Reading;
 use crate::grammar::command::{Depth, GetMetadata, SetMetadata};
 use crate::response::{Writer, special_use_attribute};
 use crate::session::{Login, ServerMetadata};
@@ -191,8 +193,8 @@ pub fn write_changed(mailbox: &str, entries: &[EntryName], out: &mut Writer) {
     out.crlf();
 }
 
-/// SETMETADATA.
-pub fn set(login: &Login, command: &SetMetadata) -> Ran {
+/// SETMETADATA; filters are read as `filters` says, if there are any.
+pub fn set(login: &Login, command: &SetMetadata, filters: Option<Reading>) -> Ran {
     let account: &Account = &login.account;
     let set = if command.mailbox.is_empty() {
         if let Some((name, _)) = command
@@ -204,6 +206,9 @@ pub fn set(login: &Login, command: &SetMetadata) -> Ran {
                 "[NOPERM] {} is the administrator's to set",
                 name.as_str()
             )));
+        }
+        if let Some(reading) = filters {
+            filters::admit(&command.changes, reading)?;
         }
         account.set_metadata(Annotated::Server, &login.user, &command.changes)
     } else {

@@ -1,6 +1,6 @@
 //! Which of a command's arguments name mailboxes, and which messages.
 
-use super::command::{Command, Numbers, SearchKey, Source};
+use super::command::{Command, Numbers, Search, SearchKey, SortCriterion, Source};
 use super::sequence::SequenceSet;
 
 impl Command {
@@ -60,6 +60,55 @@ impl Command {
             | Self::Search(_)
             | Self::Fetch(_)
             | Self::Store(_) => Vec::new(),
+        }
+    }
+
+    /// What it searches for, and the criteria by which it sorts that.
+    pub fn search_mut(&mut self) -> Option<(&mut Search, &[SortCriterion])> {
+        match self {
+            Self::Search(search) => Some((search, &[])),
+            Self::Esearch(esearch) => Some((&mut esearch.search, &[])),
+            Self::Sort(sort) => Some((&mut sort.search, &sort.criteria)),
+            Self::Thread(thread) => Some((&mut thread.search, &[])),
+            Self::Capability
+            | Self::Noop
+            | Self::Logout
+            | Self::Id(_)
+            | Self::Starttls
+            | Self::Compress(_)
+            | Self::Unauthenticate
+            | Self::Authenticate { .. }
+            | Self::Login { .. }
+            | Self::Namespace
+            | Self::Enable(_)
+            | Self::Select(_)
+            | Self::Examine(_)
+            | Self::Create { .. }
+            | Self::Delete(_)
+            | Self::Rename { .. }
+            | Self::Subscribe(_)
+            | Self::Unsubscribe(_)
+            | Self::List(_)
+            | Self::Lsub { .. }
+            | Self::Status { .. }
+            | Self::GetMetadata(_)
+            | Self::SetMetadata(_)
+            | Self::Append { .. }
+            | Self::Idle
+            | Self::Check
+            | Self::Close
+            | Self::Unselect
+            | Self::Expunge
+            | Self::UidExpunge(_)
+            | Self::UidBatches(_)
+            | Self::Language(_)
+            | Self::Comparator(_)
+            | Self::CancelUpdate(_)
+            | Self::Fetch(_)
+            | Self::Store(_)
+            | Self::Copy { .. }
+            | Self::Replace(_)
+            | Self::Move { .. } => None,
         }
     }
 

@@ -15,6 +15,7 @@ mod parser;
 mod partial;
 pub mod reading;
 mod search;
+mod search_key;
 pub mod sequence;
 pub mod url;
 
@@ -23,4 +24,5 @@ pub(crate) use cursor::is_atom_char;
 pub use framing::{CommandBuffer, Limits, Line, Need, Phase, Refusal};
 pub use parser::{Malformed, Reply, Saved, parse, parse_as};
 pub use reading::Reading;
+pub(crate) use search::{Criteria, FILTERED, NEEDS_FUZZY, criteria};
 pub use sequence::{Bound, SequenceSet};

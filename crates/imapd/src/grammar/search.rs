@@ -5,10 +5,10 @@ use super::command::{
     Direction, Esearch, Numbers, ReturnOption, Search, SearchKey, Sort, SortCriterion, SortKey,
     Source, Thread, ThreadAlgorithm,
 };
-use super::cursor::{Cursor, Fault};
+use super::cursor::{Cursor, Fault, Parsed};
 use super::date;
 use super::parser::{Saved, mailbox, parenthesized};
-use super::reading::{CharsetArgument, UidBounds};
+use super::reading::{CharsetArgument, Reading, UidBounds};
 use super::sequence::{Bound, SequenceSet};
 use crate::dialect::Revision;
 use encoding_rs::Encoding;
@@ -85,19 +85,18 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found<Sear
         returns,
         key,
     };
-    needs_fuzzy(&search, false)?;
+    needs_fuzzy(&search, &[])?;
     Ok(search)
 }
 
-/// RELEVANCY, which may be a sort criterion as well, is nothing without FUZZY (RFC 6203
-/// section 4).
-fn needs_fuzzy(search: &Search, sorts: bool) -> Found<()> {
-    let mut options = search.returns.iter().flatten();
-    let asks = sorts || options.any(|option| *option == ReturnOption::Relevancy);
-    if asks && !search.key.is_fuzzy() {
-        return Err(SearchFault::Syntax("RELEVANCY needs FUZZY".into()));
+/// What is wrong with a RELEVANCY that nothing has.
+pub(crate) const NEEDS_FUZZY: &str = "RELEVANCY needs FUZZY";
+
+fn needs_fuzzy(search: &Search, criteria: &[SortCriterion]) -> Found<()> {
+    match search.lacks_fuzzy(criteria) {
+        true => Err(SearchFault::Syntax(NEEDS_FUZZY.into())),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// How many mailboxes ESEARCH may name.
@@ -201,8 +200,7 @@ pub(super) fn sort_arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found
     let saves = saves(returns.as_deref());
     let mut search = in_charset(cursor, numbers).map_err(|fault| fault.emptying(saves))?;
     search.returns = returns;
-    let is_relevance = |criterion: &SortCriterion| criterion.key == SortKey::Relevancy;
-    needs_fuzzy(&search, criteria.iter().any(is_relevance))?;
+    needs_fuzzy(&search, &criteria)?;
     Ok(Sort { criteria, search })
 }
 
@@ -271,15 +269,45 @@ fn key(cursor: &mut Cursor<'_>) -> Found<SearchKey> {
 
 /// All keys, up to the end of the command.
 fn keys_in(cursor: &mut Cursor<'_>, charset: Charset) -> Found<SearchKey> {
-    let mut reader = KeyReader {
-        cursor,
-        charset,
-        keys: 0,
-        texts: 0,
-    };
+    let mut reader = KeyReader::new(cursor, charset);
     let key = reader.keys(0)?;
     reader.cursor.end()?;
     Ok(key)
+}
+
+/// What a filter holds.
+pub(crate) struct Criteria {
+    /// What is looked for.
+    pub(crate) key: SearchKey,
+    /// How many keys that are.
+    pub(crate) keys: u32,
+    /// How many of them are TEXT and BODY.
+    pub(crate) texts: u32,
+}
+
+/// How many keys the filters that a command names may have together, and how many TEXT and
+/// BODY: as many as the command itself.
+pub(crate) const FILTERED: (u32, u32) = (KEYS, TEXTS);
+
+/// Reads `search-criteria` (RFC 5466 section 4), in UTF-8, that stand so deep in others.
+///
+/// # Errors
+/// Why they cannot be read.
+pub(crate) fn criteria(text: &[u8], reading: Reading, depth: u32) -> Parsed<Criteria> {
+    let mut cursor = Cursor::reading(text, reading);
+    let mut reader = KeyReader::new(&mut cursor, Charset::Known(encoding_rs::UTF_8));
+    let read = reader.keys(depth).and_then(|key| {
+        reader.cursor.end()?;
+        Ok(Criteria {
+            key,
+            keys: reader.keys,
+            texts: reader.texts,
+        })
+    });
+    read.map_err(|fault| match fault {
+        SearchFault::Syntax(fault) => fault,
+        SearchFault::BadCharset(_) => "A string is not in UTF-8".into(),
+    })
 }
 
 fn return_options(cursor: &mut Cursor<'_>) -> Found<Option<Vec<ReturnOption>>> {
@@ -364,7 +392,16 @@ struct KeyReader<'a, 'b> {
     texts: u32,
 }
 
-impl KeyReader<'_, '_> {
+impl<'a, 'b> KeyReader<'a, 'b> {
+    fn new(cursor: &'a mut Cursor<'b>, charset: Charset) -> Self {
+        Self {
+            cursor,
+            charset,
+            keys: 0,
+            texts: 0,
+        }
+    }
+
     /// Keys that are all to match, up to `)` or the end.
     fn keys(&mut self, depth: u32) -> Found<SearchKey> {
         let mut keys = vec![self.key(depth)?];
@@ -472,6 +509,7 @@ impl KeyReader<'_, '_> {
             "UIDAFTER" if has_uid_bounds => self.uid_after()?,
             "UIDBEFORE" if has_uid_bounds => self.uid_before()?,
             "MODSEQ" => self.modseq()?,
+            "FILTER" => SearchKey::Filter(self.filter_name()?),
             "FUZZY" => {
                 self.cursor.space()?;
                 SearchKey::Fuzzy(Box::new(self.key(depth + 1)?))
@@ -527,6 +565,22 @@ impl KeyReader<'_, '_> {
             return Err(SearchFault::Syntax("Invalid object identifier".into()));
         }
         Ok(id)
+    }
+
+    /// `filter-name` (RFC 5466 section 4). What it holds is in UTF-8 (section 3.1).
+    fn filter_name(&mut self) -> Found<String> {
+        self.cursor.space()?;
+        let name = self.cursor.atom()?;
+        if name.contains('/') {
+            return Err(SearchFault::Syntax("Invalid filter name".into()));
+        }
+        match self.charset {
+            Charset::Known(encoding) if encoding != encoding_rs::UTF_8 => {
+                let text = "[BADCHARSET (US-ASCII UTF-8)] FILTER needs UTF-8";
+                Err(SearchFault::Syntax(text.into()))
+            }
+            Charset::Known(_) | Charset::Ascii => Ok(name),
+        }
     }
 
     fn date(&mut self) -> Found<super::command::Date> {

@@ -224,6 +224,7 @@ fn of_key(key: &SearchKey) -> Capabilities {
         SearchKey::Or(left, right) => of_key(left).and(of_key(right)),
         SearchKey::Not(key) => of_key(key),
         SearchKey::Fuzzy(key) => of_key(key).with(Capability::SearchFuzzy),
+        SearchKey::Filter(_) => when(true, Capability::Filters),
         SearchKey::Older(_) | SearchKey::Younger(_) => when(true, Capability::Within),
         SearchKey::ModSeq(_) => when(true, Capability::Condstore),
         SearchKey::SavedBefore(_)
