@@ -157,7 +157,7 @@ impl Appending {
             if self.octets == 0 {
                 return Err(Outcome::no(EMPTY));
             }
-            before.seal()?;
+            self.mailbox.seal(before)?;
             self.unsynced += 1;
         }
         if self.unsynced >= SYNCED_TOGETHER {

@@ -2,11 +2,12 @@
 //! Their files are synced one right after the other, then one sync of the directories
 //! and one of the UID list do for all.
 
-use super::Mailbox;
 use super::incoming::Incoming;
 use super::state::State;
+use super::{ATTEMPTS, Mailbox};
 use crate::{Error, Result, Uid};
 use parking_lot::Mutex;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 /// The appends of a mailbox that wait to be committed.
@@ -31,8 +32,9 @@ enum Stage {
 
 impl Append {
     /// Begins to write the messages to the disk.
-    fn begin(mut messages: Vec<Incoming>) -> Arc<Self> {
-        let sealed = messages.iter_mut().try_for_each(Incoming::seal);
+    fn begin(mailbox: &Mailbox, mut messages: Vec<Incoming>) -> Arc<Self> {
+        let mut sealed = messages.iter_mut().map(|message| mailbox.seal(message));
+        let sealed = sealed.try_for_each(|sealed| sealed);
         let stage = match sealed {
             Ok(()) => Stage::Waits(messages),
             Err(error) => Stage::Done(Err(error)),
@@ -75,6 +77,18 @@ impl Append {
 }
 
 impl Mailbox {
+    /// [`Incoming::seal`] of a message for this mailbox, wherever that is now: it may be
+    /// renamed at any time, and what is not text is written anew then.
+    pub fn seal(&self, message: &mut Incoming) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            message.follow(&self.state.lock().directory);
+            match message.seal() {
+                Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+                sealed => return sealed,
+            }
+        }
+        Err(Error::NonExistent)
+    }
     /// Appends all or none, durably; gives their UIDs. See [`Mailbox::append_each`].
     pub fn append(&self, messages: Vec<Incoming>) -> Result<Vec<Uid>> {
         let mut outcomes = self.append_each(vec![messages]);
@@ -88,7 +102,8 @@ impl Mailbox {
     /// before that leaves files in `tmp/`; what one after it leaves [`State::append`]
     /// says. None of the group is acknowledged before all are on disk.
     pub fn append_each(&self, appends: Vec<Vec<Incoming>>) -> Vec<Result<Vec<Uid>>> {
-        let own: Vec<_> = appends.into_iter().map(Append::begin).collect();
+        let begin = |messages| Append::begin(self, messages);
+        let own: Vec<_> = appends.into_iter().map(begin).collect();
         self.appends.appends.lock().extend(own.iter().cloned());
         {
             let _turn = self.appends.turn.lock();
@@ -188,6 +203,39 @@ mod tests {
                 Some(subject.as_bytes())
             );
         }
+    }
+
+    /// What is no text is written anew where the mailbox is when it is whole.
+    #[test]
+    fn binary_messages_follow_their_mailbox() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout {
+            delimiter: '/',
+            prefix: String::new(),
+        };
+        let account = Account::open(directory.path(), layout).unwrap();
+        let names = ["a", "b", "c"].map(|name| account.parse_name(name).unwrap());
+        account.create(&names[0], None).unwrap();
+        let mailbox = account.mailbox(&names[0]).unwrap();
+        let binary = || {
+            let mut message = mailbox.begin_append().unwrap();
+            message.take_binary();
+            message.write(b"Subject: x\r\n\r\na\0b").unwrap();
+            message
+        };
+        let (mut first, second, old) = (binary(), binary(), binary());
+        account.rename(&names[0], &names[1]).unwrap();
+        mailbox.seal(&mut first).unwrap();
+        account.rename(&names[1], &names[2]).unwrap();
+        assert_eq!(mailbox.append(vec![first, second]).unwrap().len(), 2);
+        let uid = crate::Uid::MIN;
+        mailbox.replace(uid, &mailbox, old).unwrap();
+        assert_eq!(mailbox.snapshot().rows().count(), 2);
+        let tmp = directory.path().join(".c/tmp");
+        assert_eq!(std::fs::read_dir(tmp).unwrap().count(), 0);
+        let lost = binary();
+        std::fs::remove_file(&lost.path).unwrap();
+        assert!(mailbox.append(vec![lost]).is_err());
     }
 
     /// What cannot be appended fails nobody else, and what was begun before the mailbox

@@ -19,6 +19,7 @@ impl Mailbox {
         if self.is_gone() || destination.is_gone() {
             return Err(Error::NonExistent);
         }
+        destination.seal(&mut new)?;
         new.sync()?;
         let (mut source, mut target) = self.lock_with(destination);
         let result = replace_locked(&mut source, target.as_deref_mut(), old, new);
