@@ -13,7 +13,8 @@ pub enum MessageLimit {
     /// On any.
     #[default]
     None,
-    /// FETCH, SEARCH, STORE, COPY, MOVE, APPEND and UID EXPUNGE on so many (MESSAGELIMIT).
+    /// FETCH, SEARCH, THREAD, STORE, COPY, MOVE, APPEND and UID EXPUNGE on so many
+    /// (MESSAGELIMIT).
     EveryCommand(NonZeroU32),
     /// COPY and APPEND on so many (SAVELIMIT).
     Saves(NonZeroU32),
@@ -74,6 +75,24 @@ impl MessageLimit {
         match cut(limit, ranges.to_vec(), uid_at) {
             (_, None) => Ok(()),
             (_, Some(reached)) => Err(reached.refusal("Too many messages, try a smaller subset")),
+        }
+    }
+
+    /// Refuses to thread more messages of a snapshot than a command may work on: threads of
+    /// some of them are not those of all (section 3.3).
+    ///
+    /// # Errors
+    /// NO with the limit.
+    pub fn admit_threaded(
+        self,
+        snapshot: &Snapshot,
+        ranges: Vec<Range<usize>>,
+    ) -> Result<(), Outcome> {
+        match self.cut_in(snapshot, ranges) {
+            (_, None) => Ok(()),
+            (_, Some(reached)) => {
+                Err(reached.refusal("Too many messages to thread, try a smaller subset"))
+            }
         }
     }
 

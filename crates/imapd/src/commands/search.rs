@@ -58,26 +58,26 @@ pub struct Searcher<'a> {
     pub enabled: &'a mut Enabled,
     /// The active comparator (RFC 5255 section 4.2).
     pub comparator: Comparator,
-    /// On how many messages SEARCH may work. SORT and THREAD look at all: what they sort by
-    /// is kept (RFC 9738 section 3.3).
+    /// On how many messages SEARCH may work, and THREAD, which refuses more. SORT looks at
+    /// all: what it sorts by is kept (RFC 9738 section 3.3).
     pub limit: MessageLimit,
 }
 
 /// SEARCH and UID SEARCH.
 pub fn search(view: &View, search: &Search, session: Searcher<'_>) -> Ran {
-    Ok(begin(view, Asked::Search, search, session))
+    begin(view, Asked::Search, search, session)
 }
 
 /// SORT and UID SORT.
 pub fn sort(view: &View, sort: &Sort, session: Searcher<'_>) -> Ran {
     let asked = Asked::Sort(sort.criteria.clone());
-    Ok(begin(view, asked, &sort.search, session))
+    begin(view, asked, &sort.search, session)
 }
 
 /// THREAD and UID THREAD.
 pub fn thread(view: &View, thread: &Thread, session: Searcher<'_>) -> Ran {
     let asked = Asked::Thread(thread.algorithm);
-    Ok(begin(view, asked, &thread.search, session))
+    begin(view, asked, &thread.search, session)
 }
 
 /// CANCELUPDATE: nothing ends if one of the tags names nothing.
@@ -92,7 +92,7 @@ pub fn cancel_update(view: &mut View, tags: &[String]) -> Ran {
 }
 
 /// Begins to search: messages the client knows are found by their flags as they are now.
-fn begin(view: &View, asked: Asked, search: &Search, session: Searcher<'_>) -> Outcome {
+fn begin(view: &View, asked: Asked, search: &Search, session: Searcher<'_>) -> Ran {
     let names_modseq = search.key.names_modseq();
     if names_modseq {
         session.enabled.enable_condstore();
@@ -108,7 +108,12 @@ fn begin(view: &View, asked: Asked, search: &Search, session: Searcher<'_>) -> O
     };
     let (looked_at, reached) = match asked {
         Asked::Search => session.limit.cut_in(&current, named(view, &current, &key)),
-        Asked::Sort(_) | Asked::Thread(_) => (Vec::new(), None),
+        Asked::Thread(_) => {
+            let named = named(view, &current, &key);
+            session.limit.admit_threaded(&current, named)?;
+            (Vec::new(), None)
+        }
+        Asked::Sort(_) => (Vec::new(), None),
     };
     let first = match reached {
         Some(_) => looked_at.first().map_or(0, |range| range.start),
@@ -125,7 +130,7 @@ fn begin(view: &View, asked: Asked, search: &Search, session: Searcher<'_>) -> O
         .iter()
         .flatten()
         .any(|option| *option == ReturnOption::Update);
-    Outcome::Searching(Box::new(Searching {
+    Ok(Outcome::Searching(Box::new(Searching {
         asked,
         reached,
         returns,
@@ -135,7 +140,7 @@ fn begin(view: &View, asked: Asked, search: &Search, session: Searcher<'_>) -> O
         names_modseq,
         comparator: session.comparator,
         found: Vec::new(),
-    }))
+    })))
 }
 
 impl Searching {
