@@ -1,6 +1,7 @@
 //! [`Contexts`]: searches and sorts whose results a client keeps, and is told what comes to
 //! them and goes (RFC 5267 section 4.3).
 
+use crate::dialect::Messages;
 use crate::grammar::command::{Numbers, SearchKey, SortCriterion};
 use crate::order::collation::Comparator;
 use crate::order::{Candidate, Sorting};
@@ -349,7 +350,11 @@ impl Kept {
     }
 
     fn write(&self, change: Change, runs: &[Run], told: &Snapshot, out: &mut Writer) {
-        let numbers = self.context.numbers;
+        let numbers = match out.dialect().messages {
+            // RFC 9586 section 3: what was asked for before has no numbers any more either.
+            Messages::ByUid => Numbers::Uid,
+            Messages::BySequence => self.context.numbers,
+        };
         let number = |uid: &Uid| match numbers {
             Numbers::Uid => Some(uid.get()),
             Numbers::Sequence => u32::try_from(told.index_of(*uid)? + 1).ok(),
