@@ -73,7 +73,7 @@ capability_table! {
     Filters: "FILTERS", [5466], "0.2", AfterLogin, [Metadata], "one may name another, 10 deep";
     AppendLimit: "APPENDLIMIT", [7889], "0.1", AfterLogin, [], "`limits.append_octets`";
     CompressDeflate: "COMPRESS=DEFLATE", [4978], "0.2", AfterLogin, [], "until it is on";
-    InProgress: "INPROGRESS", [9585], "0.2", AfterLogin, [], "of SEARCH, SORT and the like, after a second and every five";
+    InProgress: "INPROGRESS", [9585], "0.2", AfterLogin, [], "of SEARCH, SORT, COPY, MOVE, STORE and EXPUNGE, after a second and every five";
     Unauthenticate: "UNAUTHENTICATE", [8437], "0.2", AfterLogin, [], "ends compression too";
     Binary: "BINARY", [3516], "0.2", AfterLogin, [], "binary parts of an APPEND are kept in base64";
     Catenate: "CATENATE", [4469], "0.2", AfterLogin, [], "messages of one's own mailboxes";

@@ -93,6 +93,13 @@ impl ImapSession {
                     fetching,
                 };
             }
+            Ok(Outcome::Changing(changing)) => {
+                self.work = Work::Changing {
+                    tag,
+                    told: rule.told,
+                    changing,
+                };
+            }
             Ok(Outcome::MultiSearching(searching)) => {
                 self.work = Work::MultiSearching {
                     tag,
@@ -286,18 +293,21 @@ impl ImapSession {
     /// CLOSE expunges without telling (RFC 3501 section 6.4.2), UNSELECT does not
     /// (RFC 3691).
     fn close(&mut self, command: &Command) -> Ran {
-        if let Some(view) = self.view.take()
-            && matches!(command, Command::Close)
-            && view.access() == Access::ReadWrite
-        {
-            store_flags::expunge(&view, None, MessageLimit::None)?;
-            return Ok(Outcome::ok("CLOSE completed"));
+        match &self.view {
+            Some(view)
+                if matches!(command, Command::Close) && view.access() == Access::ReadWrite =>
+            {
+                store_flags::close(view)
+            }
+            _ => {
+                self.view = None;
+                Ok(Outcome::ok("Mailbox closed"))
+            }
         }
-        Ok(Outcome::ok("Mailbox closed"))
     }
 
     fn run_selected(&mut self, command: Command) -> Ran {
-        let (account, on, limit) = (self.account()?, self.on(), self.message_limit());
+        let (account, limit) = (self.account()?, self.message_limit());
         let Some(view) = &mut self.view else {
             return Err(Outcome::bad("Select a mailbox first"));
         };
@@ -332,25 +342,20 @@ impl ImapSession {
                 },
             ),
             Command::CancelUpdate(tags) => search::cancel_update(view, &tags),
-            Command::Expunge => store_flags::expunge_command(view, None, (*enabled, limit), out),
-            Command::UidExpunge(set) => {
-                store_flags::expunge_command(view, Some(&set), (*enabled, limit), out)
-            }
+            Command::Expunge => store_flags::expunge(view, None, limit),
+            Command::UidExpunge(set) => store_flags::expunge(view, Some(&set), limit),
             Command::Fetch(arguments) => fetch::fetch(view, &arguments, (enabled, limit), out),
-            Command::Store(arguments) => store_flags::store(view, &arguments, (enabled, limit)),
+            Command::Store(arguments) => store_flags::store(view, arguments, (enabled, limit)),
             Command::Copy {
                 set,
                 numbers,
                 mailbox,
-            } => copy::copy(&account, view, (&set, numbers), &mailbox, (on, limit)),
+            } => copy::copy(&account, view, (&set, numbers), &mailbox, limit),
             Command::Move {
                 set,
                 numbers,
                 mailbox,
-            } => {
-                let told = (*enabled, on, limit, out);
-                copy::move_messages(&account, view, (&set, numbers), &mailbox, told)
-            }
+            } => copy::move_messages(&account, view, (&set, numbers), &mailbox, limit),
             _ => Err(Outcome::bad("Not possible now")),
         }
     }

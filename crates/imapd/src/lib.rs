@@ -26,6 +26,7 @@ pub mod search;
 pub mod session;
 #[cfg(test)]
 mod session_tests;
+mod steps;
 mod transport;
 pub mod view;
 

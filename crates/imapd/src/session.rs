@@ -3,6 +3,7 @@
 use crate::appends::Appends;
 use crate::capability::{self, Capabilities, Capability, Circumstances, Compressed, Enabled};
 use crate::commands::Outcome;
+use crate::commands::changing::Changing;
 use crate::commands::fetch::Fetching;
 use crate::commands::multisearch::MultiSearching;
 use crate::commands::search::{Searching, now_seconds};
@@ -10,8 +11,8 @@ use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, Reply, Saved,
 use crate::language::Language;
 use crate::limit::MessageLimit;
 use crate::order::collation::Comparator;
-use crate::progress::{Measure, Progress};
-use crate::response::{More, Segment, Writer};
+use crate::progress::Progress;
+use crate::response::{Segment, Writer};
 use crate::rules::Told;
 use crate::view::{Access, Look, View};
 use std::collections::VecDeque;
@@ -120,6 +121,12 @@ pub(crate) enum Work {
         tag: String,
         told: Told,
         fetching: Box<Fetching>,
+    },
+    /// Messages are being changed.
+    Changing {
+        tag: String,
+        told: Told,
+        changing: Box<Changing>,
     },
     /// A mailbox is being searched.
     Searching {
@@ -342,6 +349,11 @@ impl ImapSession {
                 self.step_fetching(tag, told, fetching);
                 None
             }
+            Work::Changing {
+                tag,
+                told,
+                changing,
+            } => self.step_changing(tag, told, changing),
             Work::Searching {
                 tag,
                 told,
@@ -508,89 +520,6 @@ impl ImapSession {
         None
     }
 
-    /// Sends messages until there is enough output.
-    fn step_fetching(&mut self, tag: String, told: Told, mut fetching: Box<Fetching>) {
-        if let Some(view) = &mut self.view {
-            view.tell_new_keywords(&mut self.out);
-        }
-        while let Some(view) = &mut self.view {
-            if fetching.next(view, self.enabled, &mut self.out) == More::Nothing {
-                break;
-            }
-            if self.out.is_long() {
-                self.work = Work::Fetching {
-                    tag,
-                    told,
-                    fetching,
-                };
-                return;
-            }
-        }
-        match fetching.into_failure(&mut self.out) {
-            Ok(reply) => {
-                self.tell_news();
-                self.tell(told, Look::WhenDue);
-                if !matches!(self.work, Work::Over) {
-                    self.out.text(&tag).text(" ").status_text(&reply).crlf();
-                    self.bad_commands = 0;
-                }
-            }
-            Err(outcome) => self.finish(&tag, told, &outcome),
-        }
-    }
-
-    /// Goes on searching.
-    fn step_searching(
-        &mut self,
-        tag: String,
-        told: Told,
-        mut searching: Box<Searching>,
-    ) -> Option<Action> {
-        let Some(view) = &mut self.view else {
-            self.finish(&tag, told, &Outcome::bad("Select a mailbox first"));
-            return None;
-        };
-        let outcome = match searching.step(view) {
-            Ok(More::Follows) => {
-                self.tell_progress(&tag, searching.measure());
-                self.work = Work::Searching {
-                    tag,
-                    told,
-                    searching,
-                };
-                return Some(Action::Yield);
-            }
-            Ok(More::Nothing) => searching.finish(view, &tag, &mut self.out),
-            Err(outcome) => outcome,
-        };
-        self.finish(&tag, told, &outcome);
-        None
-    }
-
-    /// Goes on searching several mailboxes.
-    fn step_multi_searching(
-        &mut self,
-        tag: String,
-        told: Told,
-        mut searching: Box<MultiSearching>,
-    ) -> Option<Action> {
-        let outcome = match searching.step(&mut self.view, &tag, &mut self.out) {
-            Ok(More::Follows) => {
-                self.tell_progress(&tag, Measure::Unknown);
-                self.work = Work::MultiSearching {
-                    tag,
-                    told,
-                    searching,
-                };
-                return Some(Action::Yield);
-            }
-            Ok(More::Nothing) => Outcome::MultiSearching(searching),
-            Err(outcome) => outcome,
-        };
-        self.finish(&tag, told, &outcome);
-        None
-    }
-
     /// The server's answer to a login.
     fn logged_in(&mut self, login: Login) {
         let Work::LoggingIn { tag } = std::mem::replace(&mut self.work, Work::Ready) else {
@@ -716,6 +645,7 @@ impl Session<Login> for ImapSession {
                 due || self.changed && news_on_disk()
             }
             Work::Fetching { .. }
+            | Work::Changing { .. }
             | Work::Searching { .. }
             | Work::MultiSearching { .. }
             | Work::Challenged { .. }

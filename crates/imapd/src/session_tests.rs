@@ -653,3 +653,6 @@ fn a_thousand_commands_at_once_are_answered_in_their_order() {
     }
     assert_eq!(client.say(&said), expected);
 }
+
+#[path = "steps_tests.rs"]
+mod steps;

@@ -1,14 +1,16 @@
 //! COPY (RFC 3501 section 6.4.7, RFC 4315) and MOVE (RFC 6851).
 
+use super::changing::{Change, Changing};
 use super::store_flags::{expunged, need_write};
 use super::{Outcome, Ran, destination};
 use crate::capability::{Capabilities, Capability, Enabled};
 use crate::grammar::command::Numbers;
 use crate::grammar::sequence::SequenceSet;
-use crate::limit::MessageLimit;
+use crate::limit::{MessageLimit, Reached};
 use crate::response::{Writer, show_set};
 use crate::view::View;
-use store::{Account, Copied};
+use std::sync::Arc;
+use store::{Account, Copied, Mailbox, Uid};
 
 /// COPY and UID COPY.
 pub fn copy(
@@ -16,7 +18,7 @@ pub fn copy(
     view: &View,
     (set, numbers): (&SequenceSet, Numbers),
     mailbox: &str,
-    (on, limit): (Capabilities, MessageLimit),
+    limit: MessageLimit,
 ) -> Ran {
     let ranges = view.resolve(set, numbers)?;
     limit.admit_saved(view, &ranges)?;
@@ -25,24 +27,58 @@ pub fn copy(
     if uids.is_empty() {
         return Ok(Outcome::ok("No messages to copy"));
     }
-    let copied = view.mailbox().copy_to(&uids, &destination)?;
-    if copied.pairs.is_empty() {
-        return Err(Outcome::no("[EXPUNGEISSUED] The messages were expunged"));
-    }
-    if !on.has(Capability::UidPlus) {
-        return Ok(Outcome::ok("COPY completed"));
-    }
-    Ok(Outcome::Ok(format!("[{}] COPY completed", code(&copied))))
+    let copying = Copying {
+        destination,
+        copied: None,
+    };
+    Ok(Changing::begin(uids, Change::Copy(copying)))
 }
 
-/// MOVE and UID MOVE. COPYUID comes before the expunges, the highest mod-sequence
-/// after them (RFC 6851 sections 4.3 and 4.4).
+/// A COPY under way. One that does not come to its end, whatever ends it, takes back what it
+/// copied (RFC 3501 section 6.4.7).
+pub struct Copying {
+    destination: Arc<Mailbox>,
+    copied: Option<Copied>,
+}
+
+impl Copying {
+    /// Copies some messages.
+    pub(super) fn step(&mut self, view: &View, uids: &[Uid]) -> Result<(), Outcome> {
+        let copied = view.mailbox().copy_to(uids, &self.destination)?;
+        add(&mut self.copied, copied);
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self, on: Capabilities) -> Outcome {
+        match self.copied.take() {
+            Some(copied) if !copied.pairs.is_empty() => match on.has(Capability::UidPlus) {
+                true => Outcome::Ok(format!("[{}] COPY completed", code(&copied))),
+                false => Outcome::ok("COPY completed"),
+            },
+            _ => Outcome::no("[EXPUNGEISSUED] The messages were expunged"),
+        }
+    }
+}
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        let Some(copied) = self.copied.take() else {
+            return;
+        };
+        let uids: Vec<Uid> = copied.pairs.iter().map(|(_, to)| *to).collect();
+        if let Err(error) = self.destination.expunge(&uids) {
+            tracing::error!(%error, "what was copied cannot be taken back");
+        }
+    }
+}
+
+/// MOVE and UID MOVE.
 pub fn move_messages(
     account: &Account,
     view: &View,
     (set, numbers): (&SequenceSet, Numbers),
     mailbox: &str,
-    (enabled, on, limit, out): (Enabled, Capabilities, MessageLimit, &mut Writer),
+    limit: MessageLimit,
 ) -> Ran {
     need_write(view)?;
     let (ranges, reached) = limit.cut(view, view.resolve(set, numbers)?);
@@ -51,22 +87,77 @@ pub fn move_messages(
     if uids.is_empty() {
         return Ok(Outcome::ok("No messages to move"));
     }
-    let moved = view.mailbox().move_to(&uids, &destination)?;
-    if moved.pairs.is_empty() {
-        return Err(Outcome::no("[EXPUNGEISSUED] The messages were expunged"));
+    let moving = Moving {
+        destination,
+        moved: None,
+        reached,
+    };
+    Ok(Changing::begin(uids, Change::Move(moving)))
+}
+
+/// A MOVE under way. What was moved stays so if it does not come to its end (RFC 6851
+/// section 3.3).
+pub struct Moving {
+    destination: Arc<Mailbox>,
+    moved: Option<Copied>,
+    /// More messages were named than it may work on.
+    reached: Option<Reached>,
+}
+
+impl Moving {
+    /// Moves some messages.
+    pub(super) fn step(&mut self, view: &View, uids: &[Uid]) -> Result<(), Outcome> {
+        let moved = view.mailbox().move_to(uids, &self.destination)?;
+        add(&mut self.moved, moved);
+        Ok(())
     }
-    if on.has(Capability::UidPlus) {
-        out.text("* OK [")
-            .text(&code(&moved))
-            .text("] ")
-            .human("Moved")
-            .crlf();
+
+    fn has_moved(&self) -> bool {
+        let moved = self.moved.as_ref();
+        moved.is_some_and(|moved| !moved.pairs.is_empty())
     }
-    let outcome = expunged(view, enabled, "MOVE completed");
-    Ok(match reached {
-        Some(reached) => reached.told_with(outcome, out),
-        None => outcome,
-    })
+
+    /// COPYUID comes before the expunges, the highest mod-sequence after them (RFC 6851
+    /// sections 4.3 and 4.4).
+    pub(super) fn tell(&self, on: Capabilities, out: &mut Writer) {
+        if let Some(moved) = self.moved.as_ref().filter(|_| self.has_moved())
+            && on.has(Capability::UidPlus)
+        {
+            out.text("* OK [")
+                .text(&code(moved))
+                .text("] ")
+                .human("Moved")
+                .crlf();
+        }
+    }
+
+    pub(super) fn finish(
+        self,
+        view: &View,
+        (enabled, on): (Enabled, Capabilities),
+        out: &mut Writer,
+    ) -> Outcome {
+        if !self.has_moved() {
+            return Outcome::no("[EXPUNGEISSUED] The messages were expunged");
+        }
+        self.tell(on, out);
+        let outcome = expunged(view, enabled, "MOVE completed");
+        match self.reached {
+            Some(reached) => reached.told_with(outcome, out),
+            None => outcome,
+        }
+    }
+}
+
+/// Adds what a further step did.
+fn add(all: &mut Option<Copied>, further: Copied) {
+    match all {
+        None => *all = Some(further),
+        Some(all) => {
+            all.uid_validity = further.uid_validity;
+            all.pairs.extend(further.pairs);
+        }
+    }
 }
 
 fn code(copied: &Copied) -> String {

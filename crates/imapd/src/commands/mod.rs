@@ -3,6 +3,7 @@
 pub mod append;
 pub mod batches;
 pub mod catenate;
+pub mod changing;
 mod chunk;
 pub mod copy;
 pub mod fetch;
@@ -33,6 +34,8 @@ pub enum Outcome {
     Failed(Error),
     /// Messages are to be sent, then the tagged reply.
     Fetching(Box<fetch::Fetching>),
+    /// Messages are to be changed, then the tagged reply.
+    Changing(Box<changing::Changing>),
     /// A mailbox is to be searched, then the tagged reply.
     Searching(Box<search::Searching>),
     /// Several mailboxes are to be searched, then the tagged reply.
@@ -65,6 +68,7 @@ impl Outcome {
                 format!("NO [SERVERBUG] Internal error, see the server's log ({session_id})")
             }
             Self::Fetching(fetching) => fetching.reply(),
+            Self::Changing(changing) => format!("OK {}", changing.completed()),
             Self::MultiSearching(_) => "OK ESEARCH completed".to_owned(),
             Self::Searching(searching) => format!("OK {}", searching.completed()),
         }

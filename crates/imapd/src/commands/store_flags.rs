@@ -1,5 +1,6 @@
 //! STORE (RFC 3501 section 6.4.6, RFC 7162 section 3.1.3), EXPUNGE, UID EXPUNGE.
 
+use super::changing::{Change, Changing};
 use super::fetch::Fetching;
 use super::{Outcome, Ran};
 use crate::capability::Enabled;
@@ -10,7 +11,8 @@ use crate::limit::{MessageLimit, Reached, descending};
 use crate::response::{Writer, show_set};
 use crate::view::{Access, View, gather};
 use std::collections::HashSet;
-use store::{FlagAction, Flags, Uid};
+use std::ops::Range;
+use store::{FlagAction, FlagOutcome, Flags, Uid};
 
 /// Why nothing can be changed.
 const READ_ONLY: &str = "[CANNOT] The mailbox is selected read-only";
@@ -24,104 +26,136 @@ pub fn need_write(view: &View) -> Result<(), Outcome> {
 }
 
 /// STORE and UID STORE.
-pub fn store(
-    view: &mut View,
-    store: &Store,
-    (enabled, limit): (&mut Enabled, MessageLimit),
-) -> Ran {
+pub fn store(view: &View, store: Store, (enabled, limit): (&mut Enabled, MessageLimit)) -> Ran {
     need_write(view)?;
     let (ranges, reached) = limit.cut(view, view.resolve(&store.set, store.numbers)?);
     if store.unchanged_since.is_some() {
         enabled.enable_condstore();
     }
     let uids = view.uids(&ranges);
-    let before = view.mailbox().snapshot();
-    let outcome = view.mailbox().store_flags(
-        &uids,
-        store.action,
-        store.flags,
-        &store.keywords,
-        store.unchanged_since,
-    )?;
-    let left: HashSet<Uid> = outcome
-        .modified
-        .iter()
-        .chain(&outcome.expunged)
-        .copied()
-        .collect();
-    if store.silent == Silent::Yes {
-        let after = view.mailbox().snapshot();
-        for uid in uids.iter().filter(|uid| !left.contains(uid)) {
-            let row = |snapshot: &store::Snapshot| {
-                let row = snapshot.of_uid(*uid)?;
-                Some((row.modseq, row.flags))
-            };
-            // What another session changed meanwhile is still to be told.
-            if let (Some((old_modseq, old)), Some((modseq, flags))) = (row(&before), row(&after))
-                && view.knows(*uid, old_modseq)
-                && flags == applied(old, store)
-            {
-                view.note(*uid, modseq);
+    let storing = Storing {
+        store,
+        ranges,
+        reached,
+        outcome: FlagOutcome::default(),
+    };
+    Ok(Changing::begin(uids, Change::Store(storing)))
+}
+
+/// A STORE under way.
+pub struct Storing {
+    store: Store,
+    /// What it works on, as indices of what the client knows.
+    ranges: Vec<Range<usize>>,
+    /// More messages were named than it may work on.
+    reached: Option<Reached>,
+    outcome: FlagOutcome,
+}
+
+impl Storing {
+    /// Changes some messages.
+    pub(super) fn step(&mut self, view: &mut View, uids: &[Uid]) -> Result<(), Outcome> {
+        let store = &self.store;
+        let before = view.mailbox().snapshot();
+        let outcome = view.mailbox().store_flags(
+            uids,
+            store.action,
+            store.flags,
+            &store.keywords,
+            store.unchanged_since,
+        )?;
+        if store.silent == Silent::Yes {
+            let left = left(&outcome);
+            let after = view.mailbox().snapshot();
+            for uid in uids.iter().filter(|uid| !left.contains(uid)) {
+                let row = |snapshot: &store::Snapshot| {
+                    let row = snapshot.of_uid(*uid)?;
+                    Some((row.modseq, row.flags))
+                };
+                // What another session changed meanwhile is still to be told.
+                if let (Some((old_modseq, old)), Some((modseq, flags))) =
+                    (row(&before), row(&after))
+                    && view.knows(*uid, old_modseq)
+                    && flags == applied(old, store)
+                {
+                    view.note(*uid, modseq);
+                }
             }
         }
+        self.outcome.modified.extend(outcome.modified);
+        self.outcome.expunged.extend(outcome.expunged);
+        Ok(())
     }
-    let told: Vec<usize> = ranges
-        .iter()
-        .cloned()
-        .flatten()
-        .filter(|index| {
-            let row = view.told().row(*index);
-            row.is_some_and(|row| !left.contains(&row.uid))
-        })
-        .collect();
-    let mut items = Vec::new();
-    let is_uid_told = enabled.dialect().messages == Messages::ByUid;
-    if !is_uid_told && (store.numbers == Numbers::Uid || enabled.condstore()) {
-        items.push(FetchItem::Uid);
-    }
-    if store.silent == Silent::No {
-        items.push(FetchItem::Flags);
-    }
-    if enabled.condstore() {
-        items.push(FetchItem::ModSeq);
-    }
-    let reply = if !outcome.modified.is_empty() {
-        let mut modified: Vec<u32> = match store.numbers {
-            Numbers::Uid => outcome.modified.iter().map(|uid| uid.get()).collect(),
-            Numbers::Sequence => outcome
-                .modified
-                .iter()
-                .filter_map(|uid| view.told().index_of(*uid))
-                .filter_map(|index| u32::try_from(index + 1).ok())
-                .collect(),
-        };
-        modified.sort_unstable();
-        format!(
-            "OK [MODIFIED {}] Conditional STORE failed",
-            show_set(modified)
-        )
-    } else if !outcome.expunged.is_empty() && store.numbers == Numbers::Sequence {
-        // RFC 2180 section 4.2.1: with .SILENT all that could be done was done.
-        match store.silent {
-            Silent::Yes => "OK [EXPUNGEISSUED] Some of the messages were expunged".to_owned(),
-            Silent::No => "NO [EXPUNGEISSUED] Some of the messages were expunged".to_owned(),
+
+    /// Tells what was done.
+    pub(super) fn finish(self, view: &View, enabled: Enabled) -> Outcome {
+        let Self {
+            store,
+            ranges,
+            reached,
+            outcome,
+        } = self;
+        let left = left(&outcome);
+        let told: Vec<usize> = ranges
+            .iter()
+            .cloned()
+            .flatten()
+            .filter(|index| {
+                let row = view.told().row(*index);
+                row.is_some_and(|row| !left.contains(&row.uid))
+            })
+            .collect();
+        let mut items = Vec::new();
+        let is_uid_told = enabled.dialect().messages == Messages::ByUid;
+        if !is_uid_told && (store.numbers == Numbers::Uid || enabled.condstore()) {
+            items.push(FetchItem::Uid);
         }
-    } else {
-        "OK STORE completed".to_owned()
-    };
-    let silent_without_news = store.silent == Silent::Yes && !enabled.condstore();
-    let ranges = if silent_without_news {
-        Vec::new()
-    } else if reached.is_some() {
-        descending(gather(told))
-    } else {
-        gather(told)
-    };
-    Ok(Outcome::Fetching(Box::new(Fetching::stored(
-        (ranges, reached),
-        items,
-        reply,
-    ))))
+        if store.silent == Silent::No {
+            items.push(FetchItem::Flags);
+        }
+        if enabled.condstore() {
+            items.push(FetchItem::ModSeq);
+        }
+        let reply = if !outcome.modified.is_empty() {
+            let mut modified: Vec<u32> = match store.numbers {
+                Numbers::Uid => outcome.modified.iter().map(|uid| uid.get()).collect(),
+                Numbers::Sequence => outcome
+                    .modified
+                    .iter()
+                    .filter_map(|uid| view.told().index_of(*uid))
+                    .filter_map(|index| u32::try_from(index + 1).ok())
+                    .collect(),
+            };
+            modified.sort_unstable();
+            format!(
+                "OK [MODIFIED {}] Conditional STORE failed",
+                show_set(modified)
+            )
+        } else if !outcome.expunged.is_empty() && store.numbers == Numbers::Sequence {
+            // RFC 2180 section 4.2.1: with .SILENT all that could be done was done.
+            match store.silent {
+                Silent::Yes => "OK [EXPUNGEISSUED] Some of the messages were expunged".to_owned(),
+                Silent::No => "NO [EXPUNGEISSUED] Some of the messages were expunged".to_owned(),
+            }
+        } else {
+            "OK STORE completed".to_owned()
+        };
+        let silent_without_news = store.silent == Silent::Yes && !enabled.condstore();
+        let ranges = if silent_without_news {
+            Vec::new()
+        } else if reached.is_some() {
+            descending(gather(told))
+        } else {
+            gather(told)
+        };
+        Outcome::Fetching(Box::new(Fetching::stored((ranges, reached), items, reply)))
+    }
+}
+
+/// What was not changed.
+fn left(outcome: &FlagOutcome) -> HashSet<Uid> {
+    let left = outcome.modified.iter().chain(&outcome.expunged);
+    left.copied().collect()
 }
 
 fn applied(flags: Flags, store: &Store) -> Flags {
@@ -132,14 +166,36 @@ fn applied(flags: Flags, store: &Store) -> Flags {
     }
 }
 
-/// Removes what is marked `\Deleted`, of a set of UIDs or of all.
-/// EXPUNGE and CLOSE have no limit (RFC 9738 section 3.1).
-pub fn expunge(
-    view: &View,
-    set: Option<&SequenceSet>,
-    limit: MessageLimit,
-) -> Result<Option<Reached>, Outcome> {
-    let current = view.mailbox().snapshot();
+/// EXPUNGE, and UID EXPUNGE (RFC 4315) of a set. EXPUNGE and CLOSE have no limit (RFC 9738
+/// section 3.1).
+pub fn expunge(view: &View, set: Option<&SequenceSet>, limit: MessageLimit) -> Ran {
+    need_write(view)?;
+    let uids = marked(view, set)?;
+    let (uids, reached) = match set {
+        Some(_) => limit.cut_uids(uids),
+        None => (uids, None),
+    };
+    let expunging = Expunging {
+        reached,
+        after: After::Stays,
+    };
+    Ok(Changing::begin(uids, Change::Expunge(expunging)))
+}
+
+/// CLOSE of a mailbox that was selected read-write.
+pub fn close(view: &View) -> Ran {
+    let expunging = Expunging {
+        reached: None,
+        after: After::Closed,
+    };
+    Ok(Changing::begin(
+        marked(view, None)?,
+        Change::Expunge(expunging),
+    ))
+}
+
+/// What is marked `\Deleted`, of a set of UIDs or of all.
+fn marked(view: &View, set: Option<&SequenceSet>) -> Result<Vec<Uid>, Outcome> {
     let among: Option<HashSet<Uid>> = match set {
         Some(set) => {
             let ranges = view.resolve(set, Numbers::Uid)?;
@@ -147,36 +203,55 @@ pub fn expunge(
         }
         None => None,
     };
-    let uids: Vec<Uid> = current
+    let current = view.mailbox().snapshot();
+    let marked = current
         .rows()
         .filter(|row| row.flags.contains(Flags::DELETED))
-        .map(|row| row.uid)
-        .filter(|uid| among.as_ref().is_none_or(|among| among.contains(uid)))
-        .collect();
-    let (uids, reached) = match set {
-        Some(_) => limit.cut_uids(uids),
-        None => (uids, None),
-    };
-    if !uids.is_empty() {
-        view.mailbox().expunge(&uids)?;
-    }
-    Ok(reached)
+        .map(|row| row.uid);
+    let is_among = |uid: &Uid| among.as_ref().is_none_or(|among| among.contains(uid));
+    Ok(marked.filter(is_among).collect())
 }
 
-/// EXPUNGE and UID EXPUNGE (RFC 4315).
-pub fn expunge_command(
-    view: &View,
-    set: Option<&SequenceSet>,
-    (enabled, limit): (Enabled, MessageLimit),
-    out: &mut Writer,
-) -> Ran {
-    need_write(view)?;
-    let reached = expunge(view, set, limit)?;
-    let outcome = expunged(view, enabled, "EXPUNGE completed");
-    Ok(match reached {
-        Some(reached) => reached.told_with(outcome, out),
-        None => outcome,
-    })
+/// What becomes of the mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// It stays selected.
+    Stays,
+    /// It is closed, and nothing is told of it (RFC 3501 section 6.4.2).
+    Closed,
+}
+
+/// An EXPUNGE or CLOSE under way.
+pub struct Expunging {
+    /// More messages were named than it may work on.
+    reached: Option<Reached>,
+    after: After,
+}
+
+impl Expunging {
+    /// The text of the tagged reply.
+    pub(super) fn completed(&self) -> &'static str {
+        match self.after {
+            After::Stays => "EXPUNGE completed",
+            After::Closed => "CLOSE completed",
+        }
+    }
+
+    /// Whether the mailbox is closed with it.
+    pub(super) fn closes(&self) -> bool {
+        self.after == After::Closed
+    }
+
+    pub(super) fn finish(self, view: &View, enabled: Enabled, out: &mut Writer) -> Outcome {
+        let outcome = match self.after {
+            After::Stays => expunged(view, enabled, self.completed()),
+            After::Closed => Outcome::ok(self.completed()),
+        };
+        match self.reached {
+            Some(reached) => reached.told_with(outcome, out),
+            None => outcome,
+        }
+    }
 }
 
 /// OK after expunging: with the highest mod-sequence where the client follows those

@@ -1,0 +1,144 @@
+//! What takes long goes in steps: other sessions have their turn in between.
+
+use crate::commands::Outcome;
+use crate::commands::changing::Changing;
+use crate::commands::fetch::Fetching;
+use crate::commands::multisearch::MultiSearching;
+use crate::commands::search::Searching;
+use crate::progress::Measure;
+use crate::response::More;
+use crate::rules::Told;
+use crate::session::{ImapSession, Work};
+use crate::view::Look;
+use wire::Action;
+
+impl ImapSession {
+    /// Sends messages until there is enough output.
+    pub(crate) fn step_fetching(&mut self, tag: String, told: Told, mut fetching: Box<Fetching>) {
+        if let Some(view) = &mut self.view {
+            view.tell_new_keywords(&mut self.out);
+        }
+        while let Some(view) = &mut self.view {
+            if fetching.next(view, self.enabled, &mut self.out) == More::Nothing {
+                break;
+            }
+            if self.out.is_long() {
+                self.work = Work::Fetching {
+                    tag,
+                    told,
+                    fetching,
+                };
+                return;
+            }
+        }
+        match fetching.into_failure(&mut self.out) {
+            Ok(reply) => {
+                self.tell_news();
+                self.tell(told, Look::WhenDue);
+                if !matches!(self.work, Work::Over) {
+                    self.out.text(&tag).text(" ").status_text(&reply).crlf();
+                    self.bad_commands = 0;
+                }
+            }
+            Err(outcome) => self.finish(&tag, told, &outcome),
+        }
+    }
+
+    /// Goes on searching.
+    pub(crate) fn step_searching(
+        &mut self,
+        tag: String,
+        told: Told,
+        mut searching: Box<Searching>,
+    ) -> Option<Action> {
+        let Some(view) = &mut self.view else {
+            self.finish(&tag, told, &Outcome::bad("Select a mailbox first"));
+            return None;
+        };
+        let outcome = match searching.step(view) {
+            Ok(More::Follows) => {
+                self.tell_progress(&tag, searching.measure());
+                self.work = Work::Searching {
+                    tag,
+                    told,
+                    searching,
+                };
+                return Some(Action::Yield);
+            }
+            Ok(More::Nothing) => searching.finish(view, &tag, &mut self.out),
+            Err(outcome) => outcome,
+        };
+        self.finish(&tag, told, &outcome);
+        None
+    }
+
+    /// Goes on searching several mailboxes.
+    pub(crate) fn step_multi_searching(
+        &mut self,
+        tag: String,
+        told: Told,
+        mut searching: Box<MultiSearching>,
+    ) -> Option<Action> {
+        let outcome = match searching.step(&mut self.view, &tag, &mut self.out) {
+            Ok(More::Follows) => {
+                self.tell_progress(&tag, Measure::Unknown);
+                self.work = Work::MultiSearching {
+                    tag,
+                    told,
+                    searching,
+                };
+                return Some(Action::Yield);
+            }
+            Ok(More::Nothing) => Outcome::MultiSearching(searching),
+            Err(outcome) => outcome,
+        };
+        self.finish(&tag, told, &outcome);
+        None
+    }
+
+    /// Goes on changing messages.
+    pub(crate) fn step_changing(
+        &mut self,
+        tag: String,
+        told: Told,
+        mut changing: Box<Changing>,
+    ) -> Option<Action> {
+        let (on, _acting) = (self.on(), self.act());
+        let Some(view) = &mut self.view else {
+            self.finish(&tag, told, &Outcome::bad("Select a mailbox first"));
+            return None;
+        };
+        let stepped = changing.step(view, self.now);
+        if let Ok(More::Follows) = stepped {
+            self.tell_progress(&tag, changing.measure());
+            self.work = Work::Changing {
+                tag,
+                told,
+                changing,
+            };
+            return Some(Action::Yield);
+        }
+        let closes = changing.closes();
+        let outcome = match stepped {
+            Ok(_) => changing.finish(view, (self.enabled, on), &mut self.out),
+            Err(outcome) => {
+                changing.give_up(on, &mut self.out);
+                outcome
+            }
+        };
+        if closes {
+            self.view = None;
+        }
+        match outcome {
+            Outcome::Fetching(fetching) => {
+                self.work = Work::Fetching {
+                    tag,
+                    told,
+                    fetching,
+                };
+            }
+            outcome => self.finish(&tag, told, &outcome),
+        }
+        None
+    }
+}

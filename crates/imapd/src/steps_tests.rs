@@ -1,0 +1,118 @@
+//! Commands on many messages: in steps, told of, and whole or not at all.
+
+use super::*;
+
+const MESSAGES: usize = 2_500;
+
+/// A client with many messages selected, and the mailbox `other`.
+fn client(directory: &tempfile::TempDir) -> Client {
+    let maildir = directory.path().join("Maildir");
+    std::fs::create_dir_all(maildir.join("cur")).expect("made");
+    for number in 0..MESSAGES {
+        let file = maildir.join(format!("cur/{number:04}.x,S=3,W=4:2,"));
+        std::fs::write(file, "\nx\n").expect("written");
+    }
+    let account = account(directory);
+    let mut client = Client::logged_in(&account);
+    client.say("a CREATE other\r\n");
+    client.say("a SELECT INBOX\r\n");
+    client
+}
+
+/// What a command is answered where each step takes a second and a half; `between` is
+/// called after each but the last.
+fn answer(client: &mut Client, command: &str, mut between: impl FnMut(&Client)) -> String {
+    client.session.receive(command.as_bytes());
+    let mut told = Vec::new();
+    loop {
+        match client.session.next(client.now) {
+            Action::Send(octets) => told.extend(octets),
+            Action::SendFrom(mut reader) => {
+                reader.read_to_end(&mut told).expect("readable");
+            }
+            Action::Yield => {
+                client.now += Duration::from_millis(1_500);
+                between(client);
+            }
+            _ => return String::from_utf8(told).expect("text"),
+        }
+    }
+}
+
+fn count(client: &Client, name: &str) -> usize {
+    let name = client.account.parse_name(name).expect("a name");
+    let mailbox = client.account.mailbox(&name).expect("a mailbox");
+    mailbox.sync().expect("synced").len()
+}
+
+#[test]
+fn what_changes_many_messages_tells_how_far_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = client(&directory);
+    let validity = |text: &str| {
+        let (_, rest) = text.split_once("COPYUID ").expect("COPYUID");
+        rest.split(' ').next().expect("a number").to_owned()
+    };
+    let mut steps = 0;
+    let copied = answer(&mut client, "c COPY 1:* other\r\n", |_| steps += 1);
+    let valid = validity(&copied);
+    // Step by step, then every five seconds.
+    let progress = "* OK [INPROGRESS (\"c\" 2000 2500)] Still at work\r\n";
+    let reply = format!("c OK [COPYUID {valid} 1:2500 1:2500] COPY completed\r\n");
+    assert_eq!((copied, steps), (format!("{progress}{reply}"), 2));
+    let stored = answer(
+        &mut client,
+        "d STORE 1:* +FLAGS.SILENT (\\Deleted)\r\n",
+        |_| {},
+    );
+    let progress = progress.replace("\"c\"", "\"d\"");
+    assert_eq!(stored, format!("{progress}d OK STORE completed\r\n"));
+    let moved = answer(&mut client, "e MOVE 1:2200 other\r\n", |_| {});
+    let moves = format!("* OK [COPYUID {valid} 1:2200 2501:4700] Moved\r\n");
+    assert!(moved.contains(" 2000 2200)] Still at work\r\n"), "{moved}");
+    assert!(moved.contains(&moves), "{moved}");
+    assert_eq!(moved.matches(" EXPUNGE\r\n").count(), 2_200);
+    assert!(moved.ends_with("e OK MOVE completed\r\n"), "{moved}");
+    client.say("f SELECT other\r\n");
+    let expunged = answer(&mut client, "g EXPUNGE\r\n", |_| {});
+    assert!(expunged.contains(" 2000 2200)] Still at work\r\n"));
+    assert_eq!(expunged.matches(" EXPUNGE\r\n").count(), 2_200);
+    client.say("h STORE 1:* +FLAGS.SILENT (\\Deleted)\r\n");
+    let closed = answer(&mut client, "i CLOSE\r\n", |_| {});
+    let progress = progress.replace("\"d\"", "\"i\"");
+    assert_eq!(closed, format!("{progress}i OK CLOSE completed\r\n"));
+    assert_eq!((count(&client, "other"), count(&client, "INBOX")), (0, 300));
+    assert!(client.say("j CHECK\r\n").starts_with("j BAD "));
+}
+
+#[test]
+fn a_copy_that_does_not_end_is_taken_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = client(&directory);
+    client.session.receive(b"b COPY 1:* other\r\n");
+    while !matches!(client.session.next(client.now), Action::Yield) {}
+    assert_eq!(count(&client, "other"), 1_000);
+    // The connection is lost.
+    let account = Arc::clone(&client.account);
+    drop(client);
+    let mut client = Client::logged_in(&account);
+    assert_eq!(count(&client, "other"), 0);
+    client.say("a SELECT INBOX\r\n");
+    // The mailbox goes.
+    let other = account.parse_name("other").expect("a name");
+    let delete = |client: &Client| {
+        let _ = client.account.delete(&other);
+    };
+    let answered = answer(&mut client, "b COPY 1:* other\r\n", delete);
+    assert!(
+        answered.ends_with("b NO [NONEXISTENT] Mailbox does not exist\r\n"),
+        "{answered}"
+    );
+    // What was moved is told.
+    client.say("c CREATE other\r\n");
+    let answered = answer(&mut client, "d MOVE 1:* other\r\n", delete);
+    assert!(answered.contains(" 1:1000 1:1000] Moved\r\n"), "{answered}");
+    assert_eq!(answered.matches(" EXPUNGE\r\n").count(), 1_000);
+    assert!(answered.contains("\r\nd NO [NONEXISTENT] "), "{answered}");
+    assert_eq!(count(&client, "INBOX"), 1_500);
+}
