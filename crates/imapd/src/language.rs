@@ -79,7 +79,7 @@ impl Language {
 
 fn in_chinese(english: &str) -> String {
     static TABLE: OnceLock<HashMap<&str, &str>> = OnceLock::new();
-    let table = TABLE.get_or_init(|| CHINESE.into_iter().collect());
+    let table = TABLE.get_or_init(|| CHINESE.iter().copied().collect());
     if let Some(chinese) = table.get(english) {
         return (*chinese).to_owned();
     }
@@ -90,6 +90,9 @@ fn in_chinese(english: &str) -> String {
     if let Some(session) = server_log.and_then(|rest| rest.strip_suffix(')')) {
         return format!("{}{session}）", SERVER_LOG.1);
     }
+    if let Some(entry) = english.strip_suffix(ADMINISTRATORS.0) {
+        return format!("{entry}{}", ADMINISTRATORS.1);
+    }
     english.to_owned()
 }
 
@@ -99,8 +102,11 @@ const SERVER_LOG: (&str, &str) = (
     "内部错误，请查看服务器日志（",
 );
 
+/// What is said after the name of an entry.
+const ADMINISTRATORS: (&str, &str) = (" is the administrator's to set", " 只能由管理员设置");
+
 /// Texts in Simplified Chinese.
-const CHINESE: [(&str, &str); 68] = [
+const CHINESE: &[(&str, &str)] = &[
     // What a user sees.
     ("Logged in", "已登录"),
     ("Logging out", "正在退出"),
@@ -163,12 +169,87 @@ const CHINESE: [(&str, &str); 68] = [
     ("Unsupported language", "不支持的语言"),
     ("Now speaking this language", "语言已切换"),
     ("Supported languages are listed", "已列出支持的语言"),
+    ("Logged in no more", "已取消登录"),
+    ("Others are at work, come later", "服务器正忙，请稍后再来"),
+    ("Still at work", "仍在处理"),
+    ("DEFLATE active", "DEFLATE 压缩已启用"),
+    ("DEFLATE is active already", "DEFLATE 压缩早已启用"),
+    ("No message has such a UID", "没有这个 UID 的邮件"),
+    ("Too many messages", "邮件过多"),
+    (
+        "Too many messages, try a smaller subset",
+        "邮件过多，请减少数量后再试",
+    ),
+    ("Too many messages in one APPEND", "一次 APPEND 的邮件过多"),
+    ("PARTIAL names too many messages", "PARTIAL 指定的邮件过多"),
+    (
+        "Not all messages, the limit was reached",
+        "已达到上限，尚有邮件未处理",
+    ),
+    ("Minimum batch size is 500", "每批至少 500 封邮件"),
+    (
+        "The batches are as they were told, or nearly so",
+        "分批与先前所告知的相同或几乎相同",
+    ),
+    (
+        "The header is not ASCII; ENABLE UTF8=ACCEPT or IMAP4rev2 first",
+        "邮件头含有非 ASCII 字符，请先启用 UTF8=ACCEPT 或 IMAP4rev2",
+    ),
+    ("Replacement message ready", "替换的邮件已就绪"),
+    ("Conditional STORE failed", "有条件的 STORE 未能全部执行"),
+    (
+        "The content's transfer encoding is not known",
+        "内容的传输编码未知",
+    ),
+    ("The URL is empty", "URL 为空"),
+    (
+        "The URL names no message of yours",
+        "该 URL 没有指向您的邮件",
+    ),
+    ("The value is too large", "该值太大"),
+    ("There are too many entries", "条目过多"),
+    ("The entry cannot be set here", "不能在此设置该条目"),
+    (
+        "Some changes of metadata are not told",
+        "部分元数据的更改未予通知",
+    ),
+    ("The patterns are too long", "邮箱名的模式太长"),
+    // What is wrong with a name, or with a mailbox.
+    ("name is empty", "邮箱名为空"),
+    ("name is too long", "邮箱名太长"),
+    ("name has too many levels", "邮箱名的层级过多"),
+    ("name has an empty level", "邮箱名含有空的层级"),
+    ("name has a level . or ..", "邮箱名含有“.”或“..”层级"),
+    ("name has a control character", "邮箱名含有控制字符"),
+    (
+        "name lacks the namespace's prefix",
+        "邮箱名缺少命名空间的前缀",
+    ),
+    ("INBOX has no prefix", "收件箱没有前缀"),
+    (
+        "a mailbox cannot become its own inferior",
+        "邮箱不能成为自己的下级",
+    ),
+    ("there are too many mailboxes", "邮箱过多"),
+    ("the mailbox has no UIDs left", "该邮箱的 UID 已用完"),
+    (
+        "the mailbox cannot take this keyword",
+        "该邮箱不能再有此关键字",
+    ),
+    (
+        "the message's file keeps changing its name",
+        "邮件的文件名不断变化",
+    ),
+    ("the append was given up", "已放弃追加该邮件"),
+    ("the message is not durable yet", "邮件尚未存妥"),
+    ("texts cannot be kept now", "目前无法保存文本"),
     // What comes with codes.
     ("First unseen message", "第一封未读邮件"),
     ("UIDs valid", "UID 有效"),
     ("Predicted next UID", "预计的下一个 UID"),
     ("Highest mod-sequence", "最高修改序号"),
     ("Flags that can be stored", "可以存储的标志"),
+    ("Mailbox identifier", "邮箱标识符"),
     // What a client's author sees.
     ("Log in first", "请先登录"),
     ("You are logged in already", "您已登录"),
@@ -181,6 +262,21 @@ const CHINESE: [(&str, &str); 68] = [
     ("Unknown command", "未知命令"),
     ("Missing command", "缺少命令"),
     ("Missing argument", "缺少参数"),
+    ("Invalid base64", "无效的 base64"),
+    ("Unknown compression", "未知的压缩方式"),
+    ("APPEND needs a message", "APPEND 需要一封邮件"),
+    (
+        "Nothing may follow COMPRESS before its answer",
+        "在 COMPRESS 得到答复之前不得发送其他内容",
+    ),
+    (
+        "Literals are not taken here before login",
+        "登录前不在此接受字面量",
+    ),
+    (
+        "Literal too big to come without waiting for +",
+        "字面量太大，须等到 + 之后再发送",
+    ),
     (
         "Unexpected text after the command's arguments",
         "命令参数之后有多余的内容",
@@ -221,12 +317,12 @@ mod tests {
         }
     }
 
-    /// Each text once, in Chinese, and one line; and all of them are said somewhere.
-    #[test]
-    fn the_table_is_whole() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    /// All that can be said: this crate's sources, and those of the store, whose errors
+    /// have texts.
+    fn sources() -> String {
+        let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut sources = String::new();
-        let mut folders = vec![folder];
+        let mut folders = vec![crates.join("src"), crates.join("../store/src")];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).expect("sources") {
                 let path = entry.expect("source").path();
@@ -237,8 +333,48 @@ mod tests {
                 }
             }
         }
+        sources
+    }
+
+    /// What people read is in the table: the texts of NO, of BYE and of untagged OK.
+    #[test]
+    fn what_people_read_is_translated() {
+        const BEFORE: [&str; 6] = [
+            "no(",
+            "human(",
+            "CannotDo(",
+            "InvalidName(",
+            "refusal(",
+            "bye(",
+        ];
+        let sources = sources();
+        let mut texts = 0;
+        for (place, word) in BEFORE.iter().flat_map(|word| sources.match_indices(word)) {
+            let rest = sources[place + word.len()..].trim_start();
+            let Some((text, _)) = rest.strip_prefix('"').and_then(|rest| rest.split_once('"'))
+            else {
+                continue;
+            };
+            let without_code = text
+                .strip_prefix('[')
+                .and_then(|text| text.split_once("] "));
+            let text = without_code.map_or(text, |(_, text)| text);
+            assert_ne!(
+                Language::SimplifiedChinese.say(text),
+                text,
+                "not translated"
+            );
+            texts += 1;
+        }
+        assert!(texts > 50, "{texts} were found");
+    }
+
+    /// Each text once, in Chinese, and one line; and all of them are said somewhere.
+    #[test]
+    fn the_table_is_whole() {
+        let sources = sources();
         let mut seen = std::collections::HashSet::new();
-        for (english, chinese) in CHINESE {
+        for (english, chinese) in CHINESE.iter().copied() {
             assert!(seen.insert(english), "{english} stands twice");
             let is_han = |character| ('\u{4e00}'..='\u{9fff}').contains(&character);
             assert!(chinese.chars().any(is_han), "{chinese} is not Chinese");
@@ -256,6 +392,10 @@ mod tests {
         assert_eq!(
             chinese.say("Internal error, see the server's log (x1)"),
             "内部错误，请查看服务器日志（x1）"
+        );
+        assert_eq!(
+            chinese.say("/shared/admin is the administrator's to set"),
+            "/shared/admin 只能由管理员设置"
         );
         assert_eq!(Language::English.say("Moved"), "Moved");
     }

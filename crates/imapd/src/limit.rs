@@ -161,7 +161,8 @@ impl Reached {
             _ => {
                 out.text("* NO [")
                     .text(&self.code())
-                    .text("] Not all messages, the limit was reached")
+                    .text("] ")
+                    .human("Not all messages, the limit was reached")
                     .crlf();
                 reply.to_owned()
             }

@@ -28,7 +28,8 @@ impl ImapSession {
         if heard.overflow {
             // RFC 5465 section 5.8 has the code; RFC 5464 has none.
             self.out
-                .text("* OK [NOTIFICATIONOVERFLOW] Some changes of metadata are not told")
+                .text("* OK [NOTIFICATIONOVERFLOW] ")
+                .human("Some changes of metadata are not told")
                 .crlf();
         }
         for news in heard.news {

@@ -54,7 +54,7 @@ impl Progress {
             }
             Measure::Of { .. } | Measure::Unknown => out.text(" NIL NIL"),
         };
-        out.text(")] Still at work").crlf();
+        out.text(")] ").human("Still at work").crlf();
     }
 }
 

@@ -265,7 +265,7 @@ impl Appending {
         let validity = self.mailbox.snapshot().uid_validity();
         out.text("* OK ")
             .text(&append_uid(validity, &[uid], on))
-            .text("Replacement message ready")
+            .human("Replacement message ready")
             .crlf();
         Ok(expunged(view, enabled, "REPLACE completed"))
     }

@@ -89,7 +89,8 @@ fn write_state(view: &View, on: Capabilities, out: &mut Writer) {
         // RFC 8474 section 4.2.
         out.text("* OK [MAILBOXID (")
             .text(&show_identifier(&view.mailbox().guid()))
-            .text(")] Mailbox identifier")
+            .text(")] ")
+            .human("Mailbox identifier")
             .crlf();
     }
 }
