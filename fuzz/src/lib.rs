@@ -2,8 +2,13 @@
 //! is broken. `cargo fuzz run NAME --features libfuzzer` drives one with coverage;
 //! `cargo test` drives all of them with seeds and mutations.
 
+mod compression;
+/// The one file of the program that is fuzzed; the program itself would be much to build.
+#[path = "../../crates/server/src/compression.rs"]
+pub mod deflate;
 mod sessions;
 
+pub use compression::compression;
 pub use sessions::{imap_session, pop3_session, sasl};
 
 use std::io::{Read, Write};
@@ -11,7 +16,7 @@ use std::path::Path;
 use store::message::{Content, Part, Piece, Summary};
 
 /// Every entrance by name.
-pub const ENTRANCES: [(&str, fn(&[u8])); 9] = [
+pub const ENTRANCES: [(&str, fn(&[u8])); 10] = [
     ("imap_command", imap_command),
     ("imap_session", imap_session),
     ("pop3_session", pop3_session),
@@ -21,6 +26,7 @@ pub const ENTRANCES: [(&str, fn(&[u8])); 9] = [
     ("names", names),
     ("sasl", sasl),
     ("urls", urls),
+    ("compression", compression),
 ];
 
 /// The IMAP command grammar and what cuts commands: the same commands however

@@ -80,6 +80,20 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
         .iter()
         .map(|seed| seed.as_bytes().to_vec())
         .collect(),
+        // Transcripts as a client compresses them, and octets that swell.
+        "compression" => client_lines("imap")
+            .iter()
+            .chain(&[vec![0; 20_000]])
+            .map(|lines| {
+                let mut client = fuzz::deflate::Compressor::default();
+                let (first, rest) = lines.split_at(lines.len() / 2);
+                let mut octets = client.compress(first).expect("compressed");
+                octets.extend(client.flush().expect("flushed"));
+                octets.extend(client.compress(rest).expect("compressed"));
+                octets.extend(client.finish().expect("finished"));
+                octets
+            })
+            .collect(),
         "names" => ["&ZeVnLIqe-/a", "~peter/mail/&U,BTFw-", "&-", "&Jjo-!"]
             .iter()
             .map(|seed| seed.as_bytes().to_vec())

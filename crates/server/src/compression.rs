@@ -285,6 +285,12 @@ impl Decompressor {
         }
     }
 
+    /// How much memory it takes now, in octets.
+    pub fn kept_octets(&self) -> usize {
+        let state = self.state.as_ref().map_or(0, |state| size_of_val(&**state));
+        state + self.window.capacity() + self.input.capacity()
+    }
+
     /// Whether [`Decompressor::rest`] has something to give back.
     pub fn can_rest(&self) -> bool {
         self.place == Place::BetweenBlocks && self.state.is_some()

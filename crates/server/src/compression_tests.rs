@@ -135,6 +135,7 @@ fn a_bomb_comes_in_pieces() {
         octets += inflated(&mut server, part).expect("read").len();
         assert_eq!(server.window.len(), WINDOW_OCTETS);
         assert!(server.input.capacity() <= 64 << 10);
+        assert!(server.kept_octets() <= 112 << 10);
     }
     assert_eq!(octets, zeros.len());
 }
