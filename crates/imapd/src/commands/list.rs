@@ -180,7 +180,8 @@ pub fn list(
         })
         .collect();
     for entry in entries.iter().chain(&missing) {
-        let is_wanted = selects(entry) || needed.contains(&entry.name);
+        let is_selected = selects(entry);
+        let is_wanted = is_selected || needed.contains(&entry.name);
         if !is_wanted || !matches(&entry.name) {
             continue;
         }
@@ -197,14 +198,17 @@ pub fn list(
             &name,
             child_info,
         );
+        // Who is told for what is below it only has neither (RFC 5819 section 2, RFC 9590
+        // section 3).
+        if !is_selected || !entry.selectable {
+            continue;
+        }
         if let Some(items) = status
-            && entry.selectable
             && let Ok(status) = account.status(&entry.name)
         {
             out.status(&name, (&status, append_limit_octets), items);
         }
         if let Some(names) = entries_asked
-            && entry.selectable
             && let Err(error) =
                 metadata::write_listed(login, &entry.name, names, entry.special_use, out)
         {

@@ -116,30 +116,7 @@ impl Storing {
         if enabled.condstore() {
             items.push(FetchItem::ModSeq);
         }
-        let reply = if !outcome.modified.is_empty() {
-            let mut modified: Vec<u32> = match store.numbers {
-                Numbers::Uid => outcome.modified.iter().map(|uid| uid.get()).collect(),
-                Numbers::Sequence => outcome
-                    .modified
-                    .iter()
-                    .filter_map(|uid| view.told().index_of(*uid))
-                    .filter_map(|index| u32::try_from(index + 1).ok())
-                    .collect(),
-            };
-            modified.sort_unstable();
-            format!(
-                "OK [MODIFIED {}] Conditional STORE failed",
-                show_set(modified)
-            )
-        } else if !outcome.expunged.is_empty() && store.numbers == Numbers::Sequence {
-            // RFC 2180 section 4.2.1: with .SILENT all that could be done was done.
-            match store.silent {
-                Silent::Yes => "OK [EXPUNGEISSUED] Some of the messages were expunged".to_owned(),
-                Silent::No => "NO [EXPUNGEISSUED] Some of the messages were expunged".to_owned(),
-            }
-        } else {
-            "OK STORE completed".to_owned()
-        };
+        let reply = reply(&store, &outcome, view);
         let silent_without_news = store.silent == Silent::Yes && !enabled.condstore();
         let ranges = if silent_without_news {
             Vec::new()
@@ -156,6 +133,39 @@ impl Storing {
 fn left(outcome: &FlagOutcome) -> HashSet<Uid> {
     let left = outcome.modified.iter().chain(&outcome.expunged);
     left.copied().collect()
+}
+
+/// The tagged reply, condition included.
+fn reply(store: &Store, outcome: &FlagOutcome, view: &View) -> String {
+    const GONE: &str = "Some of the messages were expunged";
+    let is_gone = !outcome.expunged.is_empty() && store.numbers == Numbers::Sequence;
+    // RFC 2180 section 4.2: with .SILENT all that could be done was done.
+    let condition = match store.silent {
+        Silent::No if is_gone => "NO",
+        _ => "OK",
+    };
+    if !outcome.modified.is_empty() {
+        let mut modified: Vec<u32> = match store.numbers {
+            Numbers::Uid => outcome.modified.iter().map(|uid| uid.get()).collect(),
+            Numbers::Sequence => outcome
+                .modified
+                .iter()
+                .filter_map(|uid| view.told().index_of(*uid))
+                .filter_map(|index| u32::try_from(index + 1).ok())
+                .collect(),
+        };
+        modified.sort_unstable();
+        // RFC 7162 section 3.1.3, example 11: the code goes with NO too.
+        let text = match condition {
+            "NO" => GONE,
+            _ => "Conditional STORE failed",
+        };
+        format!("{condition} [MODIFIED {}] {text}", show_set(modified))
+    } else if is_gone {
+        format!("{condition} [EXPUNGEISSUED] {GONE}")
+    } else {
+        "OK STORE completed".to_owned()
+    }
 }
 
 fn applied(flags: Flags, store: &Store) -> Flags {
