@@ -213,7 +213,12 @@ const CHINESE: &[(&str, &str)] = &[
         "Some changes of metadata are not told",
         "部分元数据的更改未予通知",
     ),
-    ("The patterns are too long", "邮箱名的模式太长"),
+    ("A filter cannot have such a name", "筛选器不能使用这个名称"),
+    ("A description must be in UTF-8", "说明必须是 UTF-8"),
+    (
+        "Too many messages to thread, try a smaller subset",
+        "要归组的邮件过多，请减少数量后再试",
+    ),
     // What is wrong with a name, or with a mailbox.
     ("name is empty", "邮箱名为空"),
     ("name is too long", "邮箱名太长"),
