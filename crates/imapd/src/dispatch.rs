@@ -258,7 +258,10 @@ impl ImapSession {
                 None => Err(not_logged_in()),
             },
             Command::SetMetadata(arguments) => match &self.login {
-                Some(login) => metadata::set(login, &arguments, self.reading_of_filters()),
+                Some(login) => {
+                    let filters = self.reading_of_filters();
+                    metadata::set(login, &arguments, filters, &mut self.out)
+                }
                 None => Err(not_logged_in()),
             },
             Command::Append { .. } | Command::Replace(_) => self.append_at_once(&command, supplied),

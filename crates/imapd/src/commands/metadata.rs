@@ -193,8 +193,26 @@ pub fn write_changed(mailbox: &str, entries: &[EntryName], out: &mut Writer) {
     out.crlf();
 }
 
+/// The mailboxes that have a special use, where a command gives one.
+fn with_uses(account: &Account, command: &SetMetadata) -> Result<Vec<MailboxName>, Outcome> {
+    let gives = |(name, value): &(EntryName, Option<Vec<u8>>)| {
+        name.is(SPECIAL_USE_ENTRY) && value.is_some()
+    };
+    if !command.changes.iter().any(gives) {
+        return Ok(Vec::new());
+    }
+    let entries = account.list()?.into_iter();
+    let with = entries.filter(|entry| entry.special_use.is_some());
+    Ok(with.map(|entry| entry.name).collect())
+}
+
 /// SETMETADATA; filters are read as `filters` says, if there are any.
-pub fn set(login: &Login, command: &SetMetadata, filters: Option<Reading>) -> Ran {
+pub fn set(
+    login: &Login,
+    command: &SetMetadata,
+    filters: Option<Reading>,
+    out: &mut Writer,
+) -> Ran {
     let account: &Account = &login.account;
     let set = if command.mailbox.is_empty() {
         if let Some((name, _)) = command
@@ -213,7 +231,22 @@ pub fn set(login: &Login, command: &SetMetadata, filters: Option<Reading>) -> Ra
         account.set_metadata(Annotated::Server, &login.user, &command.changes)
     } else {
         let name = account.parse_name(&command.mailbox)?;
-        account.set_metadata(Annotated::Mailbox(&name), &login.user, &command.changes)
+        let before = with_uses(account, command)?;
+        let set = account.set_metadata(Annotated::Mailbox(&name), &login.user, &command.changes);
+        // Whose use was taken is told (RFC 6154 section 5.4).
+        if set.is_ok()
+            && let Ok(after) = with_uses(account, command)
+        {
+            for lost in before.iter().filter(|name| !after.contains(name)) {
+                out.text("* METADATA ")
+                    .mailbox(&account.show_name(lost))
+                    .text(" (")
+                    .text(SPECIAL_USE_ENTRY)
+                    .text(" NIL)")
+                    .crlf();
+            }
+        }
+        set
     };
     match set {
         Ok(()) => Ok(Outcome::ok("SETMETADATA completed")),
