@@ -3,6 +3,8 @@
 from server import run
 
 PROGRAM = 'curl'
+CLIENT = "curl"
+VERSION = [PROGRAM, "--version"]
 
 
 def test_curl(server, _):

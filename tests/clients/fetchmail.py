@@ -6,6 +6,8 @@ import subprocess
 from server import login
 
 PROGRAM = 'fetchmail'
+CLIENT = "fetchmail"
+VERSION = [PROGRAM, "--version"]
 NOTHING_NEW = 1
 
 

@@ -5,6 +5,8 @@ import os
 from server import login, run
 
 PROGRAM = "getmail"
+CLIENT = "getmail"
+VERSION = [PROGRAM, "--version"]
 
 
 def settings(server, scratch, kind, port, delete, options=""):

@@ -6,6 +6,8 @@ import os
 from server import login, run
 
 PROGRAM = "imapfilter"
+CLIENT = "imapfilter"
+VERSION = [PROGRAM, "-V"]
 
 
 def test_filters(server, scratch):

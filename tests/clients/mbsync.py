@@ -6,6 +6,8 @@ import time
 from server import login, run
 
 PROGRAM = 'mbsync'
+CLIENT = "mbsync"
+VERSION = [PROGRAM, "--version"]
 
 
 def test_mbsync(server, scratch):

@@ -3,6 +3,8 @@
 from server import run
 
 PROGRAM = 'mpop'
+CLIENT = "mpop"
+VERSION = [PROGRAM, "--version"]
 
 
 def test_mpop(server, scratch):

@@ -5,6 +5,8 @@ import os
 from server import login, run
 
 PROGRAM = "offlineimap"
+CLIENT = "offlineimap"
+VERSION = [PROGRAM, "--version"]
 
 
 def test_two_ways(server, scratch):

@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from recording import ImapReader, Pop3Reader, Recorder
+
 PROGRAM = None
 imaplib._MAXLINE = 10_000_000
 poplib._MAXLINE = 1_000_000
@@ -21,11 +23,13 @@ def free_port():
 
 
 class Server:
-    """A demo server with the user anna, password secret."""
+    """A demo server with the user anna, password secret. Where it is recorded, a relay that
+    notes what is sent has the ports; `own_imaps` is the server's own."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, recorded=False):
         self.directory = Path(directory)
         self.imap, self.imaps, self.pop3, self.pop3s = (free_port() for _ in range(4))
+        self.own_imaps = self.imaps
         self.process = subprocess.Popen(
             [PROGRAM, "demo", str(directory), "--imap", str(self.imap), "--imaps", str(self.imaps),
              "--pop3", str(self.pop3), "--pop3s", str(self.pop3s), "--user", "anna=secret", "--no-sample"],
@@ -41,11 +45,22 @@ class Server:
         else:
             raise SystemExit("the server did not start")
         self.maildir = self.directory / "mail/anna/Maildir"
+        self.recorder = self.record() if recorded else None
+
+    def record(self):
+        recorder = Recorder(self.directory / "cert.pem", self.directory / "key.pem")
+        self.imap = recorder.relay(self.imap, ImapReader, secure=False)
+        self.imaps = recorder.relay(self.imaps, ImapReader, secure=True)
+        self.pop3 = recorder.relay(self.pop3, Pop3Reader, secure=False)
+        self.pop3s = recorder.relay(self.pop3s, Pop3Reader, secure=True)
+        return recorder
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        if self.recorder:
+            self.recorder.close()
         self.process.terminate()
         try:
             self.process.wait(15)
@@ -70,7 +85,8 @@ def context():
 
 
 def login(server):
-    session = imaplib.IMAP4_SSL("127.0.0.1", server.imaps, ssl_context=context())
+    """A session beside the client's, which is not recorded."""
+    session = imaplib.IMAP4_SSL("127.0.0.1", server.own_imaps, ssl_context=context())
     session.login("anna", "secret")
     return session
 
