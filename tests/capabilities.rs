@@ -15,7 +15,7 @@ use wire::{Action, Event, Security, Session};
 
 const SECURITIES: [Security; 3] = [Security::Plain, Security::PlainWithPasswords, Security::Tls];
 
-fn row_text<C>(prefix: &str, row: &Row<C>) -> String {
+fn row_text<C: Capability>(prefix: &str, row: &Row<C>) -> String {
     let rfcs: Vec<String> = row.rfcs.iter().map(u16::to_string).collect();
     let mut text = format!(
         "| `{prefix}{}` | {} | {} |",
@@ -23,7 +23,10 @@ fn row_text<C>(prefix: &str, row: &Row<C>) -> String {
         rfcs.join(", "),
         row.since
     );
-    match row.notes {
+    let always_on = C::FIXED.contains(&row.capability).then_some("always on");
+    let notes = [always_on.unwrap_or_default(), row.notes];
+    let notes: Vec<&str> = notes.into_iter().filter(|note| !note.is_empty()).collect();
+    match notes.join(": ").as_str() {
         "" => text.push_str(" |"),
         notes => write!(text, " {notes} |").expect("a string"),
     }
@@ -99,6 +102,7 @@ fn imap_session(
         idle_seconds: 1_800,
         append_limit_octets: 1_000,
         message_limit,
+        appended_headers: imapd::AppendedHeaders::Any,
         server_metadata: imapd::ServerMetadata::default(),
         session_id: "s".into(),
         waker: Waker::noop().clone(),

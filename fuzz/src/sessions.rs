@@ -93,6 +93,7 @@ pub fn imap_session(input: &[u8]) {
         idle_seconds: 1_800,
         append_limit_octets: 1_000,
         message_limit: imapd::MessageLimit::None,
+        appended_headers: imapd::AppendedHeaders::Ascii,
         server_metadata: imapd::ServerMetadata::default(),
         session_id: "fuzz".into(),
         waker: Waker::noop().clone(),

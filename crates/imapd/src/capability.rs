@@ -66,7 +66,7 @@ capability_table! {
     UidBatches: "UIDBATCHES", [10022], "0.2", AfterLogin, [], "the same again only when half a batch came or went";
     MessageLimit: "MESSAGELIMIT", [9738], "0.2", AfterLogin, [], "`limits.messages_per_command`";
     SaveLimit: "SAVELIMIT", [9738], "0.2", AfterLogin, [], "`limits.messages_per_save`";
-    Utf8Accept: "UTF8=ACCEPT", [9755], "0.2", AfterLogin, [Enable], "who did not enable it cannot append headers that are not ASCII";
+    Utf8Accept: "UTF8=ACCEPT", [9755], "0.2", AfterLogin, [Enable], "headers that are not ASCII are taken from others too, unless `clients: { append_8bit_headers: false }`";
     Metadata: "METADATA", [5464], "0.2", AfterLogin, [Enable], "values of 64 KiB, 100 shared and 100 private entries a mailbox";
     MetadataServer: "METADATA-SERVER", [5464], "0.2", AfterLogin, [Metadata], "`server_metadata` has comment and admin";
     ListMetadata: "LIST-METADATA", [9590], "0.2", AfterLogin, [ListExtended, Metadata], "";

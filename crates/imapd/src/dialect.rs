@@ -82,11 +82,17 @@ impl ImapSession {
         }
     }
 
-    /// What headers of messages the client may append (RFC 9755 section 4).
+    /// What headers of messages the client may append.
+    ///
+    /// RFC 9755 section 4 has those that are not ASCII refused to a client that did not
+    /// enable UTF-8. By default they are taken all the same, as by Dovecot, Cyrus, Stalwart
+    /// and mox: what moves old mail (mbsync, offlineimap, imapsync) enables nothing, old
+    /// newsletters have headers in Latin-1 and GBK, and a refusal would leave them behind.
+    /// An MTA delivers such mail too, so nothing comes in that was not there before.
     pub(crate) fn appended_headers(&self) -> Headers {
-        match self.reading().names {
-            Names::Either => Headers::Ascii,
-            Names::Utf7 | Names::Utf8 => Headers::Any,
+        match (self.options.appended_headers, self.reading().names) {
+            (Headers::Ascii, Names::Either) => Headers::Ascii,
+            (Headers::Ascii, Names::Utf7 | Names::Utf8) | (Headers::Any, _) => Headers::Any,
         }
     }
 }

@@ -31,5 +31,6 @@ mod transport;
 pub mod view;
 
 pub use capability::{Capabilities, Capability};
+pub use commands::append::Headers as AppendedHeaders;
 pub use limit::MessageLimit;
 pub use session::{ImapSession, Login, Options, ServerMetadata, StartTls};

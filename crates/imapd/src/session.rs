@@ -3,6 +3,7 @@
 use crate::appends::Appends;
 use crate::capability::{self, Capabilities, Capability, Circumstances, Compressed, Enabled};
 use crate::commands::Outcome;
+use crate::commands::append::Headers;
 use crate::commands::changing::Changing;
 use crate::commands::fetch::Fetching;
 use crate::commands::multisearch::MultiSearching;
@@ -79,6 +80,8 @@ pub struct Options {
     pub append_limit_octets: u64,
     /// On how many messages one command may work.
     pub message_limit: MessageLimit,
+    /// What headers of messages a client may append that did not enable UTF-8.
+    pub appended_headers: Headers,
     /// What the server tells of itself.
     pub server_metadata: ServerMetadata,
     /// What the log calls this session.

@@ -22,6 +22,7 @@ fn options(security: Security) -> Options {
         idle_seconds: 1800,
         append_limit_octets: 1000,
         message_limit: crate::MessageLimit::None,
+        appended_headers: crate::AppendedHeaders::Any,
         server_metadata: crate::session::ServerMetadata::default(),
         session_id: "s1".to_owned(),
         waker: Waker::noop().clone(),

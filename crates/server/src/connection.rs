@@ -265,6 +265,7 @@ pub async fn carry(
                 idle_seconds: limits.imap_idle_seconds,
                 append_limit_octets: limits.append_octets,
                 message_limit: limits.message_limit(),
+                appended_headers: config.appended_headers(),
                 server_metadata: config.server_metadata(),
                 session_id: id.clone(),
                 waker: Waker::from(Arc::clone(&alarm)),

@@ -98,6 +98,7 @@ impl Place for Memory {
                     idle_seconds: limits.imap_idle_seconds,
                     append_limit_octets: limits.append_octets,
                     message_limit: limits.message_limit(),
+                    appended_headers: world.config.appended_headers(),
                     server_metadata: world.config.server_metadata(),
                     session_id: "memory".to_owned(),
                     waker: Waker::from(Arc::clone(&alarm)),

@@ -41,12 +41,13 @@ pub struct Appending {
     failure: Option<Outcome>,
 }
 
-/// What headers may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What headers of appended messages may hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Headers {
     /// Any octets.
+    #[default]
     Any,
-    /// ASCII: the client could have enabled UTF-8, and did not.
+    /// ASCII, of a client that could have enabled UTF-8, and did not.
     Ascii,
 }
 

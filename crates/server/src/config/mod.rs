@@ -156,7 +156,7 @@ pub struct Pop3 {
 }
 
 /// What certain clients are treated to.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Clients {
     /// At how many other sessions at work Apple Mail's downloads in the background are
@@ -165,6 +165,9 @@ pub struct Clients {
     /// Whether POP3 sends NUL as 0x80, as IMAP always does: Outlook takes no more of a
     /// mailbox where a message holds one.
     pub pop3_without_nul: bool,
+    /// Whether APPEND takes headers that are not ASCII from clients that did not enable
+    /// UTF-8 (RFC 9755 section 4 has them refused).
+    pub append_8bit_headers: bool,
 }
 
 /// What becomes of deleted messages at QUIT.
@@ -212,6 +215,17 @@ pub enum KeepSearchTexts {
     Searched,
     /// Of all that are opened.
     Always,
+}
+
+impl KeepSearchTexts {
+    /// Its name, as in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Searched => "searched",
+            Self::Always => "always",
+        }
+    }
 }
 
 impl From<KeepSearchTexts> for store::KeepTexts {
@@ -365,6 +379,16 @@ impl Default for Config {
     }
 }
 
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            postpone_indexing_at: 0,
+            pop3_without_nul: false,
+            append_8bit_headers: true,
+        }
+    }
+}
+
 impl Default for Layout {
     fn default() -> Self {
         Self {
@@ -426,6 +450,14 @@ impl Config {
                 false => pop3d::NulPolicy::Keep,
             },
             expire_days: self.inbox_days(),
+        }
+    }
+
+    /// What headers IMAP clients may append that did not enable UTF-8.
+    pub fn appended_headers(&self) -> imapd::AppendedHeaders {
+        match self.clients.append_8bit_headers {
+            true => imapd::AppendedHeaders::Any,
+            false => imapd::AppendedHeaders::Ascii,
         }
     }
 
