@@ -3,18 +3,28 @@
 use super::{Mailbox, OpenedMessage};
 use crate::message::Summary;
 use crate::summaries::{Summaries, encode};
-use crate::{Uid, processors};
+use crate::{MessageRow, Uid, processors};
 use std::sync::Arc;
 
 /// For fewer messages no thread is worth its start.
-const MESSAGES_PER_THREAD: usize = 16;
+pub(super) const MESSAGES_PER_THREAD: usize = 16;
 
-/// A message without summary.
-struct Unknown {
-    uid: Uid,
+/// A message of which nothing is known yet.
+pub(super) struct Unknown {
+    pub(super) uid: Uid,
     /// 0 for `new`, 1 for `cur`.
-    half: usize,
-    file_name: String,
+    pub(super) half: usize,
+    pub(super) file_name: String,
+}
+
+impl Unknown {
+    pub(super) fn of(row: &MessageRow<'_>) -> Self {
+        Self {
+            uid: row.uid,
+            half: usize::from(!row.in_new),
+            file_name: row.file_name(),
+        }
+    }
 }
 
 impl Mailbox {
@@ -33,12 +43,7 @@ impl Mailbox {
             let snapshot = self.snapshot();
             let unknown = uids.iter().filter(|uid| !summaries.knows(**uid));
             let rows = unknown.filter_map(|uid| snapshot.of_uid(*uid));
-            rows.map(|row| Unknown {
-                uid: row.uid,
-                half: usize::from(!row.in_new),
-                file_name: row.file_name(),
-            })
-            .collect()
+            rows.map(|row| Unknown::of(&row)).collect()
         };
         if unknown.is_empty() {
             return;

@@ -6,15 +6,17 @@
 //! at; each further one a UID and its growth, or `-` for a message that has no surrogate;
 //! the last one the checksum of those before.
 
-use super::Mailbox;
+use super::ahead::{MESSAGES_PER_THREAD, Unknown};
+use super::{Mailbox, OpenedMessage};
 use crate::control_file;
 use crate::disk;
 use crate::message::AsciiForm;
-use crate::{Error, Result, Snapshot, Uid, UidValidity};
+use crate::{Error, Result, Snapshot, Uid, UidValidity, processors};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 const NAME: &str = "pillarbox.surrogates";
 const FRESH_NAME: &str = "pillarbox.surrogates.pillarbox-new";
@@ -55,17 +57,16 @@ impl Mailbox {
         let first = Uid::new(surrogates.known_below).unwrap_or(Uid::MIN);
         let begin = snapshot.index_at_or_after(first);
         let end = begin.saturating_add(most).min(snapshot.len());
-        for index in begin..end {
-            let Some(row) = snapshot.row(index) else {
-                break;
-            };
-            match self.ascii_size(row.uid) {
-                Ok(Some(size)) => drop(surrogates.sizes.insert(row.uid, size)),
+        let rows = (begin..end).filter_map(|index| snapshot.row(index));
+        let unknown: Vec<Unknown> = rows.map(|row| Unknown::of(&row)).collect();
+        for (message, found) in unknown.iter().zip(self.look_at(&unknown)) {
+            match found.map_or_else(|| self.ascii_size(message.uid), Ok) {
+                Ok(Some(size)) => drop(surrogates.sizes.insert(message.uid, size)),
                 // What is gone needs no surrogate.
                 Ok(None) | Err(Error::Expunged) => {}
                 Err(error) => return Err(error),
             }
-            surrogates.known_below = row.uid.get().saturating_add(1);
+            surrogates.known_below = message.uid.get().saturating_add(1);
         }
         let is_complete = end == snapshot.len();
         if is_complete && begin < end {
@@ -82,13 +83,32 @@ impl Mailbox {
         self.surrogates.lock().sizes.clone()
     }
 
+    /// How each of these messages is sent, on all processors that are free; `None` for one
+    /// that is not where it was.
+    fn look_at(&self, messages: &[Unknown]) -> Vec<Option<Option<AsciiSize>>> {
+        let halves = self.state.lock().halves(messages.len());
+        let look = |message: &Unknown, memory: &mut Vec<u8>| {
+            let (file, metadata) = halves[message.half].open_regular(&message.file_name).ok()?;
+            let opened = OpenedMessage {
+                file: Arc::new(file),
+                file_octets: metadata.stamp.size_octets,
+            };
+            Some(size_of(opened.ascii_form_by_way_of(memory).ok()?))
+        };
+        processors::map(messages, MESSAGES_PER_THREAD, look)
+    }
+
     fn ascii_size(&self, uid: Uid) -> Result<Option<AsciiSize>> {
-        let summary = self.summary(uid)?;
-        Ok(match self.open_message(uid)?.ascii_form(&summary)? {
-            AsciiForm::AsStored => None,
-            AsciiForm::Surrogate(surrogate) => Some(AsciiSize::Grown(surrogate.growth())),
-            AsciiForm::Impossible => Some(AsciiSize::Impossible),
-        })
+        let form = self.open_message(uid)?.ascii_form_by_way_of(&mut Vec::new());
+        form.map(size_of)
+    }
+}
+
+fn size_of(form: AsciiForm) -> Option<AsciiSize> {
+    match form {
+        AsciiForm::AsStored => None,
+        AsciiForm::Surrogate(surrogate) => Some(AsciiSize::Grown(surrogate.growth())),
+        AsciiForm::Impossible => Some(AsciiSize::Impossible),
     }
 }
 

@@ -21,6 +21,8 @@ use std::io::Read;
 const NOBODY: &str = "invalid@internationalized-address.invalid";
 /// How many octets of text an encoded word holds, so that it has 75 (RFC 2047 section 2).
 const WORD_OCTETS: usize = 45;
+/// So much of a message is read at once to see whether it is ASCII.
+const PIECE_OCTETS: usize = 64 << 10;
 /// How many addresses of a field are taken.
 const ADDRESSES: usize = 10_000;
 /// How many parameters of a field are taken.
@@ -118,6 +120,39 @@ impl OpenedMessage {
             true => AsciiForm::AsStored,
             false => AsciiForm::Surrogate(Surrogate { headers }),
         })
+    }
+
+    /// As [`OpenedMessage::ascii_form`], of a message of which nothing is known yet, by way
+    /// of memory that is used again for the next. Most have nothing but ASCII, and no parts
+    /// need be found in them.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn ascii_form_by_way_of(&self, memory: &mut Vec<u8>) -> Result<AsciiForm> {
+        if self.is_ascii(memory)? {
+            return Ok(AsciiForm::AsStored);
+        }
+        self.ascii_form(&Summary::read_by_way_of(memory, self)?)
+    }
+
+    /// Whether no octet of the message is other than ASCII.
+    fn is_ascii(&self, memory: &mut Vec<u8>) -> Result<bool> {
+        if memory.len() < PIECE_OCTETS {
+            memory.resize(PIECE_OCTETS, 0);
+        }
+        let mut position = 0;
+        loop {
+            let count = self.file.read_at(memory, position);
+            let count = count.map_err(|error| Error::io("read a message", error))?;
+            let read = memory.get(..count).unwrap_or_default();
+            if !read.is_ascii() {
+                return Ok(false);
+            }
+            position += count as u64;
+            if count == 0 || position >= self.file_octets {
+                return Ok(true);
+            }
+        }
     }
 
     /// A header as it is stored, and whether it is all of it.
