@@ -33,4 +33,4 @@ pub use model::{Flags, InternalDate, Keyword, MailboxName, ModSeq, Uid, UidValid
 pub use news::{Heard, Listener, News};
 pub use search_texts::{KeepTexts, SearchTexts};
 pub use snapshot::{MessageRow, Snapshot};
-pub use summaries::{TextFault, TextFindings, inspect_texts};
+pub use summaries::{TextFault, TextFileFault, TextFindings, inspect_texts};

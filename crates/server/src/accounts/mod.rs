@@ -119,7 +119,19 @@ impl Accounts {
         let oauth = self.reopened_oauth(config)?;
         *self.users.write() = users;
         *self.oauth.write() = oauth;
-        self.search_texts.set_keep(config.keep_search_texts.into());
+        let keep = config.keep_search_texts.into();
+        if self.search_texts.keep() != keep {
+            self.search_texts.set_keep(keep);
+            let shown = config.keep_search_texts.as_str();
+            match keep {
+                store::KeepTexts::Never => tracing::info!(
+                    "keep_search_texts is {shown}: no texts are kept any more; pillarbox.texts may be removed while the server is stopped"
+                ),
+                store::KeepTexts::Searched | store::KeepTexts::Always => tracing::info!(
+                    "keep_search_texts is {shown}: for each mailbox from when it is searched or opened next"
+                ),
+            }
+        }
         self.cache.clear();
         Ok(())
     }

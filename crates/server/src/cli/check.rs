@@ -19,7 +19,7 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n  pillarbox check --search anna\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway; it never removes a message.\n--search finds texts that are damaged, or not those of the messages; --repair makes them\nanew, unless a server has the mailbox open.\nExit code 1 tells that something is wrong and was not repaired."
+    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n  pillarbox check --search anna\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway more than 36 hours ago; it never removes a message.\n--search finds texts that are damaged, or not those of the messages; --repair makes them\nanew, unless a server has the mailbox open.\nExit code 1 tells that something is wrong and was not repaired."
 )]
 pub struct Arguments {
     /// The users to check; all if none is given
@@ -162,6 +162,9 @@ fn check(
             findings.messages,
             findings.faults.len()
         ))?;
+        for remark in &findings.remarks {
+            progress.tell(&format!("  {remark}"))?;
+        }
         let opens = findings
             .faults
             .iter()

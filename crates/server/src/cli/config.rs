@@ -55,12 +55,16 @@ pub fn run(arguments: &Arguments) -> Exit {
                     "oauth: {url} is asked without TLS: whoever is on the way there can let anybody in; use https unless it is this machine"
                 )?;
             }
-            let users = Users::load(&config.users_file)?.users.len();
+            let users = Users::load(&config.users_file)?;
+            for doubt in doubts(&config, &users) {
+                writeln!(std::io::stdout(), "{doubt}")?;
+            }
             writeln!(
                 std::io::stdout(),
-                "{}: good, {} listeners, {users} users",
+                "{}: good, {} listeners, {} users",
                 arguments.config.config.display(),
                 config.listeners.len(),
+                users.users.len(),
             )?;
         }
         Command::Show => {
@@ -69,6 +73,20 @@ pub fn run(arguments: &Arguments) -> Exit {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is no mistake and may be one yet.
+fn doubts(config: &Config, users: &Users) -> Vec<String> {
+    let named = config.without_capabilities_of.keys();
+    let unknown = named.filter(|name| users.find(name).is_none());
+    unknown
+        .map(|name| {
+            format!(
+                "without_capabilities_of: there is no user {name} in {}; `pillarbox user list` shows all",
+                config.users_file.display()
+            )
+        })
+        .collect()
 }
 
 /// What is wrong in what the configuration names, all at once; nothing of the keys in
@@ -118,6 +136,22 @@ fn mistakes_beside(config: &Config, doubtful: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::users::User;
+
+    #[test]
+    fn users_that_are_not_there_are_doubtful() {
+        let of = |name: &str| (name.to_owned(), vec!["IDLE".to_owned()]);
+        let config = Config {
+            without_capabilities_of: [of("anna"), of("amna")].into(),
+            ..Config::default()
+        };
+        let users = Users {
+            users: vec![User::new("anna", b"secret").expect("a user")],
+        };
+        let doubts = doubts(&config, &users);
+        assert_eq!(doubts.len(), 1, "{doubts:?}");
+        assert!(doubts[0].contains("no user amna"), "{doubts:?}");
+    }
 
     #[test]
     fn what_the_configuration_names_is_looked_at_all_at_once() {

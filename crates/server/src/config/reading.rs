@@ -1,6 +1,7 @@
 //! Reading `pillarbox.yaml`: all mistakes at once, each with its line and what to do.
 
 use super::Config;
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -217,6 +218,13 @@ impl Config {
                 mistakes.push((key, "is 0, so nobody could log in; raise it".to_owned()));
             }
         }
+        if limits.append_octets == 0 {
+            mistakes.push((
+                "limits.append_octets",
+                "is 0, which is not \"no limit\": no client could save a sent message or a draft; raise it"
+                    .to_owned(),
+            ));
+        }
         mistakes
     }
 
@@ -262,10 +270,16 @@ fn read_shape(text: &str) -> Shape {
     };
     if let Err(error) = serde_yaml::from_str::<serde_yaml::Value>(text) {
         let line = error.location().map_or(0, |location| location.line());
-        shape.errors.push((
-            line,
-            format!("{error}; mind the indentation and quote what holds a colon"),
-        ));
+        shape.errors.push(match duplicate(text) {
+            Some((key, first, again)) if error.to_string().contains("duplicate entry") => (
+                again,
+                format!("{key}: stands in line {first} already; make one of the two"),
+            ),
+            _ => (
+                line,
+                format!("{error}; mind the indentation and quote what holds a colon"),
+            ),
+        });
         return shape;
     }
     if sets_nothing(text) {
@@ -347,6 +361,32 @@ fn sets_nothing(text: &str) -> bool {
 fn is_void(line: &str) -> bool {
     let line = line.trim();
     line.is_empty() || line.starts_with('#') || line == "---"
+}
+
+/// The first key that stands twice in one block, and the two lines: the parser names the
+/// line where the block begins.
+fn duplicate(text: &str) -> Option<(String, usize, usize)> {
+    // Where the keys of the blocks around a line begin, outermost first, and those met.
+    let mut blocks: Vec<(usize, HashMap<String, usize>)> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        if is_void(line) || !line.contains(':') {
+            continue;
+        }
+        let key_and_rest = line.trim_start_matches([' ', '-']);
+        let column = line.len() - key_and_rest.len();
+        let begins_item = line.trim_start().starts_with("- ");
+        // An item of a list is a block of its own.
+        blocks.retain(|(at, _)| *at < column || (*at == column && !begins_item));
+        if blocks.last().is_none_or(|(at, _)| *at < column) {
+            blocks.push((column, HashMap::new()));
+        }
+        let (_, met) = blocks.last_mut()?;
+        let key = key_of(key_and_rest);
+        if let Some(first) = met.insert(key.to_owned(), number) {
+            return Some((key.to_owned(), first, number));
+        }
+    }
+    None
 }
 
 /// The lines of the top-level key that a line belongs to.
@@ -441,6 +481,41 @@ mod tests {
         let errors = load("nonsense: 1\nlisteners: []\n").expect_err("unknown key");
         assert!(errors[0].text.contains("nonsense"), "{errors:?}");
         assert!(errors[1].text.contains("no listener"), "{errors:?}");
+        let errors = load("limits:\n  append_octets: 0\n").expect_err("no message");
+        assert!(errors[0].text.contains("not \"no limit\""), "{errors:?}");
+        assert_eq!(errors[0].line, 2);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_told_where_it_does() {
+        let twice = "\
+# limits:
+limits:
+  connections: 5
+pop3: { delete: hide }
+listeners:
+  - { protocol: imap, tls: none, address: \"127.0.0.1:143\" }
+limits: { connections: 6 }
+";
+        let within = "limits:\n  connections: 5\n\n  login_seconds: 60\n  connections: 6\n";
+        let items = "\
+listeners:
+  - protocol: imap
+    tls: none
+  - protocol: imap
+    tls: none
+    protocol: pop3
+";
+        for (text, first, again) in [(twice, 2, 7), (within, 2, 5), (items, 4, 6)] {
+            let errors = load(text).expect_err("a mistake");
+            assert_eq!(errors.len(), 1, "{errors:?}");
+            let told = errors[0].to_string();
+            assert!(told.contains(&format!("pillarbox.yaml:{again}: ")), "{told}");
+            assert!(told.contains(&format!("line {first} already")), "{told}");
+        }
+        // In one line the parser's own words have to do.
+        let errors = load("limits: { connections: 5, connections: 6 }\n").expect_err("a mistake");
+        assert!(errors[0].text.contains("duplicate"), "{errors:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use super::tests::{open, put_text as put};
 use super::*;
 use crate::message::WithHeaders;
-use crate::summaries::{TextFault, TextFindings, inspect_texts};
+use crate::summaries::{TextFault, TextFileFault, TextFindings, inspect_texts};
 use crate::{Account, KeepTexts, Layout, MailboxName, SearchTexts};
 use std::path::Path;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ fn findings(root: &Path) -> Option<TextFindings> {
 
 fn right(root: &Path) -> usize {
     let findings = findings(root).unwrap();
-    assert_eq!(findings.faults, []);
+    assert_eq!(findings.count(), 0);
     findings.right
 }
 
@@ -238,12 +238,29 @@ fn texts_that_are_not_the_messages_are_found_and_made_anew() {
     octets[place - 4 - 16] ^= 1;
     std::fs::write(root.join(NAME), &octets).unwrap();
     let found = findings(root).unwrap();
-    let missing = (1..=5).map(|number| (uid(number), TextFault::Missing));
-    assert_eq!(found.faults, missing.collect::<Vec<_>>());
+    assert_eq!(found.file, Some(TextFileFault::CannotBeReadFrom(8 + 4 + 16 + 12)));
+    assert_eq!(found.lost, (1..=5).map(uid).collect::<Vec<_>>());
+    assert_eq!((found.count(), found.to_make()), (1, found.lost));
     // The next search has them made.
     let mailbox = account.mailbox(&MailboxName::inbox()).unwrap();
     mailbox.begin_texts();
     drop(mailbox);
     complete(&texts);
     assert_eq!(right(root), 5);
+    // What a crash tore off at the end, where nobody counted on it.
+    let mut octets = std::fs::read(root.join(NAME)).unwrap();
+    octets.extend_from_slice(b"torn");
+    std::fs::write(root.join(NAME), &octets).unwrap();
+    assert_eq!(right(root), 5);
+    // A file that begins as none of texts does.
+    for garbage in [&b""[..], b"garbage", &octets[1..]] {
+        std::fs::write(root.join(NAME), garbage).unwrap();
+        let found = findings(root).unwrap();
+        assert_eq!(found.file, Some(TextFileFault::NotOfTheMailbox));
+        assert_eq!((found.count(), found.right), (1, 0));
+        let mailbox = account.mailbox(&MailboxName::inbox()).unwrap();
+        assert_eq!(mailbox.remake_texts(&found.to_make()).unwrap(), 5);
+        drop(mailbox);
+        assert_eq!(right(root), 5);
+    }
 }

@@ -129,6 +129,17 @@ pub(crate) struct RecordFile {
     window: (u64, Vec<u8>),
 }
 
+/// What there is of a mailbox's texts.
+#[derive(Debug)]
+pub(super) enum LookedAt {
+    /// No file.
+    Absent,
+    /// A file that is none of the mailbox's, or none of texts.
+    NotOfTheMailbox,
+    /// Theirs.
+    Opened(RecordFile),
+}
+
 impl RecordFile {
     /// Opens the file of this mailbox, or makes it; what is not the mailbox's, broken
     /// or mostly of messages that are gone is made anew.
@@ -178,8 +189,8 @@ impl RecordFile {
     ) -> io::Result<Self> {
         Self::open(directory, Kind::Texts, owner, snapshot)
     }
-    /// Opens the file of texts to look into it only; `None` if there is none of this
-    /// mailbox's. `is_there` tells which messages there are.
+    /// Opens the file of texts to look into it only. `is_there` tells which messages there
+    /// are.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -187,12 +198,19 @@ impl RecordFile {
         directory: &Path,
         owner: Owner,
         is_there: impl Fn(u32) -> bool,
-    ) -> io::Result<Option<Self>> {
-        match disk::open_regular(&directory.join(Kind::Texts.file_name())) {
-            Ok((file, _)) => Self::read(file, Kind::Texts, owner, is_there),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    ) -> io::Result<LookedAt> {
+        let file = match disk::open_regular(&directory.join(Kind::Texts.file_name())) {
+            Ok((file, _)) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(LookedAt::Absent),
+            Err(error) => return Err(error),
+        };
+        let read = Self::read(file, Kind::Texts, owner, is_there)?;
+        Ok(read.map_or(LookedAt::NotOfTheMailbox, LookedAt::Opened))
+    }
+    /// From which octet on the file, as it was opened, cannot be read, if it has more.
+    pub(super) fn broken_at(&mut self) -> io::Result<Option<u64>> {
+        let more = self.view(self.end, 1, 1)?;
+        Ok(more.is_some().then_some(self.end))
     }
     /// A crash leaves the old file, the new one, or none; any part of the new one.
     fn create(directory: &Path, kind: Kind, owner: Owner) -> io::Result<Self> {

@@ -7,7 +7,7 @@ mod inspect;
 
 pub(crate) use codec::encode;
 pub(crate) use file::{Owner, RecordFile, is_long, texts_known_below};
-pub use inspect::{TextFault, TextFindings, inspect_texts};
+pub use inspect::{TextFault, TextFileFault, TextFindings, inspect_texts};
 
 use crate::message::Summary;
 use crate::{Snapshot, Uid};

@@ -6,7 +6,10 @@ use super::{Progress, Tally};
 use crate::config::Config;
 use anyhow::Context;
 use std::path::Path;
-use store::{MailboxName, TextFault, TextFindings, Uid};
+use store::{MailboxName, TextFault, TextFileFault, TextFindings, Uid};
+
+/// So many ranges of UIDs are told in a line.
+const RANGES: usize = 10;
 
 const FAULTS: [(TextFault, &str); 3] = [
     (TextFault::Differs, "is not the message's"),
@@ -35,20 +38,20 @@ pub(super) fn check(
                 continue;
             }
         };
-        tally.faults += found.faults.len();
+        tally.faults += found.count();
         progress.tell(&format!(
             "{shown}: {} texts kept and right, {} not made yet, {} faults",
             found.right,
             found.lacking.len(),
-            found.faults.len()
+            found.count()
         ))?;
         tell_faults(&found, progress)?;
-        if repair && !found.faults.is_empty() {
+        if repair && found.count() > 0 {
             match remake(config, root, &directory, &found) {
                 Ok(made) => {
                     let left = store::inspect_texts(&directory, &mut |_| {})?;
-                    let left = left.map_or(0, |left| left.faults.len());
-                    tally.repaired += found.faults.len().saturating_sub(left);
+                    let left = left.map_or(0, |left| left.count());
+                    tally.repaired += found.count().saturating_sub(left);
                     progress.tell(&format!("{shown}: {made} texts made anew, {left} faults left"))?;
                 }
                 Err(error) => progress.tell(&format!(
@@ -61,6 +64,16 @@ pub(super) fn check(
 }
 
 fn tell_faults(found: &TextFindings, progress: &mut Progress) -> std::io::Result<()> {
+    let lost = found.lost.len();
+    match found.file {
+        None => {}
+        Some(TextFileFault::NotOfTheMailbox) => progress.tell(
+            "  pillarbox.texts is garbage, or another mailbox's: nothing of it is used, and a search makes it anew",
+        )?,
+        Some(TextFileFault::CannotBeReadFrom(octet)) => progress.tell(&format!(
+            "  pillarbox.texts cannot be read from octet {octet} on: {lost} texts that were kept are lost"
+        ))?,
+    }
     for (fault, what) in FAULTS {
         let of_kind = found.faults.iter().filter(|(_, other)| *other == fault);
         let uids: Vec<Uid> = of_kind.map(|(uid, _)| *uid).collect();
@@ -86,15 +99,16 @@ fn remake(
         None => MailboxName::inbox(),
     };
     let account = super::super::mailbox::open(config, root)?;
-    let wrong = found.faults.iter().map(|(uid, _)| *uid);
-    let uids: Vec<Uid> = wrong.chain(found.lacking.iter().copied()).collect();
-    Ok(account.mailbox(&name)?.remake_texts(&uids)?)
+    Ok(account.mailbox(&name)?.remake_texts(&found.to_make())?)
 }
 
-/// Ascending UIDs as a client would write them.
+/// Ascending UIDs as a client would write them: the first of them, and how many there are
+/// besides.
 fn ranges(uids: &[Uid]) -> String {
     let mut text = String::new();
-    for run in uids.chunk_by(|one, next| next.get() - one.get() == 1) {
+    let mut told = 0;
+    let runs = uids.chunk_by(|one, next| next.get() - one.get() == 1);
+    for run in runs.take(RANGES) {
         if let [first, .., last] | [first @ last] = run {
             if !text.is_empty() {
                 text.push(',');
@@ -104,8 +118,12 @@ fn ranges(uids: &[Uid]) -> String {
                 text.push_str(&format!(":{last}"));
             }
         }
+        told += run.len();
     }
-    text
+    match uids.len() - told {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
 }
 
 #[cfg(test)]
@@ -210,6 +228,13 @@ mod tests {
         assert_eq!(check_all(root, false), (1, 0));
         assert_eq!(check_all(root, true), (1, 1));
         assert_eq!(check_all(root, false), (0, 0));
+        // A file that is none of texts is one fault, however many texts it had.
+        for garbage in ["", "garbage"] {
+            std::fs::write(&file, garbage).expect("written");
+            assert_eq!(check_all(root, false), (1, 0));
+            assert_eq!(check_all(root, true), (1, 1));
+            assert_eq!(check_all(root, false), (0, 0));
+        }
     }
 
     #[test]
@@ -219,6 +244,9 @@ mod tests {
             uids.collect::<Option<_>>().expect("not 0")
         };
         assert_eq!(ranges(&uids(&[1, 2, 3, 7, 9, 10])), "1:3,7,9:10");
+        let odd: Vec<u32> = (0..1_000).map(|number| 2 * number + 1).collect();
+        let told = ranges(&uids(&odd));
+        assert!(told.starts_with("1,3,5,7,") && told.ends_with(" and 990 more"), "{told}");
         assert_eq!(ranges(&[]), "");
     }
 }

@@ -41,6 +41,16 @@ fn a_sound_mailbox_has_no_faults() {
 }
 
 #[test]
+fn what_a_delivery_may_be_writing_is_no_fault() {
+    let directory = maildir();
+    put(directory.path(), "tmp/1.M1P1.h", "half");
+    let findings = inspect(directory.path(), &mut |_| {}).expect("inspected");
+    assert_eq!(findings.faults, []);
+    assert_eq!(findings.remarks.len(), 1, "{findings:?}");
+    assert!(findings.remarks[0].contains("tmp/ has 1 files"));
+}
+
+#[test]
 fn wrong_sizes_are_told() {
     let directory = maildir();
     put(directory.path(), "new/1.M1P1.h,S=3,W=4", "a\n");

@@ -51,6 +51,8 @@ pub(super) struct Findings {
     pub(super) messages: usize,
     /// What is wrong.
     pub(super) faults: Vec<Fault>,
+    /// What is worth telling, and no fault.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Findings {
@@ -442,21 +444,27 @@ fn inspect_temporaries(path: &Path, findings: &mut Findings) -> io::Result<()> {
         }
         Err(error) => return Err(error),
     };
-    let mut old = 0;
+    let (mut old, mut young) = (0, 0);
     for entry in entries {
         let Ok(metadata) = entry?.metadata() else {
             continue;
         };
         let changed = UNIX_EPOCH + Duration::from_secs(metadata.ctime().max(0).unsigned_abs());
         let age = SystemTime::now().duration_since(changed);
-        let is_old = metadata.is_file() && age.is_ok_and(|age| age > TMP_AGE);
-        old += usize::from(is_old);
+        let is_old = age.is_ok_and(|age| age > TMP_AGE);
+        old += usize::from(metadata.is_file() && is_old);
+        young += usize::from(metadata.is_file() && !is_old);
     }
     if old > 0 {
         findings.add(
             Remedy::Open,
             format!("tmp/ has {old} files of deliveries that ended halfway, older than 36 hours"),
         );
+    }
+    if young > 0 {
+        findings.remarks.push(format!(
+            "tmp/ has {young} files younger than 36 hours; a delivery may be writing them, so they stay"
+        ));
     }
     Ok(())
 }
