@@ -103,6 +103,7 @@ fn imap_session(
         append_limit_octets: 1_000,
         message_limit,
         appended_headers: imapd::AppendedHeaders::Any,
+        idle_note_seconds: 0,
         server_metadata: imapd::ServerMetadata::default(),
         session_id: "s".into(),
         waker: Waker::noop().clone(),

@@ -94,6 +94,7 @@ pub fn imap_session(input: &[u8]) {
         append_limit_octets: 1_000,
         message_limit: imapd::MessageLimit::None,
         appended_headers: imapd::AppendedHeaders::Ascii,
+        idle_note_seconds: 120,
         server_metadata: imapd::ServerMetadata::default(),
         session_id: "fuzz".into(),
         waker: Waker::noop().clone(),

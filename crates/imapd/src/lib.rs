@@ -29,6 +29,7 @@ mod session_tests;
 mod steps;
 mod transport;
 pub mod view;
+mod waiting;
 
 pub use capability::{Capabilities, Capability};
 pub use commands::append::Headers as AppendedHeaders;

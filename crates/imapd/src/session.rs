@@ -15,20 +15,17 @@ use crate::order::collation::Comparator;
 use crate::progress::Progress;
 use crate::response::{Segment, Writer};
 use crate::rules::Told;
-use crate::view::{Access, Look, View};
+use crate::view::{Look, View};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
-use store::{Account, Mailbox};
+use store::Account;
 use wire::sasl::Exchange;
 use wire::{Action, Denial, Event, Security, Session};
 
 /// So many bad commands in a row before login end the connection.
 const BAD_COMMANDS_BEFORE_LOGIN: u32 = 10;
-/// How long a client has sent nothing before what it claimed is moved to `cur/`: the
-/// commands that follow a SELECT are not to wait for that.
-const CLAIMED_WAIT: Duration = Duration::from_millis(50);
 /// So many bad commands in a row after login end the connection.
 const BAD_COMMANDS_AFTER_LOGIN: u32 = 20;
 
@@ -82,6 +79,9 @@ pub struct Options {
     pub message_limit: MessageLimit,
     /// What headers of messages a client may append that did not enable UTF-8.
     pub appended_headers: Headers,
+    /// After so many seconds of silence a client in IDLE is told that the connection
+    /// stands; 0 is never.
+    pub idle_note_seconds: u64,
     /// What the server tells of itself.
     pub server_metadata: ServerMetadata,
     /// What the log calls this session.
@@ -177,7 +177,11 @@ pub struct ImapSession {
     service: Service,
     pub(crate) login_deadline: Instant,
     /// When the client last sent something.
-    active: Instant,
+    pub(crate) active: Instant,
+    /// When the client was last sent something.
+    pub(crate) spoke: Instant,
+    /// What is to be sent is no more than that the connection stands.
+    pub(crate) only_notes: bool,
     pub(crate) now: Instant,
     /// Something came since `next` was called last.
     received: bool,
@@ -209,6 +213,8 @@ impl ImapSession {
             service: Service::Running,
             login_deadline: now + Duration::from_secs(options.login_seconds),
             active: now,
+            spoke: now,
+            only_notes: false,
             now,
             received: false,
             changed: false,
@@ -431,64 +437,6 @@ impl ImapSession {
         self.finish(&tag, Told::Nothing, &refused(malformed));
     }
 
-    /// Waits for the client, or ends a connection that waited too long.
-    fn wait(&mut self) -> Option<Action> {
-        let deadline = self.deadline();
-        if self.now >= deadline {
-            self.bye("Autologout; idle for too long");
-            return None;
-        }
-        if let Some(view) = self
-            .view
-            .as_mut()
-            .filter(|view| view.contexts().is_behind())
-        {
-            if let Err(error) = view.update_contexts(now_seconds(), &mut self.out) {
-                tracing::error!(session = %self.options.session_id, %error, "a search is not kept up to date");
-            }
-            return Some(Action::Yield);
-        }
-        if let Some(due) = self.move_claimed() {
-            return Some(Action::Wait {
-                until: Some(due.min(deadline)),
-            });
-        }
-        Some(Action::Wait {
-            until: Some(deadline),
-        })
-    }
-
-    /// When a client that sends nothing is sent away.
-    fn deadline(&self) -> Instant {
-        match self.login {
-            Some(_) => self.active + Duration::from_secs(self.options.idle_seconds),
-            None => self.login_deadline,
-        }
-    }
-
-    /// Moves some of what this session claimed, where the client lets it; says when there
-    /// is more to be moved.
-    fn move_claimed(&mut self) -> Option<Instant> {
-        let mailbox = self.unmoved()?;
-        let due = self.active + CLAIMED_WAIT;
-        if self.now < due {
-            return Some(due);
-        }
-        if let Err(error) = mailbox.move_claimed() {
-            tracing::error!(session = %self.options.session_id, %error, "new mail cannot be moved");
-            return None;
-        }
-        // The client goes first: what it sends is looked for in between.
-        Some(self.now)
-    }
-
-    /// The selected mailbox, if it has something to be moved.
-    fn unmoved(&self) -> Option<&Mailbox> {
-        let view = self.view.as_ref()?;
-        let mailbox = view.mailbox();
-        (view.access() == Access::ReadWrite && mailbox.has_unmoved()).then_some(mailbox)
-    }
-
     /// Takes a line that is no command.
     fn step_line(&mut self, work: Work) -> Option<Action> {
         match (self.buffer.poll_line(), work) {
@@ -601,8 +549,11 @@ impl Session<Login> for ImapSession {
         }
         loop {
             if let Some(action) = self.queue.pop_front() {
+                self.spoke = now;
                 // A long answer is no idleness.
-                self.active = now;
+                if !std::mem::take(&mut self.only_notes) {
+                    self.active = now;
+                }
                 return action;
             }
             if !self.out.is_empty() {

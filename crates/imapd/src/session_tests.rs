@@ -23,6 +23,7 @@ fn options(security: Security) -> Options {
         append_limit_octets: 1000,
         message_limit: crate::MessageLimit::None,
         appended_headers: crate::AppendedHeaders::Any,
+        idle_note_seconds: 120,
         server_metadata: crate::session::ServerMetadata::default(),
         session_id: "s1".to_owned(),
         waker: Waker::noop().clone(),
@@ -653,6 +654,34 @@ fn a_thousand_commands_at_once_are_answered_in_their_order() {
         );
     }
     assert_eq!(client.say(&said), expected);
+}
+
+#[test]
+fn a_client_in_idle_hears_that_the_connection_stands() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let account = account(&directory);
+    let mut client = Client::logged_in(&account);
+    client.say("a SELECT INBOX\r\n");
+    client.now += Duration::from_secs(500);
+    assert_eq!(client.drain(), "", "outside IDLE nothing is said");
+    client.say("b IDLE\r\n");
+    client.now += Duration::from_secs(119);
+    assert_eq!(client.drain(), "");
+    // News are a sign of life, too.
+    let mut other = Client::logged_in(&account);
+    other.say(&append("a", "INBOX"));
+    client.session.resume(Event::MailboxChanged);
+    assert_eq!(client.drain(), "* 1 EXISTS\r\n* 1 RECENT\r\n");
+    client.now += Duration::from_secs(119);
+    assert_eq!(client.drain(), "");
+    for _ in 0..13 {
+        client.now += Duration::from_secs(121);
+        assert_eq!(client.drain(), "* OK Still here\r\n");
+        assert!(!client.closed);
+    }
+    // It is no activity of the client: half an hour after the news the server gives up.
+    client.now += Duration::from_secs(121);
+    assert!(client.drain().starts_with("* BYE Autologout") && client.closed);
 }
 
 #[path = "steps_tests.rs"]

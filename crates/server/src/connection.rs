@@ -266,6 +266,7 @@ pub async fn carry(
                 append_limit_octets: limits.append_octets,
                 message_limit: limits.message_limit(),
                 appended_headers: config.appended_headers(),
+                idle_note_seconds: config.clients.idle_note_seconds,
                 server_metadata: config.server_metadata(),
                 session_id: id.clone(),
                 waker: Waker::from(Arc::clone(&alarm)),

@@ -99,6 +99,7 @@ impl Place for Memory {
                     append_limit_octets: limits.append_octets,
                     message_limit: limits.message_limit(),
                     appended_headers: world.config.appended_headers(),
+                    idle_note_seconds: world.config.clients.idle_note_seconds,
                     server_metadata: world.config.server_metadata(),
                     session_id: "memory".to_owned(),
                     waker: Waker::from(Arc::clone(&alarm)),

@@ -168,6 +168,9 @@ pub struct Clients {
     /// Whether APPEND takes headers that are not ASCII from clients that did not enable
     /// UTF-8 (RFC 9755 section 4 has them refused).
     pub append_8bit_headers: bool,
+    /// After how many seconds of silence a client in IDLE is told that the connection
+    /// stands; 0 is never.
+    pub idle_note_seconds: u64,
 }
 
 /// What becomes of deleted messages at QUIT.
@@ -385,6 +388,7 @@ impl Default for Clients {
             postpone_indexing_at: 0,
             pop3_without_nul: false,
             append_8bit_headers: true,
+            idle_note_seconds: 120,
         }
     }
 }
