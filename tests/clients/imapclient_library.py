@@ -21,15 +21,15 @@ def connect(server):
 
 def test_mailboxes(server, _):
     client = connect(server)
-    assert client.id_({"name": "tests"})[b"name"]
+    assert b"Pillarbox" in client.id_({"name": "tests"})[0]
     assert client.namespace().personal == (("", "/"),)
-    for name in ("Archive", "Entwürfe", "a&b"):
+    for name in ("Kept", "Entwürfe", "a&b"):
         client.create_folder(name)
-    assert {name for _, _, name in client.list_folders()} >= {"INBOX", "Archive", "Entwürfe", "a&b"}
-    assert client.find_special_folder(b"\\Sent") is None or client.has_capability("SPECIAL-USE")
-    client.rename_folder("Archive", "Archive/2026")
+    assert {name for _, _, name in client.list_folders()} >= {"INBOX", "Kept", "Entwürfe", "a&b"}
+    assert client.find_special_folder(b"\\Sent") == "Sent"
+    client.rename_folder("Kept", "Archive/2026")
     client.subscribe_folder("Archive/2026")
-    assert [name for _, _, name in client.list_sub_folders()] == ["Archive/2026"]
+    assert "Archive/2026" in [name for _, _, name in client.list_sub_folders()]
     client.delete_folder("a&b")
     client.logout()
 
@@ -51,10 +51,9 @@ def test_messages(server, _):
     beside = login(server)
     beside.select("INBOX")
     beside.uid("STORE", "5", "+FLAGS", "(\\Flagged)")
-    changed = client.fetch("1:*", ["FLAGS"], [f"CHANGEDSINCE {first}"])
-    assert list(changed) == [5] and changed[5][b"FLAGS"] == (b"\\Flagged",), changed
+    changed = client.fetch(range(1, 7), ["FLAGS"], [f"CHANGEDSINCE {first}"])
+    assert list(changed) == [5] and b"\\Flagged" in changed[5][b"FLAGS"], changed
     assert client.search(["MODSEQ", str(first + 1)])[:] == [5]
-    client.create_folder("Archive")
     client.move([5], "Archive")
     client.add_flags([6], [b"\\Deleted", "Work"])
     client.uid_expunge([6])

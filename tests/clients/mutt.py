@@ -27,7 +27,6 @@ set imap_user = anna
 set imap_pass = secret
 set imap_qresync = yes
 set imap_condstore = yes
-set imap_deflate = yes
 set ssl_verify_host = no
 set ssl_verify_dates = no
 set certificate_file = {server.directory}/cert.pem
@@ -107,7 +106,7 @@ def waits_for_mail(mutt):
 
 
 def test_reads_flags_saves_and_deletes(server, scratch):
-    reads_flags_saves_and_deletes(Mutt(PROGRAM, server, scratch))
+    reads_flags_saves_and_deletes(Mutt(PROGRAM, server, scratch, "set imap_deflate = yes"))
 
 
 def test_searches_on_the_server(server, scratch):

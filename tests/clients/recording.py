@@ -194,6 +194,9 @@ class Recorder:
                     pass_on(from_client, to_server, reader(self.note).take),
                     pass_on(from_server, to_client, lambda octets: None), return_exceptions=True)
                 self.mistakes += [end for end in ends if end and not isinstance(end, OSError)]
+            except (OSError, asyncio.CancelledError):
+                # The server, or the test, ended first.
+                pass
             finally:
                 to_client.close()
                 self.tasks.discard(asyncio.current_task())

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -39,7 +40,8 @@ class Tally:
             test()
         except Exception as error:
             self.failed += 1
-            print(f"client {shown}: FAILED: {error!r}", flush=True)
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            print(f"client {shown}: FAILED: {error!r} ({Path(place.filename).name}:{place.lineno})", flush=True)
             return
         self.passed += 1
         print(f"client {shown}: ok, {time.monotonic() - started:.1f} s", flush=True)
