@@ -2,7 +2,9 @@
 //!
 //! What it takes of memory follows what is under way. The compressor (about 300 KB) is
 //! dropped once a client is at rest: after a flush a new one goes on in the same stream,
-//! since nothing refers to what was sent before it. The decompressor (10 KB) is dropped
+//! since nothing refers to what was sent before it. Only some in the whole process are kept
+//! for clients that may go on soon: an allocator gives back little of what hundreds had at
+//! once, as when all reconnect. The decompressor (10 KB) is dropped
 //! where it stands between two blocks; then what the client sent last is all that is
 //! kept of it, 32 KB at most and as much as it sent if that is less.
 
@@ -17,6 +19,7 @@ use miniz_oxide::inflate::core::inflate_flags::{
 use miniz_oxide::inflate::core::{BlockBoundaryState, DecompressorOxide, decompress};
 use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
 use std::io::{Error, ErrorKind, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How far back what is compressed may refer (RFC 1951 section 2).
 const WINDOW_OCTETS: usize = 32 << 10;
@@ -25,9 +28,39 @@ const FIRST_WINDOW_OCTETS: usize = 4 << 10;
 /// How much is compressed before it is handed on.
 const PIECE_OCTETS: usize = 16 << 10;
 
+/// So many compressors are kept for clients that are at rest for a moment only.
+const KEPT_COMPRESSORS: usize = 16;
+
+/// The compressors there are, in the whole process.
+static COMPRESSORS: AtomicUsize = AtomicUsize::new(0);
+
+/// A compressor, counted.
+struct Counted(CompressorOxide);
+
+impl Counted {
+    fn new() -> Box<Self> {
+        COMPRESSORS.fetch_add(1, Ordering::Relaxed);
+        // Responses shrink to a third with the least effort already (RFC 4978 section 4).
+        let level = CompressionLevel::BestSpeed;
+        let state = CompressorOxide::with_format_and_level(DataFormat::Raw, level);
+        Box::new(Self(state))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        COMPRESSORS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether there are so many compressors that none is to be kept for a client at rest.
+pub fn is_crowded() -> bool {
+    COMPRESSORS.load(Ordering::Relaxed) > KEPT_COMPRESSORS
+}
+
 /// Compresses what is sent.
 pub struct Compressor {
-    state: Option<Box<CompressorOxide>>,
+    state: Option<Box<Counted>>,
     is_flushed: bool,
 }
 
@@ -72,12 +105,7 @@ impl Compressor {
     }
 
     fn add(&mut self, mut octets: &[u8], flush: MZFlush) -> Result<Vec<u8>> {
-        let state = self.state.get_or_insert_with(|| {
-            // Responses shrink to a third with the least effort already (section 4).
-            let level = CompressionLevel::BestSpeed;
-            let state = CompressorOxide::with_format_and_level(DataFormat::Raw, level);
-            Box::new(state)
-        });
+        let state = &mut self.state.get_or_insert_with(Counted::new).0;
         let mut compressed = Vec::new();
         let mut piece = vec![0; PIECE_OCTETS];
         loop {

@@ -206,3 +206,20 @@ fn what_follows_an_end_that_nobody_asked_for_is_refused() {
     let refused = inflated(&mut Decompressor::default(), &octets);
     assert_eq!(refused.expect_err("refused").kind(), ErrorKind::InvalidData);
 }
+
+#[test]
+fn a_crowd_of_compressors_is_not_kept() {
+    let mut crowd: Vec<Compressor> = (0..=KEPT_COMPRESSORS)
+        .map(|_| Compressor::default())
+        .collect();
+    for compressor in &mut crowd {
+        compressor.compress(b"text").expect("compressed");
+        compressor.flush().expect("flushed");
+        assert!(compressor.can_rest());
+    }
+    assert!(is_crowded());
+    let there = COMPRESSORS.load(Ordering::Relaxed);
+    crowd.iter_mut().for_each(Compressor::rest);
+    // Other tests may have some, but not so many.
+    assert!(COMPRESSORS.load(Ordering::Relaxed) < there);
+}

@@ -2,7 +2,7 @@
 
 use crate::accounts::throttle::Source;
 use crate::accounts::{Entrant, Refusal};
-use crate::compression::{Compressor, Decompressor};
+use crate::compression::{self, Compressor, Decompressor};
 use crate::config::{Plaintext, Protocol, TlsMode};
 use crate::serve::Server;
 use crate::stream::{Incoming, Stream};
@@ -500,6 +500,9 @@ impl Connection {
             // Others have their turn, however much comes of one read.
             tokio::task::yield_now().await;
         }
+        if compression::is_crowded() {
+            self.rest();
+        }
         let can_rest = self.compressor.as_ref().is_some_and(|it| it.can_rest())
             || self.decompressor.as_ref().is_some_and(|it| it.can_rest());
         let alarm = Arc::clone(&self.alarm);
@@ -519,8 +522,7 @@ impl Connection {
                 self.kind.receive(&octets);
             }
             () = tokio::time::sleep_until((self.active + REST).into()), if can_rest => {
-                self.compressor.iter_mut().for_each(|it| it.rest());
-                self.decompressor.iter_mut().for_each(|it| it.rest());
+                self.rest();
             }
             () = alarm.0.notified() => self.kind.resume(Happening::MailboxChanged),
             changed = self.shutdown.changed(), if !*told_shutdown => {
@@ -544,6 +546,12 @@ impl Connection {
         self.stream = stream;
         self.kind.resume(Happening::TlsStarted(channel));
         Ok(())
+    }
+
+    /// Gives back memory that a client at rest has no use for.
+    fn rest(&mut self) {
+        self.compressor.iter_mut().for_each(|it| it.rest());
+        self.decompressor.iter_mut().for_each(|it| it.rest());
     }
 
     /// Gives back what the login took (RFC 8437).

@@ -510,7 +510,10 @@ listeners:
             let errors = load(text).expect_err("a mistake");
             assert_eq!(errors.len(), 1, "{errors:?}");
             let told = errors[0].to_string();
-            assert!(told.contains(&format!("pillarbox.yaml:{again}: ")), "{told}");
+            assert!(
+                told.contains(&format!("pillarbox.yaml:{again}: ")),
+                "{told}"
+            );
             assert!(told.contains(&format!("line {first} already")), "{told}");
         }
         // In one line the parser's own words have to do.

@@ -99,7 +99,9 @@ impl Mailbox {
     }
 
     fn ascii_size(&self, uid: Uid) -> Result<Option<AsciiSize>> {
-        let form = self.open_message(uid)?.ascii_form_by_way_of(&mut Vec::new());
+        let form = self
+            .open_message(uid)?
+            .ascii_form_by_way_of(&mut Vec::new());
         form.map(size_of)
     }
 }

@@ -238,7 +238,10 @@ fn texts_that_are_not_the_messages_are_found_and_made_anew() {
     octets[place - 4 - 16] ^= 1;
     std::fs::write(root.join(NAME), &octets).unwrap();
     let found = findings(root).unwrap();
-    assert_eq!(found.file, Some(TextFileFault::CannotBeReadFrom(8 + 4 + 16 + 12)));
+    assert_eq!(
+        found.file,
+        Some(TextFileFault::CannotBeReadFrom(8 + 4 + 16 + 12))
+    );
     assert_eq!(found.lost, (1..=5).map(uid).collect::<Vec<_>>());
     assert_eq!((found.count(), found.to_make()), (1, found.lost));
     // The next search has them made.

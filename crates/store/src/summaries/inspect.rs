@@ -93,7 +93,9 @@ pub fn inspect_texts(
         LookedAt::Opened(texts) => texts,
     };
     let known_below = texts_known_below(directory, owner).unwrap_or(0);
-    let broken = texts.broken_at().map_err(|error| failed("read the texts in", directory, error))?;
+    let broken = texts
+        .broken_at()
+        .map_err(|error| failed("read the texts in", directory, error))?;
     let paths = paths(directory)?;
     for (number, (uid, record)) in list.records.iter().enumerate() {
         let (Some(uid), Some(path)) = (Uid::new(*uid), paths.get(&*record.name)) else {

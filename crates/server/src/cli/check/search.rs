@@ -246,7 +246,10 @@ mod tests {
         assert_eq!(ranges(&uids(&[1, 2, 3, 7, 9, 10])), "1:3,7,9:10");
         let odd: Vec<u32> = (0..1_000).map(|number| 2 * number + 1).collect();
         let told = ranges(&uids(&odd));
-        assert!(told.starts_with("1,3,5,7,") && told.ends_with(" and 990 more"), "{told}");
+        assert!(
+            told.starts_with("1,3,5,7,") && told.ends_with(" and 990 more"),
+            "{told}"
+        );
         assert_eq!(ranges(&[]), "");
     }
 }
