@@ -213,7 +213,7 @@ fn refuse_foreign_owner(config: &Config, maildir: &Path) -> anyhow::Result<()> {
         ),
         _ if maildir.exists() => None,
         _ if config.run_as_user.is_none() => bail!(
-            "{} is not there yet, and what root makes the server could not change; run this as the user the server runs as",
+            "{0} is not there yet, and what root makes the server could not change; run this as the user the server runs as, or if that is root, make {0} first",
             maildir.display()
         ),
         _ => config.run_as_user.clone(),
