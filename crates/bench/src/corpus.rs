@@ -27,9 +27,20 @@ const SENDER_EVERY: usize = 90;
 const WORDS: usize = 12_000;
 const HAN: &str = "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民得经十三之进着等部度家电力里如水化高自二理起小物现实加量都两体制机当使点从业本去把性好应开它合还因由其些然前外天政四日那社义事平形相全表间样与关各重新线内数正心反你明看原又么利比或但质气第向道命此变条只没结解问意建月公无系军很情者最立代想已通并提直题党程展五果料象员革位入常文总次品式活设及管特件长求老头基资边流路级少图山统接知较将组见计别她手角期根论运农指";
 
-/// Messages in files, ready to be linked into Maildirs.
+/// How lines end in the files of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineEnds {
+    /// With LF, as in Maildirs.
+    Unix,
+    /// There are files of both kinds, with LF and with CRLF.
+    Both,
+}
+
+/// Messages in files, ready to be linked into mailboxes.
 pub struct Corpus {
     files: Vec<PathBuf>,
+    /// The same with CRLF, where there are such files.
+    with_crlf: Vec<PathBuf>,
     /// Octets of all messages as a client gets them, with CRLF.
     pub octets: u64,
     _keep: tempfile::TempDir,
@@ -40,10 +51,23 @@ impl Corpus {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub fn make(below: &Path, count: usize, owner: Option<(u32, u32)>) -> anyhow::Result<Self> {
+    pub fn make(
+        below: &Path,
+        count: usize,
+        lines: LineEnds,
+        owner: Option<(u32, u32)>,
+    ) -> anyhow::Result<Self> {
         let keep = tempfile::tempdir_in(below)?;
         let language = Language::new();
+        let write = |path: &Path, message: &str| {
+            fs::write(path, message).with_context(|| format!("cannot write {}", path.display()))?;
+            if let Some((user, group)) = owner {
+                std::os::unix::fs::chown(path, Some(user), Some(group))?;
+            }
+            anyhow::Ok(())
+        };
         let mut files = Vec::with_capacity(count);
+        let mut with_crlf = Vec::new();
         let mut octets = 0;
         for number in 1..=count {
             let message = language.message(number);
@@ -53,16 +77,18 @@ impl Corpus {
             let folder = keep.path().join((number / 1_000).to_string());
             fs::create_dir_all(&folder)?;
             let path = folder.join(number.to_string());
-            fs::write(&path, message)
-                .with_context(|| format!("cannot write {}", path.display()))?;
-            if let Some((user, group)) = owner {
-                std::os::unix::fs::chown(&path, Some(user), Some(group))?;
-            }
+            write(&path, &message)?;
             files.push(path);
+            if lines == LineEnds::Both {
+                let path = folder.join(format!("{number}.crlf"));
+                write(&path, &message.replace('\n', "\r\n"))?;
+                with_crlf.push(path);
+            }
         }
         nix::unistd::sync();
         Ok(Self {
             files,
+            with_crlf,
             octets,
             _keep: keep,
         })
@@ -92,6 +118,19 @@ impl Corpus {
         for (number, file) in self.files.iter().cycle().take(count).enumerate() {
             let name = format!("{}.M{number}P1.bench{flags}", 1_700_000_000 + number);
             fs::hard_link(file, folder.join(name)).context("cannot link a message")?;
+        }
+        Ok(())
+    }
+
+    /// Links the first `count` messages into a directory of Cyrus, which names them by UID.
+    ///
+    /// # Errors
+    /// When a link cannot be made, or there are no files with CRLF.
+    pub fn link_numbered(&self, directory: &Path, count: usize) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.with_crlf.is_empty(), "no messages with CRLF");
+        for (file, uid) in self.with_crlf.iter().cycle().zip(1..=count) {
+            let link = directory.join(format!("{uid}."));
+            fs::hard_link(file, link).context("cannot link a message")?;
         }
         Ok(())
     }

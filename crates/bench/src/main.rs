@@ -10,8 +10,8 @@ mod workload;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use corpus::Corpus;
-use peer::{Courier, Dovecot, Peer, Pillarbox, Tuning};
+use corpus::{Corpus, LineEnds};
+use peer::{Courier, Cyrus, Dovecot, Peer, Pillarbox, Tuning};
 use sample::Samples;
 use std::path::{Path, PathBuf};
 use workload::{Scale, Stage, Workload};
@@ -23,6 +23,8 @@ enum Against {
     Dovecot,
     /// Debian's Courier.
     Courier,
+    /// Debian's Cyrus, which has no Maildirs: rows about those are left empty.
+    Cyrus,
     /// Nothing.
     None,
 }
@@ -95,8 +97,18 @@ fn main() -> anyhow::Result<()> {
         versions.push(format!("Courier {}", courier.version()));
         peers.push(Box::new(courier));
     }
+    let has_cyrus = arguments.against.contains(&Against::Cyrus);
+    if has_cyrus {
+        let cyrus = Cyrus::unpack()?;
+        versions.push(format!("Cyrus {}", cyrus.version()));
+        peers.push(Box::new(cyrus));
+    }
     eprintln!("making {} messages", arguments.messages);
-    let corpus = Corpus::make(&arguments.below, arguments.messages, peer::owner()?)
+    let lines = match has_cyrus {
+        true => LineEnds::Both,
+        false => LineEnds::Unix,
+    };
+    let corpus = Corpus::make(&arguments.below, arguments.messages, lines, peer::owner()?)
         .with_context(|| format!("cannot make mail below {}", arguments.below.display()))?;
     let scale = Scale {
         messages: arguments.messages,

@@ -3,21 +3,32 @@
 use std::fs;
 use std::time::Duration;
 
+/// All processes, with the fields of each.
+fn all() -> impl Iterator<Item = (u32, Vec<String>)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        Some((process, fields(process)?))
+    })
+}
+
+/// The processes of a process group that have not ended.
+pub fn group(leader: u32) -> Vec<u32> {
+    let leader = leader.to_string();
+    let is_of_it = |fields: &[String]| {
+        fields.first().is_some_and(|state| state != "Z") && fields.get(2) == Some(&leader)
+    };
+    all()
+        .filter(|(_, fields)| is_of_it(fields))
+        .map(|(process, _)| process)
+        .collect()
+}
+
 /// The processes of a tree, the root first.
 fn tree(root: u32) -> Vec<u32> {
-    let mut pairs: Vec<(u32, u32)> = Vec::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(process) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
-            continue;
-        };
-        if let Some(parent) = fields(process).and_then(|fields| fields.get(1)?.parse().ok()) {
-            pairs.push((process, parent));
-        }
-    }
+    let pairs: Vec<(u32, u32)> = all()
+        .filter_map(|(process, fields)| Some((process, fields.get(1)?.parse().ok()?)))
+        .collect();
     let mut found = vec![root];
     let mut place = 0;
     while let Some(parent) = found.get(place).copied() {
@@ -32,7 +43,7 @@ fn tree(root: u32) -> Vec<u32> {
     found
 }
 
-/// The fields of `/proc/PID/stat` after the name: state, parent and so on.
+/// The fields of `/proc/PID/stat` after the name: state, parent, group and so on.
 fn fields(process: u32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;
@@ -96,5 +107,19 @@ mod tests {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
         assert!(memory(own) > 100_000);
+    }
+
+    #[test]
+    fn a_group_is_gone_when_it_has_ended() {
+        use std::os::unix::process::CommandExt;
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .process_group(0)
+            .spawn()
+            .expect("started");
+        assert_eq!(group(child.id()), [child.id()]);
+        child.kill().expect("ended");
+        child.wait().expect("waited for");
+        assert!(group(child.id()).is_empty());
     }
 }

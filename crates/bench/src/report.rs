@@ -74,7 +74,7 @@ pub fn write(about: &About, workloads: &[&Workload], samples: &Samples) -> Strin
 fn others<'a>(
     rows: impl Iterator<Item = &'a BTreeMap<&'static str, Vec<Sample>>> + Clone,
 ) -> Vec<&'static str> {
-    let all = ["dovecot", "courier"].into_iter();
+    let all = ["dovecot", "courier", "cyrus"].into_iter();
     all.filter(|peer| rows.clone().any(|of| of.contains_key(peer)))
         .collect()
 }

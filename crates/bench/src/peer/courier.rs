@@ -1,14 +1,14 @@
 //! Debian's Courier. It cannot be installed beside Dovecot: its packages are unpacked into a
 //! directory, and laid over the system's where only its own processes see them.
 
+use super::unpacked::Unpacked;
 use super::{Extension, Peer, Running, Site, free_port, owner};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// What it consists of.
 const PACKAGES: [&str; 10] = [
@@ -27,8 +27,7 @@ const PACKAGES: [&str; 10] = [
 
 /// An unpacked Courier.
 pub struct Courier {
-    root: PathBuf,
-    version: String,
+    packages: Unpacked,
 }
 
 impl Courier {
@@ -37,54 +36,15 @@ impl Courier {
     /// # Errors
     /// When it cannot be fetched, or this is not root.
     pub fn unpack() -> anyhow::Result<Self> {
-        if owner()?.is_none() {
-            bail!("Courier is started by root; run this as root, or with --against none");
-        }
-        let root = std::env::current_exe()?.with_file_name("courier");
-        if !root.join("usr/sbin/couriertcpd").exists() {
-            fs::create_dir_all(&root)?;
-            let fetched = Command::new("apt-get")
-                .args(["download", "-qq"])
-                .args(PACKAGES)
-                .current_dir(&root)
-                .stderr(Stdio::null())
-                .status()?;
-            ensure!(fetched.success(), "Courier's packages cannot be fetched");
-            for package in packages(&root)? {
-                let unpacked = Command::new("dpkg")
-                    .arg("-x")
-                    .args([&package, &root])
-                    .status()?;
-                ensure!(
-                    unpacked.success(),
-                    "{} cannot be unpacked",
-                    package.display()
-                );
-            }
-        }
-        // courier-imap_5.0.13+1.0.16-3+b6_amd64.deb
-        let version = packages(&root)?.iter().find_map(|package| {
-            let name = package.file_name()?.to_str()?;
-            let rest = name.strip_prefix("courier-imap_")?;
-            Some(rest.split(['+', '%']).next()?.to_owned())
-        });
         Ok(Self {
-            root,
-            version: version.context("there is no courier-imap")?,
+            packages: Unpacked::new("Courier", &PACKAGES, "usr/sbin/couriertcpd")?,
         })
     }
 
     /// Its version.
     pub fn version(&self) -> &str {
-        &self.version
+        &self.packages.version
     }
-}
-
-fn packages(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(root)?.map(|entry| Ok(entry?.path()));
-    let paths: Vec<PathBuf> = entries.collect::<std::io::Result<_>>()?;
-    let is_package = |path: &PathBuf| path.extension().is_some_and(|suffix| suffix == "deb");
-    Ok(paths.into_iter().filter(is_package).collect())
 }
 
 impl Peer for Courier {
@@ -98,6 +58,7 @@ impl Peer for Courier {
 
     fn has(&self, extension: Extension) -> bool {
         match extension {
+            Extension::Maildir => true,
             Extension::LiteralPlus
             | Extension::MultiAppend
             | Extension::Move
@@ -129,13 +90,13 @@ impl Peer for Courier {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
         fs::write(configuration.join("authdaemonrc"), AUTHENTICATION)?;
         for protocol in ["imapd", "pop3d"] {
-            let shipped = self.root.join("etc/courier").join(protocol);
+            let shipped = self.packages.root.join("etc/courier").join(protocol);
             fs::copy(&shipped, configuration.join(protocol))
                 .with_context(|| format!("there is no {}", shipped.display()))?;
         }
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", START, "courier"]);
-        command.args([&self.root, site.path()]);
+        command.args([&self.packages.root, site.path()]);
         command.args([imap.to_string(), pop3.to_string()]);
         let log = fs::File::create(site.path().join("courier.log"))?;
         let child = command

@@ -1,12 +1,20 @@
 //! The servers that are compared, each with mail of its own below one directory.
 
 mod courier;
+mod cyrus;
+mod delivery;
 mod dovecot;
 mod pillarbox;
+mod unpacked;
 
 pub use courier::Courier;
+pub use cyrus::Cyrus;
+pub use delivery::Delivery;
 pub use dovecot::{Dovecot, Tuning};
 pub use pillarbox::Pillarbox;
+
+use crate::corpus::Corpus;
+use crate::process;
 
 use anyhow::{Context, bail};
 use std::fs;
@@ -23,6 +31,8 @@ pub const USERS: usize = 10;
 /// What not every server has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extension {
+    /// Mailboxes are Maildirs, where others drop files.
+    Maildir,
     /// RFC 7888.
     LiteralPlus,
     /// RFC 3502.
@@ -46,6 +56,20 @@ pub trait Peer: Sync {
     /// Whether it has what not all have; rows that need it are left empty.
     fn has(&self, _extension: Extension) -> bool {
         true
+    }
+    /// Puts mail where it finds it when it is started.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    fn deliver(&self, site: &Site, corpus: &Corpus, deliveries: &[Delivery]) -> anyhow::Result<()> {
+        for delivery in deliveries {
+            let mailbox = match delivery.mailbox {
+                Some(name) => site.make_mailbox(delivery.user, name)?,
+                None => site.maildir(delivery.user),
+            };
+            corpus.link_into(&mailbox.join(delivery.folder), delivery.count)?;
+        }
+        Ok(())
     }
     /// Starts it.
     ///
@@ -77,7 +101,7 @@ impl Site {
             users += &format!("{name}:{{PLAIN}}secret::::::\n");
         }
         fs::write(site.path().join("users"), users)?;
-        site.give_away()?;
+        give_away(site.path().join("mail"))?;
         Ok(site)
     }
 
@@ -97,38 +121,33 @@ impl Site {
         self.path().join("mail").join(user).join("Maildir")
     }
 
-    /// Makes empty mailboxes beside a user's INBOX; gives their directories.
+    /// Makes an empty mailbox beside a user's INBOX; gives its directory.
     ///
     /// # Errors
-    /// When one cannot be made.
-    pub fn make_mailboxes(&self, user: &str, names: &[String]) -> anyhow::Result<Vec<PathBuf>> {
-        let inbox = self.maildir(user);
-        let mailboxes: Vec<PathBuf> = names
-            .iter()
-            .map(|name| inbox.join(format!(".{name}")))
-            .collect();
-        for mailbox in &mailboxes {
-            for folder in ["cur", "new", "tmp"] {
-                fs::create_dir_all(mailbox.join(folder))?;
-            }
+    /// When it cannot be made.
+    pub fn make_mailbox(&self, user: &str, name: &str) -> anyhow::Result<PathBuf> {
+        let mailbox = self.maildir(user).join(format!(".{name}"));
+        for folder in ["cur", "new", "tmp"] {
+            fs::create_dir_all(mailbox.join(folder))?;
         }
-        self.give_away()?;
-        Ok(mailboxes)
+        give_away(mailbox.clone())?;
+        Ok(mailbox)
     }
+}
 
-    fn give_away(&self) -> anyhow::Result<()> {
-        let Some((user, group)) = owner()? else {
-            return Ok(());
-        };
-        let mut waiting = vec![self.path().join("mail")];
-        while let Some(path) = waiting.pop() {
-            std::os::unix::fs::chown(&path, Some(user), Some(group))?;
-            if path.is_dir() {
-                waiting.extend(fs::read_dir(&path)?.flatten().map(|entry| entry.path()));
-            }
+/// Gives a directory and all that is in it to the owner of mail.
+fn give_away(directory: PathBuf) -> anyhow::Result<()> {
+    let Some((user, group)) = owner()? else {
+        return Ok(());
+    };
+    let mut waiting = vec![directory];
+    while let Some(path) = waiting.pop() {
+        std::os::unix::fs::chown(&path, Some(user), Some(group))?;
+        if path.is_dir() {
+            waiting.extend(fs::read_dir(&path)?.flatten().map(|entry| entry.path()));
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// To whom mail belongs; `None` where this user is not root and it is their own.
@@ -184,11 +203,27 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// Asks it to end, so that it ends its own processes too.
+    /// Asks it to end, so that it ends its own processes too, and waits for those of its
+    /// process group.
     fn drop(&mut self) {
+        use nix::sys::signal::{Signal, kill};
         let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = kill(pid, Signal::SIGTERM);
         let _ = self.child.wait();
+        let began = Instant::now();
+        loop {
+            let left = process::group(self.child.id());
+            if left.is_empty() {
+                return;
+            }
+            if began.elapsed() > Duration::from_secs(5) {
+                for process in left {
+                    let pid = nix::unistd::Pid::from_raw(process.cast_signed());
+                    let _ = kill(pid, Signal::SIGKILL);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

@@ -21,7 +21,15 @@ impl Pillarbox {
         let program = std::env::current_exe()?.with_file_name("pillarbox");
         let target = program.parent().and_then(Path::parent);
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
+        let mut build = Command::new(cargo);
+        // What that cargo says of this package would have others built anew each time.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                build.env_remove(&*name);
+            }
+        }
+        let built = build
             .args([
                 "build",
                 "--release",

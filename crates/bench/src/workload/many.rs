@@ -2,6 +2,7 @@
 
 use super::{Row, Stage, Workload, at_most};
 use crate::client::imap::Imap;
+use crate::peer::Delivery;
 use crate::process;
 use crate::sample::Unit;
 use anyhow::ensure;
@@ -28,12 +29,14 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
     let names: Vec<String> = (1..=MAILBOXES)
         .map(|number| format!("Big{number}"))
         .collect();
-    stage.begin_with(|stage| {
-        let mailboxes = stage.site.make_mailboxes("anna", &names)?;
-        mailboxes
-            .iter()
-            .try_for_each(|mailbox| stage.corpus.link_into(&mailbox.join("cur"), count))
-    })?;
+    let delivery = |name| Delivery {
+        user: "anna",
+        mailbox: Some(name),
+        folder: "cur",
+        count,
+    };
+    let deliveries: Vec<Delivery> = names.iter().map(String::as_str).map(delivery).collect();
+    stage.begin_with(&deliveries)?;
     // The first who come make what servers keep beside mailboxes.
     for name in &names {
         let name = format!("{}{name}", stage.peer.prefix());

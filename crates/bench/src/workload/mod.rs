@@ -14,7 +14,7 @@ mod reading;
 mod search;
 
 use crate::corpus::Corpus;
-use crate::peer::{Peer, Running, Site};
+use crate::peer::{Delivery, Peer, Running, Site};
 use crate::process;
 use crate::sample::{Sample, Samples, Unit};
 use std::path::Path;
@@ -174,22 +174,21 @@ impl<'a> Stage<'a> {
     /// Ends the server, if there is one, and begins with new mail: `count` messages in
     /// a folder of every named user's Maildir.
     fn begin(&mut self, users: &[&str], folder: &str, count: usize) -> anyhow::Result<()> {
-        self.begin_with(|stage| {
-            users.iter().try_for_each(|user| {
-                let folder = stage.site.maildir(user).join(folder);
-                stage.corpus.link_into(&folder, count)
-            })
-        })
+        let delivery = |user| Delivery {
+            user,
+            mailbox: None,
+            folder,
+            count,
+        };
+        let deliveries: Vec<Delivery> = users.iter().copied().map(delivery).collect();
+        self.begin_with(&deliveries)
     }
 
     /// Ends the server, if there is one, and begins with the mail that is delivered now.
-    fn begin_with(
-        &mut self,
-        deliver: impl FnOnce(&Self) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    fn begin_with(&mut self, deliveries: &[Delivery]) -> anyhow::Result<()> {
         self.server = None;
         self.site = Site::new(self.below)?;
-        deliver(self)?;
+        self.peer.deliver(&self.site, self.corpus, deliveries)?;
         // An MTA has synced what it delivered.
         nix::unistd::sync();
         self.restart()

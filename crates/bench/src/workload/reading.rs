@@ -2,6 +2,7 @@
 
 use super::{Row, Stage, Workload, rate, time};
 use crate::client::imap::Imap;
+use crate::peer::Extension;
 use crate::sample::Unit;
 use anyhow::ensure;
 
@@ -58,12 +59,19 @@ const SINGLES: usize = 1_000;
 
 fn play(stage: &mut Stage) -> anyhow::Result<()> {
     let count = stage.scale.messages;
-    stage.begin(&["anna"], "cur", count)?;
-    let mut session = Imap::login(stage.imap(), "anna")?;
-    stage.measure(&SELECT_CUR, |_| select(&mut session, count))?;
+    let has_maildirs = stage.peer.has(Extension::Maildir);
+    if has_maildirs {
+        stage.begin(&["anna"], "cur", count)?;
+        let mut session = Imap::login(stage.imap(), "anna")?;
+        stage.measure(&SELECT_CUR, |_| select(&mut session, count))?;
+    }
     stage.begin(&["anna"], "new", count)?;
     let mut session = Imap::login(stage.imap(), "anna")?;
-    stage.measure(&SELECT_NEW, |_| select(&mut session, count))?;
+    if has_maildirs {
+        stage.measure(&SELECT_NEW, |_| select(&mut session, count))?;
+    } else {
+        select(&mut session, count)?;
+    }
     stage.measure(&FLAGS, |_| fetch(&mut session, "FETCH 1:* FLAGS", count))?;
     stage.measure(&LIST_FIRST, |_| fetch(&mut session, LIST, count))?;
     stage.measure(&LIST_SECOND, |_| fetch(&mut session, LIST, count))?;
