@@ -315,9 +315,7 @@ pub async fn carry(
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok("the client closed"),
         ended => ended,
     };
-    // Who is the last to leave a mailbox closes it, which takes the disk.
-    let session = std::mem::replace(&mut connection.kind, Kind::Broken(None));
-    tokio::task::block_in_place(|| drop(session));
+    connection.leave();
     let (received, sent) = (connection.tally.received, connection.tally.sent);
     match ended {
         Ok(why) => {
@@ -432,12 +430,22 @@ impl Connection {
                 }
                 Action::Close => {
                     self.flush().await?;
+                    // Who sees the connection end may come again at once.
+                    self.leave();
                     let _ =
                         tokio::time::timeout(Duration::from_secs(2), self.stream.shutdown()).await;
                     return Ok("closed");
                 }
             }
         }
+    }
+
+    /// Leaves the mailbox, a maildrop with its lock, and gives back the user's place. Who
+    /// is the last to leave a mailbox may have to close it, which takes the disk.
+    fn leave(&mut self) {
+        let session = std::mem::replace(&mut self.kind, Kind::Broken(None));
+        tokio::task::block_in_place(|| drop(session));
+        self.user = None;
     }
 
     async fn send(&mut self, octets: &[u8]) -> std::io::Result<()> {

@@ -124,7 +124,11 @@ mod tests {
             delimiter: '/',
             prefix: String::new(),
         };
-        Account::open_completing(root, layout, Arc::clone(texts)).expect("account")
+        let shared = store::Shared {
+            search_texts: Some(Arc::clone(texts)),
+            ..store::Shared::default()
+        };
+        Account::open_with(root, layout, shared).expect("account")
     }
 
     /// The niceness of the threads of this process that have a name.

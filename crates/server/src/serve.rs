@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -32,6 +32,8 @@ const SETTLED: Duration = Duration::from_millis(300);
 /// How often certificates and users are looked at for changes that no event told of,
 /// as on network file systems.
 const LOOK: Duration = Duration::from_secs(10);
+/// How often mailboxes that nobody uses any more are looked for.
+const UNUSED: Duration = Duration::from_secs(2);
 
 /// When a file was written, its octets and its inode.
 type Stamp = (SystemTime, u64, u64);
@@ -280,6 +282,8 @@ pub async fn serve(
     let mut watch = watch_files(&server, file.as_ref(), &changed);
     let mut read = server.stamps(file.as_ref());
     let mut retention = tokio::time::interval(retention::INTERVAL);
+    let mut unused = tokio::time::interval(UNUSED);
+    unused.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // The first look at an account is when its user logs in.
     retention.tick().await;
     loop {
@@ -299,6 +303,10 @@ pub async fn serve(
                 let server = Arc::clone(&server);
                 tokio::task::spawn_blocking(move || server.accounts.keep_retention(&server.config()));
             }
+            _ = unused.tick() => {
+                let kept_open = Arc::clone(&server.accounts.kept_open);
+                tokio::task::spawn_blocking(move || kept_open.look(Instant::now()));
+            }
             _ = look.tick() => {
                 read = server.reload_changed(file.as_ref(), read);
             }
@@ -312,6 +320,9 @@ pub async fn serve(
         tokio::time::timeout(GRACE, search_texts::end(search_texts)),
         tokio::time::timeout(GRACE, stop.closed()),
     );
+    let kept_open = Arc::clone(&server.accounts.kept_open);
+    let closing = tokio::task::spawn_blocking(move || kept_open.end());
+    let _ = tokio::time::timeout(GRACE, closing).await;
     Ok(())
 }
 

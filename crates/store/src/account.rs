@@ -12,6 +12,7 @@ pub use metadata::SPECIAL_USE_ENTRY;
 
 use crate::control_file::{self, failed};
 use crate::disk::{self, Kind};
+use crate::kept_open::KeptOpen;
 use crate::maildir::{subscriptions, uidvalidity};
 use crate::metadata::{Metadata, OF_MAILBOX};
 use crate::news::{Feed, Listener, News};
@@ -86,6 +87,15 @@ struct Move {
     place: PathBuf,
 }
 
+/// What the accounts of a process share.
+#[derive(Debug, Clone, Default)]
+pub struct Shared {
+    /// Who has texts of mailboxes completed in the background, if anybody.
+    pub search_texts: Option<Arc<SearchTexts>>,
+    /// What keeps mailboxes open that were used lately, if anything does.
+    pub kept_open: Option<Arc<KeptOpen>>,
+}
+
 /// One user's mailboxes.
 #[derive(Debug)]
 pub struct Account {
@@ -98,8 +108,7 @@ pub struct Account {
     changing: Mutex<()>,
     /// Held while what POP3 devices did is noted.
     pub(crate) noting_visits: Mutex<()>,
-    /// Who has texts completed in the background, if anybody.
-    search_texts: Option<Arc<SearchTexts>>,
+    shared: Shared,
     /// Who listens.
     feed: Arc<Feed>,
 }
@@ -109,24 +118,11 @@ impl Account {
     /// root and process: the caller keeps and shares it. A crash leaves some of the
     /// directories, all of them empty.
     pub fn open(root: &Path, layout: Layout) -> Result<Arc<Self>> {
-        Self::open_with(root, layout, None)
+        Self::open_with(root, layout, Shared::default())
     }
 
-    /// As [`Account::open`]; texts of mailboxes are completed in the background by who
-    /// asks `search_texts` what there is to do.
-    pub fn open_completing(
-        root: &Path,
-        layout: Layout,
-        search_texts: Arc<SearchTexts>,
-    ) -> Result<Arc<Self>> {
-        Self::open_with(root, layout, Some(search_texts))
-    }
-
-    fn open_with(
-        root: &Path,
-        layout: Layout,
-        search_texts: Option<Arc<SearchTexts>>,
-    ) -> Result<Arc<Self>> {
+    /// As [`Account::open`], with what the process's accounts share.
+    pub fn open_with(root: &Path, layout: Layout, shared: Shared) -> Result<Arc<Self>> {
         if !disk::leads_to_directory(&root.join(LAST_MADE)) {
             disk::make_directories(root).map_err(|error| failed("make directory", root, error))?;
         }
@@ -141,7 +137,7 @@ impl Account {
             open: DashMap::new(),
             changing: Mutex::new(()),
             noting_visits: Mutex::new(()),
-            search_texts,
+            shared,
             feed: Arc::default(),
         }))
     }
@@ -164,7 +160,9 @@ impl Account {
 
     /// Makes Drafts, Sent, Junk, Trash and Archive, subscribed, with their special
     /// uses, if the account has no mailbox but INBOX and had none made before. What
-    /// a crash interrupts is completed at the next call.
+    /// a crash interrupts is completed at the next call, as long as all of it is not
+    /// durable: a mailbox is there whole, or as a directory that lacks some of its own,
+    /// which are made then.
     pub fn make_default_mailboxes(&self) -> Result<()> {
         let _changing = self.changing.lock();
         let marker = control_file::read(&self.root.join(DEFAULTS_MARKER))?;
@@ -176,15 +174,18 @@ impl Account {
             }
             None => return control_file::replace(&self.root, DEFAULTS_MARKER, DEFAULTS_DONE),
         }
-        // Their names tell their special uses.
-        for level in ["Drafts", "Sent", "Junk", "Trash", "Archive"] {
-            let name = MailboxName(vec![level.to_owned()]);
-            match self.create_locked(&name, None, None) {
-                Ok(_) | Err(Error::AlreadyExists) => {}
-                Err(error) => return Err(error),
-            }
-            subscriptions::set(&self.root, &name, true)?;
+        // Their names tell their special uses. The first login waits for this: all names
+        // are made durable at once, and a mailbox is opened when it is first asked for.
+        let names = ["Drafts", "Sent", "Junk", "Trash", "Archive"]
+            .map(|level| MailboxName(vec![level.to_owned()]));
+        for name in &names {
+            let place = self.place(name)?;
+            control_file::make_directory(&place)?;
+            mark_mailbox(&place)?;
+            make_maildir(&place)?;
         }
+        control_file::sync_directory(&self.root)?;
+        subscriptions::add(&self.root, &names)?;
         control_file::replace(&self.root, DEFAULTS_MARKER, DEFAULTS_DONE)
     }
 
@@ -282,9 +283,7 @@ impl Account {
                 self.put_back(&trashed, &directory);
                 return Err(error);
             }
-            if let Some(mailbox) = self.forget(name) {
-                mailbox.mark_gone();
-            }
+            self.lose(name);
             self.feed.publish(&News::Deleted(name.clone()));
             SpecialUses::read(&self.root)?
                 .change(&self.root, |kept| (kept != name).then(|| kept.clone()))?;
@@ -399,16 +398,19 @@ impl Account {
             }
         };
         match mailbox.sync() {
-            Ok(_) => Ok(mailbox),
+            Ok(_) => {
+                if let Some(kept_open) = &self.shared.kept_open {
+                    kept_open.keep(&mailbox);
+                }
+                Ok(mailbox)
+            }
             Err(error) => {
                 let _changing = self.changing.lock();
                 if self.directory(name)?.is_some() {
                     return Err(error);
                 }
                 // Someone removed its directory.
-                if let Some(mailbox) = self.forget(name) {
-                    mailbox.mark_gone();
-                }
+                self.lose(name);
                 Err(Error::NonExistent)
             }
         }
@@ -488,7 +490,7 @@ impl Account {
         let directory = self.directory(name)?.ok_or(Error::NonExistent)?;
         make_maildir(&directory)?;
         let mailbox = Mailbox::open(directory, || uidvalidity::next(&self.root))?;
-        if let Some(search_texts) = &self.search_texts {
+        if let Some(search_texts) = &self.shared.search_texts {
             mailbox.complete_texts_by(search_texts);
         }
         self.open.retain(|_, mailbox| mailbox.strong_count() > 0);
@@ -541,6 +543,16 @@ impl Account {
         });
         let uids: Vec<Uid> = inbox.snapshot().rows().map(|row| row.uid).collect();
         inbox.move_to(&uids, &destination).map(drop)
+    }
+
+    /// A mailbox is no more; who has it open is told.
+    fn lose(&self, name: &MailboxName) {
+        if let Some(mailbox) = self.forget(name) {
+            mailbox.mark_gone();
+            if let Some(kept_open) = &self.shared.kept_open {
+                kept_open.let_go(&mailbox);
+            }
+        }
     }
 
     /// Takes a mailbox out of the registry; gives it if someone has it open.
@@ -625,8 +637,20 @@ fn make_maildir(directory: &Path) -> Result<()> {
 /// Makes a whole new mailbox directory, not INBOX's.
 fn make_mailbox(directory: &Path) -> Result<()> {
     control_file::make_directory(directory)?;
-    control_file::write_new(&directory.join("maildirfolder"), b"")?;
+    mark_mailbox(directory)?;
     make_maildir(directory)
+}
+
+/// Says that a directory is a mailbox beneath a Maildir, as deliverers ask for it; durable
+/// once the directory is.
+fn mark_mailbox(directory: &Path) -> Result<()> {
+    let mark = directory.join("maildirfolder");
+    match disk::create_new(&mark) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(failed("create", &mark, error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes what a crash left of mailboxes being made or deleted.

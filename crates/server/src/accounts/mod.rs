@@ -71,6 +71,8 @@ pub struct Accounts {
     retention: retention::Retention,
     /// The mailboxes whose texts are to be completed.
     pub search_texts: Arc<store::SearchTexts>,
+    /// The mailboxes that were used lately.
+    pub kept_open: Arc<store::KeptOpen>,
     /// When each user logged in over POP3, where there is a delay between logins.
     visits: DashMap<String, Instant>,
     cache: Cache,
@@ -101,6 +103,7 @@ impl Accounts {
             open: DashMap::new(),
             retention: retention::Retention::default(),
             search_texts: Arc::new(store::SearchTexts::new(config.keep_search_texts.into())),
+            kept_open: Arc::default(),
             visits: DashMap::new(),
             cache: Cache::new(key),
             workers: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
@@ -400,8 +403,11 @@ impl Accounts {
                     delimiter: config.layout.delimiter,
                     prefix: config.layout.prefix.clone(),
                 };
-                let texts = Arc::clone(&self.search_texts);
-                let account = store::Account::open_completing(entry.key(), layout, texts)?;
+                let shared = store::Shared {
+                    search_texts: Some(Arc::clone(&self.search_texts)),
+                    kept_open: Some(Arc::clone(&self.kept_open)),
+                };
+                let account = store::Account::open_with(entry.key(), layout, shared)?;
                 account.make_default_mailboxes()?;
                 entry.insert(Arc::clone(&account));
                 Ok(account)

@@ -496,6 +496,16 @@ impl Mailbox {
     pub fn rest(&self) {
         self.summaries.lock().rest();
     }
+    /// Leaves it on the disk as if it were closed: the index says all there is to say, and
+    /// the next change says that there are changes again. A crash at any point leaves what
+    /// one in [`State::close`] leaves.
+    pub(crate) fn settle(&self) {
+        self.rest();
+        let mut state = self.state.lock();
+        if !self.is_gone() {
+            state.close();
+        }
+    }
     /// POP3 unique-ids and order: for each message of the snapshot, in the order
     /// POP3 numbers them, its UID and unique-id. What is shown is stored.
     pub fn unique_id_listing(&self, snapshot: &Snapshot) -> Result<Vec<(Uid, Arc<str>)>> {

@@ -34,7 +34,11 @@ fn account(root: &Path, keep: KeepTexts) -> (Arc<SearchTexts>, Arc<Account>) {
         delimiter: '/',
         prefix: String::new(),
     };
-    let account = Account::open_completing(root, layout, Arc::clone(&texts)).unwrap();
+    let shared = crate::Shared {
+        search_texts: Some(Arc::clone(&texts)),
+        ..crate::Shared::default()
+    };
+    let account = Account::open_with(root, layout, shared).unwrap();
     (texts, account)
 }
 

@@ -35,9 +35,25 @@ pub(crate) fn read(root: &Path) -> Result<BTreeSet<MailboxName>> {
 
 /// Adds or removes a name. After a crash the file has its old or its new content.
 pub(crate) fn set(root: &Path, name: &MailboxName, subscribed: bool) -> Result<()> {
+    change(root, |subscriptions| match subscribed {
+        true => subscriptions.add(name),
+        false => subscriptions.remove(name),
+    })
+}
+
+/// Adds names, all at once. After a crash the file has its old or its new content.
+pub(crate) fn add(root: &Path, names: &[MailboxName]) -> Result<()> {
+    change(root, |subscriptions| {
+        let added = names.iter().filter(|name| subscriptions.add(name));
+        added.count() > 0
+    })
+}
+
+/// Changes the file if `change` says that there is a change to write.
+fn change(root: &Path, change: impl FnOnce(&mut Subscriptions) -> bool) -> Result<()> {
     let lock = root.join(LOCK);
     acquire(&lock)?;
-    let written = change(root, name, subscribed);
+    let written = rewrite(root, change);
     // When it was renamed into place it is not there any more.
     if !matches!(written, Ok(true)) {
         control_file::remove_if_there(&lock)?;
@@ -50,29 +66,10 @@ pub(crate) fn set(root: &Path, name: &MailboxName, subscribed: bool) -> Result<(
 
 /// Rewrites the file through its lock file, the new name not yet durable; tells
 /// whether it had to.
-fn change(root: &Path, name: &MailboxName, subscribed: bool) -> Result<bool> {
+fn rewrite(root: &Path, change: impl FnOnce(&mut Subscriptions) -> bool) -> Result<bool> {
     let mut subscriptions = Subscriptions::load(root)?;
-    let before = subscriptions.lines.len();
-    let had = {
-        let lines = subscriptions.lines.iter();
-        lines
-            .filter(|line| subscriptions.name(line).as_ref() == Some(name))
-            .count()
-    };
-    if subscribed {
-        if had > 0 {
-            return Ok(false);
-        }
-        let line = subscriptions.line(name);
-        subscriptions.lines.push(line);
-    } else {
-        if had == 0 {
-            return Ok(false);
-        }
-        let mut lines = std::mem::take(&mut subscriptions.lines);
-        lines.retain(|line| subscriptions.name(line).as_ref() != Some(name));
-        debug_assert_eq!(lines.len() + had, before);
-        subscriptions.lines = lines;
+    if !change(&mut subscriptions) {
+        return Ok(false);
     }
     let lock = root.join(LOCK);
     disk::open_for_update(&lock)
@@ -116,6 +113,29 @@ impl Subscriptions {
         }
         let courier = control_file::read(&root.join("courierimapsubscribed"))?;
         Ok(Self::from_courier(&courier.unwrap_or_default()))
+    }
+
+    /// Whether the name was not there yet.
+    fn add(&mut self, name: &MailboxName) -> bool {
+        if self.lines.iter().any(|line| self.is(line, name)) {
+            return false;
+        }
+        self.lines.push(self.line(name));
+        true
+    }
+
+    /// Whether the name was there.
+    fn remove(&mut self, name: &MailboxName) -> bool {
+        let mut lines = std::mem::take(&mut self.lines);
+        let before = lines.len();
+        lines.retain(|line| !self.is(line, name));
+        self.lines = lines;
+        self.lines.len() < before
+    }
+
+    /// Whether the line is that name's.
+    fn is(&self, line: &[u8], name: &MailboxName) -> bool {
+        self.name(line).as_ref() == Some(name)
     }
 
     fn parse(octets: &[u8]) -> Self {

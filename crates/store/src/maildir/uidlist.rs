@@ -2,12 +2,18 @@
 //! written, version 1 read. Records are appended under the lock; a rewrite
 //! replaces the whole file. Nothing unknown in it is lost.
 
-use super::dotlock::Dotlock;
+mod record;
+mod writing;
+
+pub(crate) use record::Record;
+use record::{LAST_UID, parse_record};
+use writing::stamp_of;
+
 use crate::control_file;
 use crate::disk::{self, Stamp};
 use crate::index::Contents;
-use crate::snapshot::{Listed, MessageRow, RowChange, Rows};
-use crate::{Error, Result, Uid, UidValidity};
+use crate::snapshot::{Listed, MessageRow, Rows};
+use crate::{Error, Result, UidValidity};
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -25,55 +31,6 @@ const HEALING_GAP: u32 = 10_000;
 const HEADER_OCTETS: usize = 4 << 10;
 /// A line that is longer is no record.
 const LINE_OCTETS: usize = 32 << 10;
-/// The highest UID.
-const LAST_UID: u32 = u32::MAX - 1;
-
-/// One message's record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
-    /// Its unique name.
-    pub(crate) name: Arc<str>,
-    /// Its fields (`P<id> O<n> ...`), space between them.
-    pub(crate) fields: Option<Box<str>>,
-}
-
-impl Record {
-    /// A field's value.
-    pub(crate) fn field(&self, letter: char) -> Option<&str> {
-        self.fields
-            .as_deref()?
-            .split(' ')
-            .find_map(|field| field.strip_prefix(letter))
-    }
-    /// Sets a field, others stay.
-    pub(crate) fn set_field(&mut self, letter: char, value: &str) {
-        let mut fields: Vec<String> = self
-            .fields
-            .as_deref()
-            .unwrap_or_default()
-            .split(' ')
-            .filter(|field| !field.is_empty() && !field.starts_with(letter))
-            .map(str::to_owned)
-            .collect();
-        fields.push(format!("{letter}{value}"));
-        self.fields = Some(fields.join(" ").into_boxed_str());
-    }
-    fn write(&self, uid: u32, into: &mut Vec<u8>) {
-        write_record(uid, self.fields.as_deref(), &self.name, into);
-    }
-}
-
-fn write_record(uid: u32, fields: Option<&str>, name: &str, into: &mut Vec<u8>) {
-    into.extend_from_slice(uid.to_string().as_bytes());
-    if let Some(fields) = fields.filter(|fields| !fields.is_empty()) {
-        into.push(b' ');
-        into.extend_from_slice(fields.as_bytes());
-    }
-    into.extend_from_slice(b" :");
-    into.extend_from_slice(name.as_bytes());
-    into.push(b'\n');
-}
-
 /// The list in memory. What it says of the mailbox's messages stands in their rows;
 /// here is what does not fit there, and the records that no row has taken.
 #[derive(Debug, Clone)]
@@ -410,211 +367,6 @@ impl Uidlist {
     pub(crate) fn is_wasteful(&self, rows: &Rows) -> bool {
         self.needs_rewrite || (self.dead > 256 && self.dead > rows.len() / 3)
     }
-    /// Gives UIDs to names, in order, and appends them durably, with the sizes as sent
-    /// (`W`) of those that had to be measured. Names that another
-    /// program listed meanwhile keep what it gave them if `known_next` or higher.
-    ///
-    /// A crash before the append leaves files without UID, which the next scan finds
-    /// as new mail; one within it leaves a torn last line, which readers skip and the
-    /// next append ends; none of these UIDs was told to anyone.
-    pub(crate) fn assign(
-        &mut self,
-        directory: &Path,
-        names: &[Arc<str>],
-        sizes: &HashMap<Arc<str>, u64>,
-        rows: &mut Rows,
-        known_next: u32,
-    ) -> Result<Vec<u32>> {
-        let _lock = Dotlock::take(directory)?;
-        self.merge(directory, rows)?;
-        let mut uids = Vec::with_capacity(names.len());
-        let mut lines = Vec::new();
-        let mut fresh = Vec::new();
-        let mut next = self.uid_next.max(known_next);
-        for name in names {
-            if let Some(uid) = self.uid_of(name).filter(|uid| *uid >= known_next) {
-                uids.push(uid);
-                continue;
-            }
-            if next >= LAST_UID {
-                return Err(Error::CannotDo("the mailbox has no UIDs left"));
-            }
-            let mut fields = format!("P{}", default_unique_id(next, self.uid_validity));
-            if let Some(size_octets) = sizes.get(name) {
-                fields.push_str(&format!(" W{size_octets}"));
-            }
-            let record = Record {
-                name: Arc::clone(name),
-                fields: Some(fields.into_boxed_str()),
-            };
-            record.write(next, &mut lines);
-            fresh.push((next, record));
-            uids.push(next);
-            next += 1;
-        }
-        // A name listed by another program with a UID below what was told here is
-        // out of order and gets a new one; then those taken over stay ascending only
-        // if the caller sorts, which it does.
-        if fresh.is_empty() {
-            match self.needs_rewrite {
-                true => self.rewrite_locked(directory, rows)?,
-                false => self.sync(directory)?,
-            }
-            return Ok(uids);
-        }
-        if self.stamp.is_none() || self.needs_rewrite {
-            for (uid, record) in fresh {
-                self.insert(uid, record);
-            }
-            self.rewrite_locked(directory, rows)?;
-            return Ok(uids);
-        }
-        let path = directory.join(NAME);
-        if !ends_with_line_end(&path)? {
-            lines.insert(0, b'\n');
-        }
-        match disk::append(&path, &lines) {
-            Ok(stamp) => self.stamp = Some(stamp),
-            Err(error) => {
-                // What can be read of it now need not be what is on the disk (a failed
-                // sync is not tried again by the next): a new file takes its place.
-                // Until then nobody is to read UIDs there that were given to nothing.
-                self.needs_rewrite = true;
-                if let Some(stamp) = self.stamp {
-                    let cut = disk::open_for_update(&path).and_then(|file| {
-                        file.truncate(stamp.size_octets)?;
-                        file.sync_data()
-                    });
-                    if let Err(error) = cut {
-                        tracing::error!(path = %path.display(), %error, "cannot be cut back");
-                    }
-                }
-                return Err(Error::io(format!("append to {}", path.display()), error));
-            }
-        }
-        for (uid, record) in fresh {
-            self.insert(uid, record);
-        }
-        Ok(uids)
-    }
-    /// Makes durable what others wrote, or a process of ours that died: a UID is told
-    /// to nobody before.
-    pub(crate) fn sync(&self, directory: &Path) -> Result<()> {
-        let path = directory.join(NAME);
-        let synced = disk::open_regular(&path).and_then(|(file, _)| file.sync_data());
-        match synced {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(control_file::failed("sync", &path, error))
-            }
-            _ => Ok(()),
-        }
-    }
-    /// Takes over what other programs wrote since: records at or above our next UID,
-    /// and a higher next UID. A file that is gone is written again.
-    fn merge(&mut self, directory: &Path, rows: &mut Rows) -> Result<()> {
-        let path = directory.join(NAME);
-        let stamp = stamp_of(&path)?;
-        if stamp.is_some() && stamp == self.stamp {
-            return Ok(());
-        }
-        let theirs = match control_file::read(&path)? {
-            Some(octets) => Self::parse(&octets)?,
-            None => None,
-        };
-        match theirs {
-            Some(theirs) if theirs.uid_validity == self.uid_validity => {
-                let next = self.uid_next;
-                for (uid, record) in theirs.records {
-                    let row = Uid::new(uid).and_then(|uid| rows.of_uid(uid));
-                    if uid >= next {
-                        self.insert(uid, record);
-                    } else if let Some(own) = self.records.get_mut(&uid) {
-                        if own.name == record.name {
-                            *own = record;
-                        }
-                    } else if let Some(row) = row {
-                        if *record.name == *row.unique_name {
-                            let was = self.fields_of(&row);
-                            let fields = record.fields.as_deref();
-                            let listed = self.describe(uid, fields, row.size_octets);
-                            if listed != row.listed || was.as_deref() != fields {
-                                self.relist(row.uid, listed, rows);
-                            }
-                        }
-                    } else {
-                        self.dead += 1;
-                    }
-                }
-                self.uid_next = self.uid_next.max(theirs.uid_next);
-                self.unknown_keys = theirs.unknown_keys;
-                if theirs.guid != self.guid {
-                    self.needs_rewrite = true;
-                }
-                self.stamp = stamp;
-            }
-            Some(_) => {
-                tracing::error!(path = %path.display(), "another UIDVALIDITY was written; ours stays");
-                self.needs_rewrite = true;
-            }
-            None => self.stamp = None,
-        }
-        Ok(())
-    }
-    fn relist(&mut self, uid: Uid, listed: Listed, rows: &mut Rows) {
-        let change = RowChange {
-            listed: Some(listed),
-            ..RowChange::default()
-        };
-        rows.change(uid, &change);
-        self.fields_changed = true;
-    }
-    /// Writes the list anew, under the lock.
-    pub(crate) fn rewrite(&mut self, directory: &Path, rows: &mut Rows) -> Result<()> {
-        let _lock = Dotlock::take(directory)?;
-        if self.stamp.is_some() {
-            self.merge(directory, rows)?;
-        }
-        self.rewrite_locked(directory, rows)
-    }
-    /// A crash leaves the old or the new list, never part of one.
-    fn rewrite_locked(&mut self, directory: &Path, rows: &Rows) -> Result<()> {
-        let mut octets = format!("3 V{} N{} G", self.uid_validity, self.uid_next).into_bytes();
-        for octet in self.guid {
-            octets.extend_from_slice(format!("{octet:02x}").as_bytes());
-        }
-        for key in &self.unknown_keys {
-            octets.push(b' ');
-            octets.extend_from_slice(key.as_bytes());
-        }
-        octets.push(b'\n');
-        let mut waiting = self.records.iter().peekable();
-        for row in rows.iter() {
-            let uid = row.uid.get();
-            while let Some((uid, record)) = waiting.next_if(|(other, _)| **other < uid) {
-                record.write(*uid, &mut octets);
-            }
-            let fields = self.fields_of(&row);
-            write_record(uid, fields.as_deref(), row.unique_name, &mut octets);
-        }
-        for (uid, record) in waiting {
-            record.write(*uid, &mut octets);
-        }
-        let stamp =
-            disk::replace(directory, NAME, "dovecot-uidlist.tmp", &octets).map_err(|error| {
-                Error::io(format!("write uidlist in {}", directory.display()), error)
-            })?;
-        self.stamp = Some(stamp);
-        self.dead = 0;
-        self.needs_rewrite = false;
-        keep_second_name(directory, stamp.inode);
-        Ok(())
-    }
-    /// Makes the second name lead to the list as it is now.
-    pub(crate) fn keep_second_name(&self, directory: &Path) {
-        if let Some(stamp) = self.stamp {
-            keep_second_name(directory, stamp.inode);
-        }
-    }
 }
 
 /// The fields of a message's record as its row says, or as they are kept whole.
@@ -637,64 +389,6 @@ fn listed_fields(
         fields.push_str(&format!("{space}W{}", row.size_octets));
     }
     (!fields.is_empty()).then(|| fields.into_boxed_str())
-}
-
-/// Links the second name to the list. Where links are impossible there is none.
-fn keep_second_name(directory: &Path, inode: u64) {
-    let second = directory.join(SECOND_NAME);
-    if let Ok(Some(stamp)) = disk::stamp(&second) {
-        if stamp.inode == inode {
-            return;
-        }
-        let _ = disk::unlink(&second);
-    }
-    let _ = disk::link(&directory.join(NAME), &second);
-}
-
-fn stamp_of(path: &Path) -> Result<Option<Stamp>> {
-    disk::stamp(path).map_err(|error| Error::io(format!("look at {}", path.display()), error))
-}
-
-fn ends_with_line_end(path: &Path) -> Result<bool> {
-    let failed = |error| Error::io(format!("read {}", path.display()), error);
-    let (file, metadata) = disk::open_regular(path).map_err(failed)?;
-    let Some(last) = metadata.stamp.size_octets.checked_sub(1) else {
-        return Ok(true);
-    };
-    let mut octet = [0];
-    match file.read_at(&mut octet, last) {
-        Ok(0) => Ok(true),
-        Ok(_) => Ok(octet == *b"\n"),
-        Err(error) => Err(failed(error)),
-    }
-}
-
-fn parse_record(line: &str, with_fields: bool) -> Option<(u32, Record)> {
-    let (uid, rest) = line.split_once(' ')?;
-    let uid: u32 = uid
-        .parse()
-        .ok()
-        .filter(|uid| (1..=LAST_UID).contains(uid))?;
-    let (fields, name) = if with_fields {
-        match rest.strip_prefix(':') {
-            Some(name) => (None, name),
-            None => {
-                let (fields, name) = rest.split_once(" :")?;
-                (Some(fields.to_owned().into_boxed_str()), name)
-            }
-        }
-    } else {
-        (None, rest)
-    };
-    let name = super::filename::unique_name(name);
-    if name.is_empty() || name.contains('/') || name.starts_with('.') {
-        return None;
-    }
-    let record = Record {
-        name: Arc::from(name),
-        fields,
-    };
-    Some((uid, record))
 }
 
 fn parse_guid(text: &str) -> Option<[u8; 16]> {
