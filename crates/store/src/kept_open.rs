@@ -81,7 +81,7 @@ impl KeptOpen {
                 kept.unused_since = None;
             } else if kept.unused_since.is_none() {
                 kept.unused_since = Some(now);
-                to_settle.push(Arc::clone(&kept.mailbox));
+                to_settle.push(kept.mailbox.id());
             }
         }
         let is_over = |kept: &mut Kept| {
@@ -93,6 +93,8 @@ impl KeptOpen {
         let over = open.mailboxes.extract_if(|_, kept| is_over(kept));
         let mut closed: Vec<Kept> = over.map(|(_, kept)| kept).collect();
         closed.extend(open.take_excess(now));
+        let kept = |id: &u64| Some(Arc::clone(&open.mailboxes.get(id)?.mailbox));
+        let to_settle: Vec<Arc<Mailbox>> = to_settle.iter().filter_map(kept).collect();
         drop(open);
         for mailbox in to_settle {
             mailbox.settle();
