@@ -79,8 +79,8 @@ def test_tls(server, _):
 
 
 def test_compressed(server, _):
-    measure(server, server.imap, None, True, 30 * 1024)
+    measure(server, server.imap, None, True, 48 * 1024)
 
 
 def test_compressed_over_tls(server, _):
-    measure(server, server.imaps, context(), True, 40 * 1024)
+    measure(server, server.imaps, context(), True, 48 * 1024)
