@@ -109,11 +109,14 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
     }
 }
 
-const WORDS: [&[u8]; 43] = [
+const WORDS: [&[u8]; 46] = [
     b"RETURN (UPDATE PARTIAL -1:-2) ",
     b"FUZZY ",
     b"FILTER a ",
     b"m SETMETADATA \"\" (/private/filters/values/a \"OR FILTER a SEEN\")\r\n",
+    b"NOTIFY SET STATUS (personal (MessageNew MessageExpunge FlagChange MailboxName))\r\n",
+    b"(selected (MessageNew (UID BODY.PEEK[HEADER.FIELDS (To)]) MessageExpunge)) ",
+    b"RETURN (UPDATE (UID FLAGS)) ",
     b"IN (subtree INBOX selected) ",
     b"(REVERSE SUBJECT) UTF-8 ",
     b"[Fwd: ",

@@ -223,10 +223,13 @@ impl ImapSession {
 
     fn replace(&mut self, appending: Appending) -> Ran {
         let on = self.on();
-        let Some(view) = &self.view else {
+        let Some(view) = &mut self.view else {
             return Err(Outcome::bad("Select a mailbox first"));
         };
-        appending.replace(view, (self.enabled, on, &mut self.out))
+        self.expunging = true;
+        let ran = appending.replace(view, (self.enabled, on, &mut self.out));
+        self.note_saved();
+        ran
     }
 
     /// A whole APPEND or REPLACE that had no literal to wait for: all it brings are URLs.
@@ -237,10 +240,13 @@ impl ImapSession {
         if appending.replaces() {
             return self.replace(appending);
         }
+        let mailbox = appending.mailbox();
         let mut outcomes = append::commit(vec![appending], self.on());
-        outcomes
-            .pop()
-            .ok_or_else(|| Outcome::bad("APPEND needs a message"))
+        let Some((outcome, uids)) = outcomes.pop() else {
+            return Err(Outcome::bad("APPEND needs a message"));
+        };
+        self.note_arrivals(&mailbox, &uids);
+        Ok(outcome)
     }
 
     /// The APPEND under way is whole. It waits for those that come behind it at once, so
@@ -291,7 +297,15 @@ impl ImapSession {
         self.appends.until = None;
         let whole = std::mem::take(&mut self.appends.whole);
         let (tags, appends): (Vec<_>, Vec<_>) = whole.into_iter().unzip();
-        for (tag, outcome) in tags.iter().zip(append::commit(appends, self.on())) {
+        let Some(mailbox) = appends.first().map(Appending::mailbox) else {
+            return;
+        };
+        let outcomes = append::commit(appends, self.on());
+        // All are there by now, and are told with the first reply.
+        for (_, uids) in &outcomes {
+            self.note_arrivals(&mailbox, uids);
+        }
+        for (tag, (outcome, _)) in tags.iter().zip(outcomes) {
             self.finish(tag, Told::All, &outcome);
         }
     }

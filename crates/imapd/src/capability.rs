@@ -71,6 +71,7 @@ capability_table! {
     MetadataServer: "METADATA-SERVER", [5464], "0.2", AfterLogin, [Metadata], "`server_metadata` has comment and admin";
     ListMetadata: "LIST-METADATA", [9590], "0.2", AfterLogin, [ListExtended, Metadata], "";
     Filters: "FILTERS", [5466], "0.2", AfterLogin, [Metadata], "one may name another, 10 deep";
+    Notify: "NOTIFY", [5465], "0.2", AfterLogin, [], "all events but AnnotationChange; 2000 mailboxes a session";
     AppendLimit: "APPENDLIMIT", [7889], "0.1", AfterLogin, [], "`limits.append_octets`";
     CompressDeflate: "COMPRESS=DEFLATE", [4978], "0.2", AfterLogin, [], "until it is on";
     InProgress: "INPROGRESS", [9585], "0.2", AfterLogin, [], "of SEARCH, SORT, COPY, MOVE, STORE and EXPUNGE, after a second and every five";

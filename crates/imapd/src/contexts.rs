@@ -2,12 +2,12 @@
 //! them and goes (RFC 5267 section 4.3).
 
 use crate::dialect::Messages;
-use crate::grammar::command::{Numbers, SearchKey, SortCriterion};
+use crate::grammar::command::{FetchItem, Numbers, SearchKey, SortCriterion};
 use crate::order::collation::Comparator;
 use crate::order::{Candidate, Sorting};
 use crate::response::{Change, More, ResultUpdate, Writer, write_result_update};
 use crate::search::{Evaluation, Manner, Scope};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use store::{Error, Mailbox, Result, Snapshot, Uid};
 
 /// So many searches of a session are kept up to date.
@@ -47,12 +47,18 @@ pub struct Context {
     pub comparator: Comparator,
     /// The order of the results.
     pub order: ResultOrder,
+    /// What is fetched of new messages that are results (RFC 5465 section 7).
+    pub items: Vec<FetchItem>,
 }
 
 /// A search that is kept up to date, and its results as the client has them.
 #[derive(Debug)]
 struct Kept {
     context: Context,
+    /// Which bit stands for it.
+    bit: u8,
+    /// New messages that are results, which is told after their attributes.
+    held: BTreeSet<Uid>,
     /// Ascending.
     members: Vec<Uid>,
     /// In the order asked for, where that is not the mailbox's.
@@ -78,6 +84,11 @@ pub struct Contexts {
     pending: VecDeque<Uid>,
     /// Those of them that the client was not told of.
     untold: VecDeque<Uid>,
+    /// Those of them that are new to the client, and not its own doing.
+    arrived: BTreeSet<Uid>,
+    /// New messages that are results, and for which searches attributes are to be told: a
+    /// bit each.
+    to_fetch: BTreeMap<Uid, u8>,
 }
 
 /// What a session knows of the mailbox.
@@ -127,9 +138,13 @@ impl Contexts {
         let untold = told.difference(snapshot).added;
         let untold = untold.filter_map(|index| snapshot.row(index));
         self.untold.extend(untold.map(|row| row.uid));
+        let mut bits = (0..u8::BITS).map(|place| 1 << place);
+        let is_free = |bit: &u8| self.contexts.iter().all(|kept| kept.bit != *bit);
         let mut kept = Kept {
             members: results.clone(),
             sorted: Vec::new(),
+            bit: bits.find(is_free).ok_or(Refused::TooMany)?,
+            held: BTreeSet::new(),
             context,
         };
         kept.members.sort_unstable();
@@ -147,7 +162,63 @@ impl Contexts {
         if self.contexts.is_empty() {
             *self = Self::default();
         }
+        let bits = self.contexts.iter().fold(0, |bits, kept| bits | kept.bit);
+        self.to_fetch.retain(|_, wanted| {
+            *wanted &= bits;
+            *wanted != 0
+        });
         self.contexts.len() < before
+    }
+
+    /// The client was told that these messages are there, which are not its own doing.
+    pub fn note_arrived(&mut self, uids: impl Iterator<Item = Uid>) {
+        if self.fetches() {
+            self.arrived.extend(uids);
+        }
+    }
+
+    /// Whether attributes of new messages are to be told for any of them.
+    pub fn fetches(&self) -> bool {
+        let fetches = |kept: &Kept| !kept.context.items.is_empty();
+        self.contexts.iter().any(fetches)
+    }
+
+    /// Whether attributes of new messages are to be told now.
+    pub fn has_arrivals(&self) -> bool {
+        !self.to_fetch.is_empty()
+    }
+
+    /// Takes the new messages whose attributes are to be told, with a bit for each search
+    /// that asks for them: see [`Contexts::items_of`]. [`Contexts::tell_held`] is to follow.
+    pub fn take_arrivals(&mut self) -> BTreeMap<Uid, u8> {
+        std::mem::take(&mut self.to_fetch)
+    }
+
+    /// What is to be told for the searches of these bits, each item once.
+    pub fn items_of(&self, bits: u8, items: &mut Vec<FetchItem>) {
+        for kept in self.contexts.iter().filter(|kept| kept.bit & bits != 0) {
+            for item in &kept.context.items {
+                if !items.contains(item) {
+                    items.push(item.clone());
+                }
+            }
+        }
+    }
+
+    /// Tells which new messages came to results, after their attributes.
+    ///
+    /// # Errors
+    /// When a message cannot be read.
+    pub fn tell_held(&mut self, known: &Known<'_>, out: &mut Writer) -> Result<()> {
+        for kept in &mut self.contexts {
+            let held = std::mem::take(&mut kept.held).into_iter();
+            let held: Vec<Uid> = held
+                .filter(|uid| known.told.index_of(*uid).is_some() && !kept.holds(*uid))
+                .collect();
+            let added = kept.put_in(&held, known)?;
+            kept.write(Change::AddTo, &added, known.told, out);
+        }
+        Ok(())
     }
 
     /// Whether messages are to be looked at that the client knows of.
@@ -168,6 +239,13 @@ impl Contexts {
             kept.write(Change::RemoveFrom, &changes, told, out);
         }
         self.pending.retain(|uid| gone.binary_search(uid).is_err());
+        for uid in &gone {
+            self.arrived.remove(uid);
+            self.to_fetch.remove(uid);
+            for kept in &mut self.contexts {
+                kept.held.remove(uid);
+            }
+        }
     }
 
     /// Takes note of what came and changed, and tells of it what can be told at once.
@@ -193,7 +271,11 @@ impl Contexts {
         if self.pending.is_empty() {
             return Ok(());
         }
-        self.step(known, &current, out)
+        let stepped = self.step(known, &current, out);
+        if self.pending.is_empty() {
+            self.arrived.clear();
+        }
+        stepped
     }
 
     fn note_changes(&mut self, before: &Snapshot, current: &Snapshot) {
@@ -227,7 +309,8 @@ impl Contexts {
                 }
                 continue;
             }
-            let contexts = self.contexts.iter().zip(&evaluations);
+            let has_arrived = self.arrived.remove(&uid);
+            let contexts = self.contexts.iter_mut().zip(&evaluations);
             for (((kept, evaluation), came), went) in contexts.zip(&mut came).zip(&mut went) {
                 let scope = Scope {
                     mailbox: known.mailbox,
@@ -249,10 +332,22 @@ impl Contexts {
                         if kept.is_sorted() {
                             cost += PLACE_COST;
                         }
-                        came.push(uid);
+                        if kept.held.contains(&uid) {
+                            continue;
+                        }
+                        // What only changed its flags is not fetched (RFC 5465 section 7).
+                        if has_arrived && !kept.context.items.is_empty() {
+                            kept.held.insert(uid);
+                            *self.to_fetch.entry(uid).or_default() |= kept.bit;
+                        } else {
+                            came.push(uid);
+                        }
                     }
                     (false, true) => went.push(uid),
-                    _ => {}
+                    (false, false) => {
+                        kept.held.remove(&uid);
+                    }
+                    (true, true) => {}
                 }
             }
         }

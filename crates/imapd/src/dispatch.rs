@@ -9,8 +9,9 @@ use crate::commands::{
     search, select,
 };
 use crate::dialect::{Messages, Text};
-use crate::grammar::command::{Command, Esearch, Select, Tagged};
+use crate::grammar::command::{Command, Esearch, Notify, Select, Tagged};
 use crate::limit::MessageLimit;
+use crate::news::status;
 use crate::progress::Progress;
 use crate::rules::{self, States, Told};
 use crate::session::{ImapSession, Work};
@@ -26,6 +27,18 @@ impl ImapSession {
         self.progress = Progress::new(self.now);
         let rule = rules::of(&command);
         let _acting = self.act();
+        self.expunging = matches!(
+            command,
+            Command::Expunge | Command::UidExpunge(_) | Command::Move { .. }
+        );
+        let changes_names = matches!(
+            command,
+            Command::Create { .. }
+                | Command::Delete(_)
+                | Command::Rename { .. }
+                | Command::Subscribe(_)
+                | Command::Unsubscribe(_)
+        );
         let refusal = match rule.states {
             States::Any => None,
             States::NotAuthenticated => self.login.as_ref().map(|_| "You are logged in already"),
@@ -72,6 +85,22 @@ impl ImapSession {
                 return;
             }
             Command::Esearch(arguments) => self.esearch(&tag, arguments),
+            Command::Notify(Notify::None) => {
+                self.notify_none();
+                Ok(Outcome::ok("NOTIFY completed"))
+            }
+            Command::Notify(Notify::Set { status, groups }) => {
+                match self.notify_set(status, &groups) {
+                    Ok(notifying) => {
+                        self.work = match self.work {
+                            Work::Over => return,
+                            _ => Work::Notifying { tag, notifying },
+                        };
+                        return;
+                    }
+                    Err(outcome) => Err(outcome),
+                }
+            }
             Command::Noop | Command::Check => {
                 self.tell(rule.told, Look::Now);
                 Ok(Outcome::Ok(format!("{} completed", rule.name)))
@@ -84,6 +113,9 @@ impl ImapSession {
         };
         if matches!(self.work, Work::Over) {
             return;
+        }
+        if changes_names {
+            self.note_names();
         }
         match ran {
             Ok(Outcome::Fetching(fetching)) => {
@@ -165,6 +197,7 @@ impl ImapSession {
             return Err(Outcome::bad("QRESYNC is not enabled"));
         }
         let account = self.account()?;
+        self.note_left();
         if self.view.take().is_some() {
             self.out
                 .text("* OK [CLOSED] ")
@@ -289,6 +322,7 @@ impl ImapSession {
             | Command::Examine(_)
             | Command::Esearch(_)
             | Command::UidBatches(_)
+            | Command::Notify(_)
             | Command::Idle => Err(Outcome::bad("Not possible now")),
         }
     }
@@ -296,10 +330,14 @@ impl ImapSession {
     /// CLOSE expunges without telling (RFC 3501 section 6.4.2), UNSELECT does not
     /// (RFC 3691).
     fn close(&mut self, command: &Command) -> Ran {
+        self.note_left();
         match &self.view {
             Some(view)
                 if matches!(command, Command::Close) && view.access() == Access::ReadWrite =>
             {
+                if let Some(notify) = &mut self.notify {
+                    notify.closing = Some(status(view));
+                }
                 store_flags::close(view)
             }
             _ => {

@@ -214,6 +214,15 @@ const CHINESE: &[(&str, &str)] = &[
         "Some changes of metadata are not told",
         "部分元数据的更改未予通知",
     ),
+    (
+        "Too much happens to tell all of it",
+        "变动过多，无法全部通知",
+    ),
+    (
+        "That is more than can be watched",
+        "超出了可以监视的邮箱数量",
+    ),
+    ("An event is not supported", "其中有不支持的事件"),
     ("A filter cannot have such a name", "筛选器不能使用这个名称"),
     ("A description must be in UTF-8", "说明必须是 UTF-8"),
     (

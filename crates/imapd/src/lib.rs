@@ -18,6 +18,9 @@ mod language;
 pub mod limit;
 mod login;
 mod news;
+mod notify;
+#[cfg(test)]
+mod notify_tests;
 pub mod order;
 pub mod progress;
 pub mod response;
@@ -28,6 +31,7 @@ pub mod session;
 mod session_tests;
 mod steps;
 mod transport;
+mod unasked;
 pub mod view;
 mod waiting;
 

@@ -1,9 +1,37 @@
-//! Tells what others did to mailboxes that are not selected, and to the server.
+//! Tells what others did to mailboxes that are not selected, and to the server (RFC 5464
+//! section 4.4.2, RFC 5465).
 
+use crate::capability::Capability;
+use crate::commands::Outcome;
+use crate::commands::list::{Access, write_access, write_entry};
 use crate::commands::metadata::write_changed;
+use crate::grammar::command::{EventGroup, MessageEvents, StatusItem, StatusWanted};
+use crate::notify::{Event, Notify, QUIET, Watched};
+use crate::response::Writer;
+use crate::rules::Told;
 use crate::session::ImapSession;
-use store::News;
+use crate::view::{Look, View};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 use store::news::Acting;
+use store::{Account, ListEntry, Lookout, Mailbox, MailboxName, MailboxStatus, News, Uid};
+
+/// How long mailboxes are looked at before other sessions have their turn.
+const SLICE: Duration = Duration::from_millis(5);
+
+/// A NOTIFY SET whose mailboxes are being looked at.
+pub struct Notifying {
+    /// Those to be looked at yet.
+    rest: VecDeque<MailboxName>,
+    status: StatusWanted,
+}
+
+/// By whom names were changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Client,
+    Others,
+}
 
 impl ImapSession {
     /// Listens from now on, if it does not yet.
@@ -19,33 +47,507 @@ impl ImapSession {
         self.listener.as_ref().map(store::Listener::act)
     }
 
+    /// NOTIFY NONE: nothing more is told of anything.
+    pub(crate) fn notify_none(&mut self) {
+        self.notify = Some(Notify::none(self.now));
+        if !self.enabled.metadata() {
+            self.listener = None;
+        }
+    }
+
+    /// NOTIFY SET: what there is to be told of the selected mailbox is told first, as
+    /// NOOP does (RFC 5465 section 3.1). The others are looked at in steps.
+    pub(crate) fn notify_set(
+        &mut self,
+        status: StatusWanted,
+        groups: &[EventGroup],
+    ) -> Result<Notifying, Outcome> {
+        let has_metadata = self.has(Capability::Metadata);
+        let is_unsupported = |group: &EventGroup| {
+            let events = &group.events;
+            let of_metadata = events.mailbox_metadata_change || events.server_metadata_change;
+            events.unsupported || (of_metadata && !has_metadata)
+        };
+        if groups.iter().any(is_unsupported) {
+            let of_metadata = match has_metadata {
+                true => " MailboxMetadataChange ServerMetadataChange",
+                false => "",
+            };
+            return Err(Outcome::No(format!(
+                "[BADEVENT (MessageNew MessageExpunge FlagChange MailboxName \
+                 SubscriptionChange{of_metadata})] An event is not supported"
+            )));
+        }
+        let Some(login) = &self.login else {
+            return Err(Outcome::bad("Log in first"));
+        };
+        let account = std::sync::Arc::clone(&login.account);
+        let mut notify = Notify::set(groups, &account, self.now);
+        let fetches_modseq = |item: &_| matches!(item, crate::grammar::command::FetchItem::ModSeq);
+        let was_aware = self.enabled.condstore();
+        if notify.selected.items.iter().any(fetches_modseq) {
+            self.enabled.enable_condstore();
+        }
+        // First it listens, then it looks: nothing is lost in between.
+        if notify.listens() {
+            self.listen();
+        }
+        let Ok(rest) = notify.watch(&account, &self.options.waker)? else {
+            return Err(Outcome::no(
+                "[NOTIFICATIONOVERFLOW] That is more than can be watched",
+            ));
+        };
+        self.tell_news();
+        // What was wanted until now is told once more, under the new terms.
+        let items = std::mem::take(&mut notify.selected.items);
+        let events = std::mem::replace(&mut notify.selected.events, MessageEvents::WithFlags);
+        let fetches = events != MessageEvents::None;
+        if fetches {
+            notify.selected.items.clone_from(&items);
+        }
+        self.notify = Some(notify);
+        self.tell(Told::All, Look::Now);
+        if let Some(notify) = &mut self.notify {
+            notify.selected.items = items;
+            notify.selected.events = events;
+        }
+        if let Some(view) = &self.view
+            && self.enabled.condstore()
+            && !was_aware
+        {
+            // RFC 7162 section 3.1: the first command that enables CONDSTORE.
+            view.write_highest_modseq(&mut self.out);
+        }
+        Ok(Notifying {
+            rest: rest.into(),
+            status,
+        })
+    }
+
+    /// Looks at some of the mailboxes that are watched from now on; whether it is done.
+    pub(crate) fn step_notifying(&mut self, notifying: &mut Notifying) -> bool {
+        let selected = self.view.as_ref().map(|view| view.name().clone());
+        let began = Instant::now();
+        while let Some(name) = notifying.rest.pop_front() {
+            if let Some(notify) = &mut self.notify
+                && let Some(lookout) = &notify.lookout
+                && let Some(watched) = notify.watched.get_mut(&name)
+                && let Some(login) = &self.login
+                && let Some(status) = watched.look(lookout, (&login.account, &name), &mut self.out)
+            {
+                if notifying.status == StatusWanted::Yes && selected.as_ref() != Some(&name) {
+                    let mut items = vec![
+                        StatusItem::UidValidity,
+                        StatusItem::UidNext,
+                        StatusItem::Messages,
+                    ];
+                    let flags = watched.events == MessageEvents::WithFlags;
+                    let has_condstore = login.capabilities.has(Capability::Condstore);
+                    if (flags && has_condstore) || self.enabled.condstore() {
+                        items.push(StatusItem::HighestModSeq);
+                    }
+                    if flags {
+                        items.push(StatusItem::Unseen);
+                    }
+                    let shown = login.account.show_name(&name);
+                    let limit = self.options.append_limit_octets;
+                    self.out.status(&shown, (&status, limit), &items);
+                }
+                watched.told = Some(status);
+            }
+            if began.elapsed() >= SLICE || self.out.is_long() {
+                break;
+            }
+        }
+        notifying.rest.is_empty()
+    }
+
+    /// Messages came by this session's own doing.
+    pub(crate) fn note_arrivals(&mut self, mailbox: &Mailbox, uids: &[Uid]) {
+        if let Some(notify) = &mut self.notify {
+            notify.note_arrivals(mailbox, uids);
+        }
+        if let Some(view) = &mut self.view
+            && view.mailbox().id() == mailbox.id()
+            && (self.notify.is_some() || view.contexts().fetches())
+        {
+            view.note_own(uids);
+        }
+    }
+
+    /// As [`ImapSession::note_arrivals`], of what a command copied, moved or replaced.
+    pub(crate) fn note_saved(&mut self) {
+        let arrivals = self.view.as_mut().map(crate::view::View::take_arrivals);
+        for (mailbox, uids) in arrivals.unwrap_or_default() {
+            self.note_arrivals(&mailbox, &uids);
+        }
+    }
+
+    /// CLOSE expunged: what the client did itself it is not told.
+    pub(crate) fn note_departures(&mut self, view: &View) {
+        if let Some(notify) = &mut self.notify {
+            notify.note_departures(view.name(), status(view));
+        }
+    }
+
+    /// The client itself changed names or subscriptions: what is watched follows.
+    pub(crate) fn note_names(&mut self) {
+        if self.notify.as_ref().is_some_and(Notify::listens) {
+            self.watch_anew(By::Client);
+        }
+    }
+
+    /// The selected mailbox is left: from now on it is told of as others are. Where nothing
+    /// of it was to be told while it was selected, what the client did to flags there itself
+    /// is told then with what others did.
+    pub(crate) fn note_left(&mut self) {
+        if let (Some(notify), Some(view)) = (&mut self.notify, &self.view) {
+            let status = MailboxStatus::of(view.told(), view.mailbox().guid());
+            notify.note_told(view.name(), status);
+        }
+    }
+
+    /// Whether there is news to be told now, though the client sends nothing.
+    pub(crate) fn has_news(&self, now: Instant) -> bool {
+        let is_quiet = |notify: &Notify| now < notify.quiet_until;
+        !self.notify.as_ref().is_some_and(is_quiet) && self.news_waits()
+    }
+
+    fn news_waits(&self) -> bool {
+        let heard = |listener: &store::Listener| !listener.is_empty();
+        self.listener.as_ref().is_some_and(heard)
+            || self.notify.as_ref().is_some_and(Notify::has_changed)
+    }
+
+    /// When news is to be told that has to wait.
+    pub(crate) fn news_due(&self) -> Option<Instant> {
+        let notify = self.notify.as_ref()?;
+        let waits = self.news_waits() && !self.buffer.in_command();
+        waits.then_some(notify.quiet_until)
+    }
+
     /// Tells what was heard, as far as the client wants to know.
     pub(crate) fn tell_news(&mut self) {
-        let (Some(listener), Some(login)) = (&self.listener, &self.login) else {
+        self.tell_heard();
+        self.tell_changed();
+    }
+
+    fn tell_heard(&mut self) {
+        let Some(listener) = &self.listener else {
             return;
         };
         let heard = listener.take();
         if heard.overflow {
-            // RFC 5465 section 5.8 has the code; RFC 5464 has none.
+            return self.overflow();
+        }
+        if heard.news.is_empty() {
+            return;
+        }
+        if let Some(notify) = &mut self.notify {
+            // Reading names is work: what else happens to them is told together.
+            notify.quiet_until = self.now + QUIET;
+            let moves = |news: &News| notify.is_moved_by(news);
+            if heard.news.iter().any(moves) && !self.watch_anew(By::Others) {
+                return;
+            }
+        }
+        // Attributes are told as they are now, whatever happened in between.
+        let mut entries = None;
+        for news in heard.news {
+            self.tell_one(news, &mut entries);
+        }
+    }
+
+    /// Notifications end (RFC 5465 section 5.8).
+    fn overflow(&mut self) {
+        self.out.text("* OK [NOTIFICATIONOVERFLOW] ");
+        if self.notify.is_none() {
+            // RFC 5464 has no code for this.
             self.out
-                .text("* OK [NOTIFICATIONOVERFLOW] ")
                 .human("Some changes of metadata are not told")
                 .crlf();
+            return;
         }
-        for news in heard.news {
-            match news {
-                News::Metadata {
-                    mailbox, entries, ..
-                } if self.enabled.metadata() => {
+        self.out.human("Too much happens to tell all of it").crlf();
+        self.notify_none();
+    }
+
+    /// Names came and went: what is watched follows. Whether that was possible.
+    fn watch_anew(&mut self, by: By) -> bool {
+        let (Some(notify), Some(login)) = (&mut self.notify, &self.login) else {
+            return true;
+        };
+        match notify.watch(&login.account, &self.options.waker) {
+            Ok(Ok(fresh)) => {
+                for name in fresh {
+                    // The client may know nothing of it: all of it is news.
+                    if by == By::Others {
+                        notify.changed.insert(name);
+                    } else if let Some(watched) = notify.watched.get_mut(&name)
+                        && let Some(lookout) = &notify.lookout
+                    {
+                        watched.told =
+                            watched.look(lookout, (&login.account, &name), &mut self.out);
+                    }
+                }
+                true
+            }
+            Ok(Err(_)) => {
+                self.overflow();
+                false
+            }
+            Err(error) => {
+                tracing::error!(session = %self.options.session_id, %error, "cannot look for mailboxes");
+                true
+            }
+        }
+    }
+
+    fn tell_one(&mut self, news: News, entries: &mut Option<Vec<ListEntry>>) {
+        let wants = |event, name: &MailboxName| {
+            let notify = self.notify.as_ref();
+            notify.is_some_and(|notify| notify.wants(event, name))
+        };
+        match news {
+            News::Metadata {
+                mailbox, entries, ..
+            } => {
+                let is_wanted = match &mailbox {
+                    Some(name) => wants(Event::MetadataChange, name),
+                    None => self
+                        .notify
+                        .as_ref()
+                        .is_some_and(Notify::wants_server_metadata),
+                };
+                if (self.enabled.metadata() || is_wanted)
+                    && let Some(login) = &self.login
+                {
                     let shown = mailbox.map(|name| login.account.show_name(&name));
                     write_changed(&shown.unwrap_or_default(), &entries, &mut self.out);
                 }
-                News::Metadata { .. }
-                | News::Created(_)
-                | News::Deleted(_)
-                | News::Renamed { .. }
-                | News::Subscription(_) => {}
+            }
+            News::Created(name) | News::Deleted(name) => {
+                let mut affected = vec![name.clone()];
+                affected.extend(name.parent());
+                affected.retain(|name| wants(Event::MailboxName, name));
+                for name in affected.iter().rev() {
+                    self.tell_name(name, None, entries);
+                }
+            }
+            News::Renamed { from, to } => {
+                if wants(Event::MailboxName, &to) || wants(Event::MailboxName, &from) {
+                    self.tell_name(&to, Some(&from), entries);
+                }
+            }
+            News::Subscription(name) => {
+                if wants(Event::SubscriptionChange, &name) {
+                    self.tell_name(&name, None, entries);
+                }
             }
         }
+    }
+
+    /// A LIST response of a name as it is now.
+    fn tell_name(
+        &mut self,
+        name: &MailboxName,
+        old: Option<&MailboxName>,
+        entries: &mut Option<Vec<ListEntry>>,
+    ) {
+        let Some(login) = &self.login else {
+            return;
+        };
+        if entries.is_none() {
+            match login.account.list() {
+                Ok(list) => *entries = Some(list),
+                Err(error) => {
+                    tracing::error!(session = %self.options.session_id, %error, "cannot list mailboxes");
+                    return;
+                }
+            }
+        }
+        let listed = entries.iter().flatten().find(|entry| entry.name == *name);
+        let absent = ListEntry {
+            name: name.clone(),
+            selectable: false,
+            exists: false,
+            has_children: false,
+            subscribed: false,
+            special_use: None,
+        };
+        write_entry(
+            &login.account,
+            listed.unwrap_or(&absent),
+            old,
+            &mut self.out,
+        );
+    }
+
+    /// Tells of mailboxes that are not selected in which messages came, went or changed.
+    fn tell_changed(&mut self) {
+        let selected = self.view.as_ref().map(|view| view.name().clone());
+        let (Some(notify), Some(login)) = (&mut self.notify, &self.login) else {
+            return;
+        };
+        let Some(lookout) = &notify.lookout else {
+            return;
+        };
+        notify.changed.extend(lookout.take_changed());
+        if self.now < notify.quiet_until || notify.changed.is_empty() {
+            return;
+        }
+        let mut told = false;
+        let began = Instant::now();
+        while let Some(name) = notify.changed.pop_first() {
+            // Of the selected mailbox SELECTED tells, and nothing else.
+            if selected.as_ref() == Some(&name) {
+                continue;
+            }
+            let Some(watched) = notify.watched.get_mut(&name) else {
+                continue;
+            };
+            let Some(status) = watched.look(lookout, (&login.account, &name), &mut self.out) else {
+                told |= watched.denied;
+                continue;
+            };
+            if watched.told.is_none() && (status.messages, status.uid_next) == (0, Uid::MIN) {
+                continue;
+            }
+            let before = watched.told.replace(status.clone());
+            let condstore = self.enabled.condstore();
+            let items = news_items(before.as_ref(), &status, watched.events, condstore);
+            if !items.is_empty() {
+                let shown = login.account.show_name(&name);
+                let limit = self.options.append_limit_octets;
+                self.out.status(&shown, (&status, limit), &items);
+                told = true;
+            }
+            if began.elapsed() >= SLICE {
+                break;
+            }
+        }
+        if told {
+            notify.quiet_until = self.now + QUIET;
+        }
+    }
+}
+
+/// What STATUS tells of the selected mailbox.
+pub(crate) fn status(view: &View) -> MailboxStatus {
+    MailboxStatus::of(&view.mailbox().snapshot(), view.mailbox().guid())
+}
+
+impl Watched {
+    /// What STATUS tells of it; none if it is gone. One that cannot be read is told to be so,
+    /// once, and when it can be read again (RFC 5465 sections 3.1 and 5.9).
+    fn look(
+        &mut self,
+        lookout: &Lookout,
+        (account, name): (&Account, &MailboxName),
+        out: &mut Writer,
+    ) -> Option<MailboxStatus> {
+        match lookout.status(name) {
+            Ok(status) => {
+                if std::mem::take(&mut self.denied) {
+                    write_access(account, name, Access::Granted, out);
+                }
+                Some(status)
+            }
+            Err(store::Error::NonExistent) => None,
+            Err(error) => {
+                self.told = None;
+                if !std::mem::replace(&mut self.denied, true) {
+                    tracing::error!(%error, "a watched mailbox cannot be read");
+                    write_access(account, name, Access::Denied, out);
+                }
+                None
+            }
+        }
+    }
+}
+
+/// What of a mailbox's state is told (RFC 5465 sections 5.1 to 5.3): all of it if nothing
+/// was told before.
+fn news_items(
+    before: Option<&MailboxStatus>,
+    now: &MailboxStatus,
+    events: MessageEvents,
+    condstore: bool,
+) -> Vec<StatusItem> {
+    let differs = |is_other: &dyn Fn(&MailboxStatus) -> bool| before.is_none_or(is_other);
+    let mut items = Vec::new();
+    let is_other = differs(&|before| before.uid_validity != now.uid_validity);
+    let counts = is_other
+        || differs(&|before| (before.messages, before.uid_next) != (now.messages, now.uid_next));
+    if counts {
+        items.extend([StatusItem::UidNext, StatusItem::Messages]);
+    }
+    let flags = events == MessageEvents::WithFlags;
+    let unseen = flags && differs(&|before| before.unseen != now.unseen);
+    let changed = differs(&|before| before.highest_modseq != now.highest_modseq);
+    if condstore && (counts || (flags && changed)) {
+        items.push(StatusItem::HighestModSeq);
+    }
+    if unseen {
+        items.push(StatusItem::Unseen);
+    }
+    if is_other || (!items.is_empty() && !counts) {
+        items.push(StatusItem::UidValidity);
+    }
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_depends_on_what_is_wanted() {
+        use MessageEvents::{Counts, WithFlags};
+        use StatusItem::{HighestModSeq, Messages, UidNext, UidValidity, Unseen};
+        let before = MailboxStatus {
+            messages: 3,
+            recent: 0,
+            unseen: 1,
+            deleted: 0,
+            uid_next: Uid::MAX,
+            uid_validity: Uid::MIN,
+            highest_modseq: 7,
+            size_octets: 0,
+            mailbox_id: [0; 16],
+        };
+        let told = |now: &MailboxStatus, events, condstore| {
+            news_items(Some(&before), now, events, condstore)
+        };
+        let same = before.clone();
+        assert!(told(&same, WithFlags, true).is_empty());
+        let mut seen = before.clone();
+        (seen.unseen, seen.highest_modseq) = (0, 8);
+        assert!(told(&seen, Counts, true).is_empty());
+        assert_eq!(told(&seen, WithFlags, false), [Unseen, UidValidity]);
+        assert_eq!(
+            told(&seen, WithFlags, true),
+            [HighestModSeq, Unseen, UidValidity]
+        );
+        let mut flagged = before.clone();
+        flagged.highest_modseq = 8;
+        assert!(told(&flagged, WithFlags, false).is_empty());
+        assert_eq!(
+            told(&flagged, WithFlags, true),
+            [HighestModSeq, UidValidity]
+        );
+        let mut gone = flagged.clone();
+        gone.messages = 2;
+        assert_eq!(told(&gone, Counts, false), [UidNext, Messages]);
+        assert_eq!(
+            told(&gone, Counts, true),
+            [UidNext, Messages, HighestModSeq]
+        );
+        let mut other = before.clone();
+        other.uid_validity = Uid::MAX;
+        assert_eq!(
+            told(&other, Counts, false),
+            [UidNext, Messages, UidValidity]
+        );
     }
 }

@@ -118,6 +118,7 @@ pub fn of(command: &Command) -> Rule {
             row("SETMETADATA", Authenticated, Told::All).needs(Capability::Metadata)
         }
         Command::Append { .. } => row("APPEND", Authenticated, Told::All),
+        Command::Notify(_) => row("NOTIFY", Authenticated, Told::All).needs(Capability::Notify),
         Command::Idle => row("IDLE", Authenticated, Told::All).needs(Capability::Idle),
         Command::Check => row("CHECK", Selected, Told::All),
         Command::Close => row("CLOSE", Selected, Told::Nothing),
@@ -203,6 +204,7 @@ mod tests {
                 "a LIST \"\" * RETURN (METADATA (/shared/a))",
                 C::ListMetadata,
             ),
+            ("a NOTIFY NONE", C::Notify),
             ("a GETMETADATA x /shared/a", C::Metadata),
             ("a SETMETADATA x (/shared/a NIL)", C::Metadata),
             ("a STATUS x (HIGHESTMODSEQ)", C::Condstore),

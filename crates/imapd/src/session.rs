@@ -7,14 +7,17 @@ use crate::commands::append::Headers;
 use crate::commands::changing::Changing;
 use crate::commands::fetch::Fetching;
 use crate::commands::multisearch::MultiSearching;
-use crate::commands::search::{Searching, now_seconds};
+use crate::commands::search::Searching;
 use crate::grammar::{CommandBuffer, Limits, Line, Malformed, Need, Reply, Saved, parse_as};
 use crate::language::Language;
 use crate::limit::MessageLimit;
+use crate::news::Notifying;
+use crate::notify::Notify;
 use crate::order::collation::Comparator;
 use crate::progress::Progress;
 use crate::response::{Segment, Writer};
 use crate::rules::Told;
+use crate::unasked::Announcing;
 use crate::view::{Look, View};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -143,6 +146,14 @@ pub(crate) enum Work {
         told: Told,
         searching: Box<MultiSearching>,
     },
+    /// Mailboxes that are to be watched are being looked at.
+    Notifying { tag: String, notifying: Notifying },
+    /// Attributes of new messages are being told that nobody asked for now.
+    Announcing {
+        announcing: Box<Announcing>,
+        /// What comes then: reading commands, or IDLE.
+        then: Box<Work>,
+    },
     /// IDLE.
     Idling { tag: String },
     /// The end.
@@ -172,6 +183,10 @@ pub struct ImapSession {
     pub(crate) work: Work,
     /// Hears what others do to the user's mailboxes, if that is to be told.
     pub(crate) listener: Option<store::Listener>,
+    /// What the client asked for by NOTIFY, if it ever did.
+    pub(crate) notify: Option<Notify>,
+    /// The command under way expunges: its client is told, whatever it wants to be told.
+    pub(crate) expunging: bool,
     pub(crate) appends: Appends,
     pub(crate) bad_commands: u32,
     service: Service,
@@ -208,6 +223,8 @@ impl ImapSession {
             progress: Progress::new(now),
             work: Work::Ready,
             listener: None,
+            notify: None,
+            expunging: false,
             appends: Appends::default(),
             bad_commands: 0,
             service: Service::Running,
@@ -291,6 +308,7 @@ impl ImapSession {
         self.log_failure(outcome);
         self.tell_news();
         self.tell(told, Look::WhenDue);
+        self.expunging = false;
         if matches!(self.work, Work::Over) {
             return;
         }
@@ -304,7 +322,7 @@ impl ImapSession {
         }
     }
 
-    fn log_failure(&self, outcome: &Outcome) {
+    pub(crate) fn log_failure(&self, outcome: &Outcome) {
         if let Outcome::Failed(error) = outcome {
             tracing::error!(session = %self.options.session_id, %error, "command failed");
         }
@@ -322,29 +340,9 @@ impl ImapSession {
         }
     }
 
-    /// Tells what changed in the mailbox, as far as permitted.
-    pub(crate) fn tell(&mut self, told: Told, look: Look) {
-        self.changed = false;
-        let Some(view) = self.view.as_mut().filter(|_| told != Told::Nothing) else {
-            return;
-        };
-        let mut result = view.look(look, self.now);
-        if view.is_gone() {
-            return self.bye("The selected mailbox was deleted");
-        }
-        if result.is_ok() {
-            result = view.tell(told, self.enabled, &mut self.out);
-        }
-        if result.is_ok() {
-            result = view.update_contexts(now_seconds(), &mut self.out);
-        }
-        if let Err(error) = result {
-            tracing::error!(session = %self.options.session_id, %error, "cannot look for changes");
-        }
-    }
-
     /// Goes on with what is under way. `None` means look again.
     fn step(&mut self) -> Option<Action> {
+        self.announce_new();
         match std::mem::replace(&mut self.work, Work::Ready) {
             Work::Over => {
                 self.work = Work::Over;
@@ -373,6 +371,18 @@ impl ImapSession {
                 told,
                 searching,
             } => self.step_multi_searching(tag, told, searching),
+            Work::Announcing { announcing, then } => {
+                self.step_announcing(announcing, then);
+                None
+            }
+            Work::Notifying { tag, mut notifying } => {
+                if self.step_notifying(&mut notifying) {
+                    self.finish(&tag, Told::All, &Outcome::ok("NOTIFY completed"));
+                    return None;
+                }
+                self.work = Work::Notifying { tag, notifying };
+                Some(Action::Yield)
+            }
             work @ (Work::LoggingIn { .. }
             | Work::FindingKeys { .. }
             | Work::StartingTls
@@ -399,6 +409,7 @@ impl ImapSession {
             return Some(Action::Wait { until: Some(until) });
         }
         match need {
+            Need::More if self.tells_between_commands() => {}
             Need::More => return self.wait(),
             Need::Continuation => {
                 self.out.text("+ OK").crlf();
@@ -443,8 +454,11 @@ impl ImapSession {
             (Line::More, work) => {
                 let idling = matches!(work, Work::Idling { .. });
                 self.work = work;
-                if idling && self.changed {
+                if idling && self.has_news(self.now) {
                     self.tell_news();
+                    return None;
+                }
+                if idling && self.changed {
                     self.tell(Told::All, Look::AtPublished);
                     return None;
                 }
@@ -577,11 +591,8 @@ impl Session<Login> for ImapSession {
         if comes || self.appends.wait() || self.service == Service::Stopping {
             return true;
         }
-        if self
-            .view
-            .as_ref()
-            .is_some_and(|view| view.contexts().is_behind())
-        {
+        let is_behind = |view: &View| view.contexts().is_behind() || view.has_announced();
+        if self.view.as_ref().is_some_and(is_behind) {
             return true;
         }
         match self.work {
@@ -590,18 +601,23 @@ impl Session<Login> for ImapSession {
             | Work::FindingKeys { .. }
             | Work::AskingLoad { .. }
             | Work::StartingTls => false,
-            Work::Ready => now >= self.deadline() || self.unmoved().is_some(),
+            Work::Ready => {
+                let tells = self.notify.is_some() && (self.changed || self.has_news(now));
+                tells || now >= self.deadline() || self.unmoved().is_some()
+            }
             Work::Idling { .. } => {
                 // What comes to a search that is kept up to date may have to be read.
                 let must_read = |view: &View| view.must_touch_disk() || !view.contexts().is_empty();
                 let news_on_disk = || self.view.as_ref().is_some_and(must_read);
                 let due = now >= self.deadline() || self.unmoved().is_some();
-                due || self.changed && news_on_disk()
+                due || self.has_news(now) || self.changed && news_on_disk()
             }
             Work::Fetching { .. }
             | Work::Changing { .. }
             | Work::Searching { .. }
             | Work::MultiSearching { .. }
+            | Work::Notifying { .. }
+            | Work::Announcing { .. }
             | Work::Challenged { .. }
             | Work::Proven { .. }
             | Work::Refused { .. } => true,

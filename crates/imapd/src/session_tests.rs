@@ -31,10 +31,10 @@ fn options(security: Security) -> Options {
 }
 
 /// A session with what it would have on a server.
-struct Client {
+pub(crate) struct Client {
     session: ImapSession,
     account: Arc<Account>,
-    now: Instant,
+    pub(crate) now: Instant,
     closed: bool,
     load: Load,
 }
@@ -51,7 +51,7 @@ impl Client {
         }
     }
 
-    fn logged_in(account: &Arc<Account>) -> Self {
+    pub(crate) fn logged_in(account: &Arc<Account>) -> Self {
         let mut client = Self::new(account, Security::Tls);
         client.drain();
         let answer = client.say("in LOGIN anna secret\r\n");
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// Takes all output until the session waits.
-    fn drain(&mut self) -> String {
+    pub(crate) fn drain(&mut self) -> String {
         let mut text = Vec::new();
         loop {
             match self.session.next(self.now) {
@@ -105,13 +105,13 @@ impl Client {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    fn say(&mut self, text: &str) -> String {
+    pub(crate) fn say(&mut self, text: &str) -> String {
         self.session.receive(text.as_bytes());
         self.drain()
     }
 }
 
-fn account(directory: &tempfile::TempDir) -> Arc<Account> {
+pub(crate) fn account(directory: &tempfile::TempDir) -> Arc<Account> {
     let layout = Layout {
         delimiter: '/',
         prefix: String::new(),

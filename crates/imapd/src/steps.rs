@@ -109,6 +109,7 @@ impl ImapSession {
             return None;
         };
         let stepped = changing.step(view, self.now);
+        self.note_saved();
         if let Ok(More::Follows) = stepped {
             self.tell_progress(&tag, changing.measure());
             self.work = Work::Changing {
@@ -120,14 +121,17 @@ impl ImapSession {
         }
         let closes = changing.closes();
         let outcome = match stepped {
-            Ok(_) => changing.finish(view, (self.enabled, on), &mut self.out),
+            Ok(_) => match &mut self.view {
+                Some(view) => changing.finish(view, (self.enabled, on), &mut self.out),
+                None => Outcome::bad("Select a mailbox first"),
+            },
             Err(outcome) => {
                 changing.give_up(on, &mut self.out);
                 outcome
             }
         };
-        if closes {
-            self.view = None;
+        if closes && let Some(view) = self.view.take() {
+            self.note_departures(&view);
         }
         match outcome {
             Outcome::Fetching(fetching) => {

@@ -29,6 +29,9 @@ impl ImapSession {
     pub(crate) fn unauthenticate(&mut self, tag: &str) {
         self.login = None;
         self.view = None;
+        self.notify = None;
+        self.listener = None;
+        self.expunging = false;
         self.appends = Appends::default();
         self.listener = None;
         self.enabled = Enabled::default();

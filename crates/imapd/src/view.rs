@@ -1,14 +1,16 @@
 //! [`View`]: what the client of a session knows of its mailbox, and how it
 //! learns of changes (RFC 3501 sections 5.2 and 7.4.1, RFC 7162).
 
+mod responses;
+
 use crate::capability::Enabled;
 use crate::contexts::{Context, Contexts, Known, Refused};
-use crate::dialect::Messages;
-use crate::grammar::command::{Numbers, UidBatches};
+use crate::grammar::command::{FetchItem, Numbers, UidBatches};
 use crate::grammar::sequence::{Bound, SequenceSet};
-use crate::response::{More, Produce, Recent, Runs, Writer};
+use crate::response::{Recent, Runs, Writer};
 use crate::rules::Told;
-use std::collections::{BTreeSet, HashMap};
+use responses::{Expunges, News, recent, write_flag_list, write_news};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::Waker;
@@ -43,6 +45,44 @@ pub enum Look {
     AtPublished,
 }
 
+/// What a client wants to be told of the selected mailbox, besides how many messages
+/// there are and which are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Changed flags.
+    pub flags: WantedFlags,
+    /// Attributes of new messages, told by [`View::take_announced`].
+    pub attributes: WantedAttributes,
+}
+
+/// Whether changed flags are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedFlags {
+    /// They are not.
+    None,
+    /// They are.
+    Plain,
+    /// They are, with the UID (RFC 5465 section 5.1).
+    WithUid,
+}
+
+/// Whether attributes of new messages are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedAttributes {
+    /// They are not.
+    None,
+    /// Some of them.
+    Some,
+}
+
+impl Wanted {
+    /// What is told where NOTIFY was not used.
+    pub const USUAL: Self = Self {
+        flags: WantedFlags::Plain,
+        attributes: WantedAttributes::None,
+    };
+}
+
 /// A selected mailbox as its client knows it.
 pub struct View {
     mailbox: Arc<Mailbox>,
@@ -62,6 +102,14 @@ pub struct View {
     contexts: Contexts,
     /// What UIDBATCHES was asked last, and what changed since.
     batched: Option<Batched>,
+    /// Messages that came by this session's doing, since it was told of any.
+    own: BTreeSet<Uid>,
+    /// Expunges are to be told that could not be when changes were told last.
+    holds_back: bool,
+    /// New messages whose attributes are to be told (RFC 5465 section 5.2).
+    announced: Vec<Uid>,
+    /// What this session copied and moved, and where to, since that was asked for.
+    arrivals: Vec<(Arc<Mailbox>, Vec<Uid>)>,
     synced: Instant,
     _subscription: Subscription,
 }
@@ -73,6 +121,15 @@ struct Batched {
     asked: UidBatches,
     added: usize,
     expunged: usize,
+}
+
+/// New messages and what is to be told of them.
+#[derive(Debug)]
+pub struct Announced {
+    /// Ascending indices of what was told.
+    pub ranges: Vec<Range<usize>>,
+    /// What is to be told, one item at least.
+    pub items: Vec<FetchItem>,
 }
 
 /// Sequence numbers that no message has.
@@ -109,6 +166,10 @@ impl View {
             saved: Vec::new(),
             contexts: Contexts::default(),
             batched: None,
+            own: BTreeSet::new(),
+            holds_back: false,
+            announced: Vec::new(),
+            arrivals: Vec::new(),
             synced: now,
             _subscription: subscription,
         })
@@ -155,16 +216,28 @@ impl View {
     ) -> std::result::Result<(), Refused> {
         self.contexts.add(context, results, (&self.told, snapshot))
     }
-    /// Tells what came to the results of searches, and went.
+    /// Tells what came to the results of searches, and went; what came and has attributes
+    /// to be told waits for [`View::tell_held`].
     pub fn update_contexts(&mut self, now_seconds: i64, out: &mut Writer) -> Result<()> {
-        let recent = &self.recent;
+        let (contexts, recent) = (&mut self.contexts, &self.recent);
         let known = Known {
             mailbox: &self.mailbox,
             told: &self.told,
             recent: &|uid| recent.contains(&uid),
             now_seconds,
         };
-        self.contexts.update(&known, out)
+        contexts.update(&known, out)
+    }
+    /// Tells what came to the results of searches after its attributes were told.
+    pub fn tell_held(&mut self, now_seconds: i64, out: &mut Writer) -> Result<()> {
+        let (contexts, recent) = (&mut self.contexts, &self.recent);
+        let known = Known {
+            mailbox: &self.mailbox,
+            told: &self.told,
+            recent: &|uid| recent.contains(&uid),
+            now_seconds,
+        };
+        contexts.tell_held(&known, out)
     }
     /// Whether UIDBATCHES may be answered: not the same again before more than half a
     /// batch came or went (RFC 10022 section 3.1.1). Notes that it was.
@@ -183,6 +256,61 @@ impl View {
         !is_again
     }
 
+    /// Messages came to this mailbox by this session's doing.
+    pub fn note_own(&mut self, uids: &[Uid]) {
+        self.own.extend(uids);
+    }
+    /// Notes what a command copied or moved, and where to.
+    pub fn note_arrivals(&mut self, mailbox: Arc<Mailbox>, uids: Vec<Uid>) {
+        self.arrivals.push((mailbox, uids));
+    }
+    /// Takes what was noted.
+    pub fn take_arrivals(&mut self) -> Vec<(Arc<Mailbox>, Vec<Uid>)> {
+        std::mem::take(&mut self.arrivals)
+    }
+    /// Whether there are new messages whose attributes are to be told. They wait until it
+    /// is known to the results of which searches they came.
+    pub fn has_announced(&self) -> bool {
+        let comes = !self.announced.is_empty() || self.contexts.has_arrivals();
+        comes && !self.contexts.is_behind()
+    }
+    /// Takes them, without those that are gone, and what is to be told of them: what NOTIFY
+    /// names and what searches name whose results they are, together (RFC 5465 section 5.2).
+    pub fn take_announced(&mut self, notify_items: &[FetchItem]) -> VecDeque<Announced> {
+        /// Stands for NOTIFY, beside a bit for each search.
+        const NOTIFY: u16 = 1 << u8::BITS;
+        let arrivals = self.contexts.take_arrivals().into_iter();
+        let mut wanted: BTreeMap<Uid, u16> =
+            arrivals.map(|(uid, bits)| (uid, u16::from(bits))).collect();
+        for uid in std::mem::take(&mut self.announced) {
+            *wanted.entry(uid).or_default() |= NOTIFY;
+        }
+        let mut alike: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+        for (uid, bits) in wanted {
+            if let Some(index) = self.told.index_of(uid) {
+                alike.entry(bits).or_default().push(index);
+            }
+        }
+        let announced = alike.into_iter().map(|(bits, indices)| {
+            let mut items = Vec::new();
+            if bits & NOTIFY != 0 {
+                items.extend_from_slice(notify_items);
+            }
+            let searches = u8::try_from(bits & !NOTIFY).unwrap_or_default();
+            self.contexts.items_of(searches, &mut items);
+            Announced {
+                ranges: gather(indices),
+                items,
+            }
+        });
+        announced
+            .filter(|announced| !announced.items.is_empty())
+            .collect()
+    }
+    /// Whether expunges are to be told that could not be when changes were told last.
+    pub fn holds_back(&self) -> bool {
+        self.holds_back
+    }
     /// Whether a message is `\Recent` in this session.
     pub fn is_recent(&self, uid: Uid) -> bool {
         self.recent.contains(&uid)
@@ -306,8 +434,14 @@ impl View {
         Ok(())
     }
 
-    /// Tells the client what changed, as far as permitted.
-    pub fn tell(&mut self, told: Told, enabled: Enabled, out: &mut Writer) -> Result<()> {
+    /// Tells the client what changed, as far as permitted and wanted.
+    pub fn tell(
+        &mut self,
+        told: Told,
+        enabled: Enabled,
+        wanted: Wanted,
+        out: &mut Writer,
+    ) -> Result<()> {
         if told == Told::Nothing {
             return Ok(());
         }
@@ -325,9 +459,14 @@ impl View {
                 difference = self.told.difference(&current);
             }
         }
-        if told == Told::NotExpunges && !difference.expunged.is_empty() {
+        self.holds_back = told == Told::NotExpunges && !difference.expunged.is_empty();
+        if self.holds_back {
             let mut news = Vec::new();
-            for uid in difference.changed {
+            let changed = match wanted.flags {
+                WantedFlags::None => Vec::new(),
+                WantedFlags::Plain | WantedFlags::WithUid => difference.changed,
+            };
+            for uid in changed {
                 let row = current
                     .index_of(uid)
                     .and_then(|index| Some((index, current.row(index)?)));
@@ -338,7 +477,7 @@ impl View {
                     self.told_later.insert(uid, row.modseq);
                 }
             }
-            write_news(news, &current, enabled, out);
+            write_news(news, &current, (enabled, wanted.flags), out);
             if enabled.condstore() && !self.told_later.is_empty() {
                 // RFC 7162 section 3.2: mod-sequences were told that exceed those of
                 // expunges still to be told.
@@ -372,9 +511,22 @@ impl View {
             if !enabled.rev2() {
                 out.text("* ").number(recent as u64).text(" RECENT").crlf();
             }
+            let own = std::mem::take(&mut self.own);
+            let rows = difference
+                .added
+                .clone()
+                .filter_map(|index| current.row(index));
+            let others = rows.map(|row| row.uid).filter(|uid| !own.contains(uid));
+            if wanted.attributes == WantedAttributes::Some {
+                self.announced.extend(others.clone());
+            }
+            self.contexts.note_arrived(others);
         }
-        let news = difference
-            .changed
+        let changed: &[Uid] = match wanted.flags {
+            WantedFlags::None => &[],
+            WantedFlags::Plain | WantedFlags::WithUid => &difference.changed,
+        };
+        let news = changed
             .iter()
             .filter_map(|uid| {
                 let index = current.index_of(*uid)?;
@@ -382,7 +534,7 @@ impl View {
                     .then(|| self.news(index, index, *uid))
             })
             .collect();
-        write_news(news, &current, enabled, out);
+        write_news(news, &current, (enabled, wanted.flags), out);
         self.told = current;
         self.told_later.clear();
         Ok(())
@@ -486,91 +638,6 @@ impl View {
     pub fn write_flag_list(&self, snapshot: &Snapshot, row: &MessageRow<'_>, out: &mut Writer) {
         write_flag_list(snapshot, row, recent(self.is_recent(row.uid)), out);
     }
-}
-
-fn recent(is_recent: bool) -> Recent {
-    if is_recent { Recent::Yes } else { Recent::No }
-}
-
-fn write_flag_list(snapshot: &Snapshot, row: &MessageRow<'_>, recent: Recent, out: &mut Writer) {
-    let keywords = row
-        .keywords
-        .iter()
-        .filter_map(|keyword| snapshot.keywords().get(usize::from(*keyword)))
-        .map(|keyword| &**keyword);
-    out.flags(row.flags, recent, keywords);
-}
-
-/// EXPUNGE responses for these ascending indices, from the end, so that no number
-/// moves the next.
-struct Expunges(Vec<usize>);
-
-impl Produce for Expunges {
-    fn items(&self) -> usize {
-        self.0.len()
-    }
-
-    fn produce(&mut self, out: &mut Writer) -> More {
-        let Some(index) = self.0.pop() else {
-            return More::Nothing;
-        };
-        out.text("* ").number(index as u64 + 1).text(" EXPUNGE");
-        out.crlf();
-        More::Follows
-    }
-}
-
-/// A row whose flags changed.
-struct News {
-    /// Its index as the client knows it.
-    known: usize,
-    /// Its index now.
-    index: usize,
-    recent: Recent,
-}
-
-/// FETCH responses nobody asked for.
-struct Fetches {
-    news: std::vec::IntoIter<News>,
-    snapshot: Snapshot,
-    enabled: Enabled,
-}
-
-impl Produce for Fetches {
-    fn items(&self) -> usize {
-        self.news.len()
-    }
-
-    fn produce(&mut self, out: &mut Writer) -> More {
-        let Some(news) = self.news.next() else {
-            return More::Nothing;
-        };
-        let Some(row) = self.snapshot.row(news.index) else {
-            return More::Follows;
-        };
-        out.fetch(news.known as u64 + 1, row.uid);
-        let names_uid = self.enabled.condstore() || self.enabled.rev2();
-        if names_uid && out.dialect().messages == Messages::BySequence {
-            // RFC 7162 section 3.2.4, RFC 9051 section 7.5.2.
-            out.text("UID ").number(row.uid.get().into()).text(" ");
-        }
-        out.text("FLAGS ");
-        write_flag_list(&self.snapshot, &row, news.recent, out);
-        if self.enabled.condstore() {
-            out.text(" MODSEQ (").number(row.modseq).text(")");
-        }
-        out.text(")").crlf();
-        More::Follows
-    }
-}
-
-fn write_news(news: Vec<News>, current: &Snapshot, enabled: Enabled, out: &mut Writer) {
-    let fetches = Fetches {
-        news: news.into_iter(),
-        snapshot: current.clone(),
-        enabled,
-    };
-    out.produced(fetches);
 }
 
 fn index(number: u32) -> usize {

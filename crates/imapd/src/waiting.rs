@@ -33,7 +33,7 @@ impl ImapSession {
             }
             return Some(Action::Yield);
         }
-        let dues = [self.move_claimed(), self.note_due()];
+        let dues = [self.move_claimed(), self.note_due(), self.news_due()];
         let until = dues.into_iter().flatten().fold(deadline, Instant::min);
         Some(Action::Wait { until: Some(until) })
     }

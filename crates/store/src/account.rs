@@ -6,8 +6,10 @@
 //! there. What may be left over has a name starting with `..`, which is no
 //! mailbox's, and is removed when the account is opened.
 
+mod lookout;
 mod metadata;
 
+pub use lookout::Lookout;
 pub use metadata::SPECIAL_USE_ENTRY;
 
 use crate::control_file::{self, failed};
@@ -66,7 +68,7 @@ pub struct ListEntry {
 }
 
 /// What STATUS tells (RFC 3501 section 6.3.10, RFC 7162, RFC 8438).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxStatus {
     pub messages: u32,
     pub recent: u32,
@@ -77,6 +79,31 @@ pub struct MailboxStatus {
     pub highest_modseq: ModSeq,
     pub size_octets: u64,
     pub mailbox_id: [u8; 16],
+}
+
+impl MailboxStatus {
+    /// What STATUS tells of a mailbox as it was then.
+    pub fn of(snapshot: &crate::Snapshot, mailbox_id: [u8; 16]) -> Self {
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        let mut status = Self {
+            messages: count(snapshot.len()),
+            recent: 0,
+            unseen: 0,
+            deleted: 0,
+            uid_next: snapshot.uid_next(),
+            uid_validity: snapshot.uid_validity(),
+            highest_modseq: snapshot.highest_modseq(),
+            size_octets: 0,
+            mailbox_id,
+        };
+        for tally in snapshot.rows.tallies() {
+            status.recent += count(tally.recent);
+            status.unseen += count(tally.unseen);
+            status.deleted += count(tally.deleted);
+            status.size_octets = status.size_octets.saturating_add(tally.octets);
+        }
+        status
+    }
 }
 
 /// A mailbox that is to be renamed.
@@ -111,6 +138,8 @@ pub struct Account {
     shared: Shared,
     /// Who listens.
     feed: Arc<Feed>,
+    /// Which mailboxes are watched.
+    posts: lookout::Posts,
 }
 
 impl Account {
@@ -139,6 +168,7 @@ impl Account {
             noting_visits: Mutex::new(()),
             shared,
             feed: Arc::default(),
+            posts: lookout::Posts::default(),
         }))
     }
 
@@ -283,6 +313,7 @@ impl Account {
                 self.put_back(&trashed, &directory);
                 return Err(error);
             }
+            self.posts.end(name);
             self.lose(name);
             self.feed.publish(&News::Deleted(name.clone()));
             SpecialUses::read(&self.root)?
@@ -351,6 +382,8 @@ impl Account {
         }
         let mut reopened = Vec::new();
         for moved in &moves {
+            self.posts.end(&moved.name);
+            self.posts.end(&moved.renamed);
             if let Some(mailbox) = self.forget(&moved.name) {
                 mailbox.relocate(moved.place.clone());
                 reopened.push((moved.renamed.clone(), Arc::downgrade(&mailbox)));
@@ -419,26 +452,7 @@ impl Account {
     /// What STATUS tells, without claiming new mail.
     pub fn status(&self, name: &MailboxName) -> Result<MailboxStatus> {
         let mailbox = self.mailbox(name)?;
-        let snapshot = mailbox.snapshot();
-        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        let mut status = MailboxStatus {
-            messages: count(snapshot.len()),
-            recent: 0,
-            unseen: 0,
-            deleted: 0,
-            uid_next: snapshot.uid_next(),
-            uid_validity: snapshot.uid_validity(),
-            highest_modseq: snapshot.highest_modseq(),
-            size_octets: 0,
-            mailbox_id: mailbox.guid(),
-        };
-        for tally in snapshot.rows.tallies() {
-            status.recent += count(tally.recent);
-            status.unseen += count(tally.unseen);
-            status.deleted += count(tally.deleted);
-            status.size_octets = status.size_octets.saturating_add(tally.octets);
-        }
-        Ok(status)
+        Ok(MailboxStatus::of(&mailbox.snapshot(), mailbox.guid()))
     }
 
     fn create_locked(
@@ -450,6 +464,7 @@ impl Account {
         if name.is_inbox() || self.directory(name)?.is_some() {
             return Err(Error::AlreadyExists);
         }
+        self.posts.end(name);
         let place = self.place(name)?;
         if self.directories()?.len() >= MAX_MAILBOXES {
             return Err(Error::CannotDo("there are too many mailboxes"));
@@ -495,6 +510,7 @@ impl Account {
         }
         self.open.retain(|_, mailbox| mailbox.strong_count() > 0);
         self.open.insert(name.clone(), Arc::downgrade(&mailbox));
+        self.posts.attach(name, &mailbox);
         Ok(mailbox)
     }
 

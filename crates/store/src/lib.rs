@@ -23,7 +23,7 @@ pub mod snapshot;
 pub(crate) mod special_use;
 pub(crate) mod summaries;
 
-pub use account::{Account, Layout, ListEntry, MailboxStatus, Shared, SpecialUse};
+pub use account::{Account, Layout, ListEntry, Lookout, MailboxStatus, Shared, SpecialUse};
 pub use devices::{DeviceLedger, DeviceVisit};
 pub use error::{Error, Result};
 pub use index::inspect_index;

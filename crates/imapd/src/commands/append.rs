@@ -256,13 +256,14 @@ impl Appending {
     /// Replaces the message. APPENDUID comes before the expunge (RFC 8508 section 4.3).
     pub fn replace(
         mut self,
-        view: &View,
+        view: &mut View,
         (enabled, on, out): (Enabled, Capabilities, &mut Writer),
     ) -> Ran {
         let (Some(replaced), Some(message)) = (self.replaced, self.messages.pop()) else {
             return Err(Outcome::bad("REPLACE needs a message"));
         };
         let uid = view.mailbox().replace(replaced, &self.mailbox, message)?;
+        view.note_arrivals(Arc::clone(&self.mailbox), vec![uid]);
         let validity = self.mailbox.snapshot().uid_validity();
         out.text("* OK ")
             .text(&append_uid(validity, &[uid], on))
@@ -291,8 +292,8 @@ impl Appending {
 }
 
 /// Commits APPENDs to one mailbox together, each all or none; gives their outcomes in
-/// their order, with the UIDs where UIDPLUS is on (RFC 4315).
-pub fn commit(appends: Vec<Appending>, on: Capabilities) -> Vec<Outcome> {
+/// their order, which tell the UIDs where UIDPLUS is on (RFC 4315), and the UIDs.
+pub fn commit(appends: Vec<Appending>, on: Capabilities) -> Vec<(Outcome, Vec<Uid>)> {
     let Some(mailbox) = appends.first().map(Appending::mailbox) else {
         return Vec::new();
     };
@@ -306,14 +307,14 @@ pub fn commit(appends: Vec<Appending>, on: Capabilities) -> Vec<Outcome> {
     let validity = mailbox.snapshot().uid_validity();
     let outcome = |(failure, uids): (Option<Outcome>, store::Result<Vec<Uid>>)| {
         if let Some(failure) = failure {
-            return failure;
+            return (failure, Vec::new());
         }
         let uids = match uids {
             Ok(uids) => uids,
-            Err(error) => return error.into(),
+            Err(error) => return (error.into(), Vec::new()),
         };
         let code = append_uid(validity, &uids, on);
-        Outcome::Ok(format!("{code}APPEND completed"))
+        (Outcome::Ok(format!("{code}APPEND completed")), uids)
     };
     outcomes.into_iter().zip(appended).map(outcome).collect()
 }
@@ -401,7 +402,7 @@ mod tests {
         let last = appending.messages.len() - 1;
         assert!(appending.messages[last - 1].write(&long).is_err());
         assert!(appending.messages[last].write(&long).is_ok());
-        let [Outcome::Ok(_)] = &*commit(vec![appending], Capabilities::all()) else {
+        let [(Outcome::Ok(_), _)] = &*commit(vec![appending], Capabilities::all()) else {
             panic!("not appended");
         };
         let inbox = destination(&account, "INBOX").unwrap_or_else(|_| panic!("INBOX"));

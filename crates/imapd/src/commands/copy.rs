@@ -43,8 +43,9 @@ pub struct Copying {
 
 impl Copying {
     /// Copies some messages.
-    pub(super) fn step(&mut self, view: &View, uids: &[Uid]) -> Result<(), Outcome> {
+    pub(super) fn step(&mut self, view: &mut View, uids: &[Uid]) -> Result<(), Outcome> {
         let copied = view.mailbox().copy_to(uids, &self.destination)?;
+        view.note_arrivals(Arc::clone(&self.destination), arrived(&copied));
         add(&mut self.copied, copied);
         Ok(())
     }
@@ -106,8 +107,9 @@ pub struct Moving {
 
 impl Moving {
     /// Moves some messages.
-    pub(super) fn step(&mut self, view: &View, uids: &[Uid]) -> Result<(), Outcome> {
+    pub(super) fn step(&mut self, view: &mut View, uids: &[Uid]) -> Result<(), Outcome> {
         let moved = view.mailbox().move_to(uids, &self.destination)?;
+        view.note_arrivals(Arc::clone(&self.destination), arrived(&moved));
         add(&mut self.moved, moved);
         Ok(())
     }
@@ -158,6 +160,11 @@ fn add(all: &mut Option<Copied>, further: Copied) {
             all.pairs.extend(further.pairs);
         }
     }
+}
+
+/// The UIDs that messages have in their new place.
+fn arrived(copied: &Copied) -> Vec<Uid> {
+    copied.pairs.iter().map(|(_, uid)| *uid).collect()
 }
 
 fn code(copied: &Copied) -> String {

@@ -16,7 +16,7 @@ use crate::grammar::command::{
 };
 use crate::limit::{Cut, MessageLimit, Reached, descending};
 use crate::response::{Extension, More, Nul, Writer, show_internal_date};
-use crate::view::{Access, View, gather};
+use crate::view::{Access, Announced, View, gather};
 use promised::Promised;
 use std::collections::{HashSet, VecDeque};
 use std::io::Read;
@@ -39,6 +39,36 @@ const SUMMARISED_MESSAGES: usize = 256;
 enum Seen {
     Set,
     Leave,
+}
+
+impl Seen {
+    /// What fetching these items does.
+    fn by(items: &[FetchItem], view: &View) -> Self {
+        let marks = items.iter().any(|item| match item {
+            FetchItem::Rfc822 | FetchItem::Rfc822Text => true,
+            FetchItem::Section(section) => section.peek == Peek::No,
+            FetchItem::Binary(binary) => binary.peek == Peek::No,
+            FetchItem::Envelope
+            | FetchItem::Flags
+            | FetchItem::InternalDate
+            | FetchItem::Rfc822Header
+            | FetchItem::Rfc822Size
+            | FetchItem::Body
+            | FetchItem::BodyStructure
+            | FetchItem::Uid
+            | FetchItem::ModSeq
+            | FetchItem::EmailId
+            | FetchItem::ThreadId
+            | FetchItem::SaveDate
+            | FetchItem::Preview(_)
+            | FetchItem::BinarySize(_) => false,
+        });
+        if marks && view.access() == Access::ReadWrite {
+            Seen::Set
+        } else {
+            Seen::Leave
+        }
+    }
 }
 
 /// A FETCH under way.
@@ -97,6 +127,25 @@ impl Fetching {
                 items,
                 format!("OK {text}"),
             )
+        }
+    }
+
+    /// Tells attributes of new messages that were asked for beforehand (RFC 5465).
+    pub fn unasked(view: &View, announced: Announced, enabled: Enabled) -> Self {
+        let Announced { ranges, mut items } = announced;
+        if enabled.condstore() && items.contains(&FetchItem::Flags) {
+            // RFC 7162 sections 3.1 and 3.2.4, for responses nobody asked for.
+            let is_uid_told = enabled.dialect().messages == Messages::ByUid;
+            if !is_uid_told && !items.contains(&FetchItem::Uid) {
+                items.insert(0, FetchItem::Uid);
+            }
+            if !items.contains(&FetchItem::ModSeq) {
+                items.push(FetchItem::ModSeq);
+            }
+        }
+        Self {
+            seen: Seen::by(&items, view),
+            ..Self::new(ranges, items, String::new())
         }
     }
 
@@ -347,33 +396,9 @@ pub fn fetch(
         let largest = view.told().uid_next().get().saturating_sub(1);
         write_vanished_earlier(view, modseq, &fetch.set.resolve(largest), out);
     }
-    let marks = items.iter().any(|item| match item {
-        FetchItem::Rfc822 | FetchItem::Rfc822Text => true,
-        FetchItem::Section(section) => section.peek == Peek::No,
-        FetchItem::Binary(binary) => binary.peek == Peek::No,
-        FetchItem::Envelope
-        | FetchItem::Flags
-        | FetchItem::InternalDate
-        | FetchItem::Rfc822Header
-        | FetchItem::Rfc822Size
-        | FetchItem::Body
-        | FetchItem::BodyStructure
-        | FetchItem::Uid
-        | FetchItem::ModSeq
-        | FetchItem::EmailId
-        | FetchItem::ThreadId
-        | FetchItem::SaveDate
-        | FetchItem::Preview(_)
-        | FetchItem::BinarySize(_) => false,
-    });
-    let seen = if marks && view.access() == Access::ReadWrite {
-        Seen::Set
-    } else {
-        Seen::Leave
-    };
     Ok(Outcome::Fetching(Box::new(Fetching {
         changed_since: fetch.changed_since,
-        seen,
+        seen: Seen::by(&items, view),
         reached,
         ..Fetching::new(ranges, items, "OK FETCH completed".to_owned())
     })))

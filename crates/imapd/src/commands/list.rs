@@ -259,6 +259,46 @@ pub fn write_one(
     Ok(())
 }
 
+/// A LIST response that nobody asked for (RFC 5465 sections 5.4 and 5.5), with all that
+/// can be told.
+pub fn write_entry(
+    account: &Account,
+    entry: &ListEntry,
+    old_name: Option<&MailboxName>,
+    out: &mut Writer,
+) {
+    let shown = Shown {
+        extended: true,
+        children: true,
+        subscribed: true,
+        special_use: true,
+    };
+    let attributes = attributes(entry, &shown);
+    let (delimiter, name) = (account.layout().delimiter, account.show_name(&entry.name));
+    let old_name = old_name.map(|old| account.show_name(old));
+    out.list_renamed(&attributes, delimiter, &name, old_name.as_deref());
+}
+
+/// Whether a mailbox can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It can again.
+    Granted,
+    /// It cannot.
+    Denied,
+}
+
+/// A LIST response of a mailbox that can no longer be read, or can again (RFC 5465 section
+/// 5.9).
+pub fn write_access(account: &Account, name: &MailboxName, access: Access, out: &mut Writer) {
+    let attributes: &[&str] = match access {
+        Access::Granted => &[],
+        Access::Denied => &["\\NoAccess"],
+    };
+    let (delimiter, name) = (account.layout().delimiter, account.show_name(name));
+    out.list_renamed(attributes, delimiter, &name, None);
+}
+
 fn attributes(entry: &ListEntry, shown: &Shown) -> Vec<&'static str> {
     let mut attributes = Vec::new();
     if !entry.selectable {

@@ -3,7 +3,7 @@
 use super::search::{Searcher, now_seconds, write_no_update};
 use super::{Outcome, search};
 use crate::contexts::{Context, ResultOrder};
-use crate::grammar::command::{Esearch, Numbers, ReturnOption, SearchKey, Source};
+use crate::grammar::command::{Esearch, FetchItem, Numbers, ReturnOption, SearchKey, Source};
 use crate::order::collation::Comparator;
 use crate::response::{ExtendedSearch, MailboxCorrelator, More, Writer, write_extended_search};
 use crate::search::{Evaluation, Manner, Scope};
@@ -26,6 +26,8 @@ pub struct MultiSearching {
     comparator: Comparator,
     /// Whether UPDATE was asked for, and nothing is kept up to date yet.
     is_to_update: bool,
+    /// What is fetched then of new messages.
+    update_items: Vec<FetchItem>,
 }
 
 struct Searched {
@@ -69,7 +71,7 @@ pub fn esearch(
     }
     let is_to_update = returns.contains(&ReturnOption::Update);
     let names_modseq = search.key.names_modseq();
-    if names_modseq {
+    if names_modseq || search.update_items.contains(&FetchItem::ModSeq) {
         session.enabled.enable_condstore();
     }
     let waiting = names(&account, view, &sources)?;
@@ -86,6 +88,7 @@ pub fn esearch(
         current: None,
         comparator: session.comparator,
         is_to_update,
+        update_items: search.update_items,
     })))
 }
 
@@ -256,6 +259,7 @@ impl MultiSearching {
                 key,
                 comparator: self.comparator,
                 order: ResultOrder::Mailbox,
+                items: self.update_items.clone(),
             };
             let results = found.iter().map(|found| found.uid).collect();
             let added = view.add_context(context, results, evaluation.snapshot());

@@ -5,7 +5,8 @@ use super::{Outcome, Ran};
 use crate::capability::Enabled;
 use crate::contexts::{Context, Refused, ResultOrder};
 use crate::grammar::command::{
-    Numbers, ReturnOption, Search, SearchKey, Sort, SortCriterion, SortKey, Thread, ThreadAlgorithm,
+    FetchItem, Numbers, ReturnOption, Search, SearchKey, Sort, SortCriterion, SortKey, Thread,
+    ThreadAlgorithm,
 };
 use crate::grammar::sequence::{Bound, SequenceSet};
 use crate::limit::{MessageLimit, Reached};
@@ -33,6 +34,8 @@ pub struct Searching {
     found: Vec<Found>,
     /// What is looked for and where, if the result is to be kept up to date.
     updated: Option<(SearchKey, Snapshot)>,
+    /// What is fetched then of new messages.
+    update_items: Vec<FetchItem>,
     /// More messages were named than may be looked at.
     reached: Option<Reached>,
 }
@@ -94,7 +97,7 @@ pub fn cancel_update(view: &mut View, tags: &[String]) -> Ran {
 /// Begins to search: messages the client knows are found by their flags as they are now.
 fn begin(view: &View, asked: Asked, search: &Search, session: Searcher<'_>) -> Ran {
     let names_modseq = search.key.names_modseq();
-    if names_modseq {
+    if names_modseq || search.update_items.contains(&FetchItem::ModSeq) {
         session.enabled.enable_condstore();
     }
     if search.key.looks_into_text() {
@@ -135,6 +138,7 @@ fn begin(view: &View, asked: Asked, search: &Search, session: Searcher<'_>) -> R
         reached,
         returns,
         updated: is_updated.then(|| (without_saved(view, key), evaluation.snapshot().clone())),
+        update_items: search.update_items.clone(),
         stage: Stage::Looking(Box::new(evaluation)),
         numbers: search.numbers,
         names_modseq,
@@ -315,6 +319,7 @@ impl Searching {
                 Asked::Sort(criteria) => ResultOrder::Sorted(criteria),
                 Asked::Search | Asked::Thread(_) => ResultOrder::Mailbox,
             },
+            items: self.update_items,
         };
         let results = self.found.iter().map(|found| found.uid).collect();
         let added = match is_by_relevancy(&context) {

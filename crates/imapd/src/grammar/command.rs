@@ -1,5 +1,6 @@
 //! What a client can ask for, as values (RFC 3501 section 6 and extensions).
 
+pub use super::notify::{EventGroup, Events, MailboxFilter, MessageEvents, Notify, StatusWanted};
 pub use super::partial::{PartialRange, Side};
 pub use super::search_key::{Date, SearchKey};
 use super::sequence::{Bound, SequenceSet};
@@ -116,6 +117,8 @@ pub enum Command {
         /// The messages announced so far.
         messages: Vec<AppendMessage>,
     },
+    /// NOTIFY (RFC 5465).
+    Notify(Notify),
     /// IDLE (RFC 2177).
     Idle,
     /// CHECK.
@@ -391,6 +394,8 @@ pub struct Search {
     /// Return options (RFC 4731, RFC 5182); `None` when there was no RETURN.
     /// `RETURN ()` is given as `ALL`.
     pub returns: Option<Vec<ReturnOption>>,
+    /// What UPDATE is to fetch of new messages (RFC 5465 section 7).
+    pub update_items: Vec<FetchItem>,
     /// What to look for.
     pub key: SearchKey,
 }

@@ -18,21 +18,8 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Fet
     let set = cursor.sequence_set()?;
     cursor.space()?;
     let mut items = Vec::new();
-    if cursor.eat(b'(') {
-        cursor.skip_spaces();
-        while !cursor.eat(b')') {
-            if items.len() >= ITEMS {
-                return Err("Too many FETCH items".into());
-            }
-            item(cursor, &mut items)?;
-            if cursor.peek() != Some(b')') {
-                cursor.expect(b' ', "A ) is missing")?;
-                cursor.skip_spaces();
-            }
-        }
-        if items.is_empty() {
-            return Err("FETCH needs an item".into());
-        }
+    if cursor.peek() == Some(b'(') {
+        items = attributes(cursor)?;
     } else if !macro_items(cursor, &mut items) {
         item(cursor, &mut items)?;
     }
@@ -49,6 +36,27 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Fet
         modifiers(cursor, &mut fetch)?;
     }
     Ok(fetch)
+}
+
+/// `(` data items `)`, one at least.
+pub(super) fn attributes(cursor: &mut Cursor<'_>) -> Parsed<Vec<FetchItem>> {
+    cursor.expect(b'(', "A ( was expected")?;
+    cursor.skip_spaces();
+    let mut items = Vec::new();
+    while !cursor.eat(b')') {
+        if items.len() >= ITEMS {
+            return Err("Too many FETCH items".into());
+        }
+        item(cursor, &mut items)?;
+        if cursor.peek() != Some(b')') {
+            cursor.expect(b' ', "A ) is missing")?;
+            cursor.skip_spaces();
+        }
+    }
+    if items.is_empty() {
+        return Err("FETCH needs an item".into());
+    }
+    Ok(items)
 }
 
 fn modifiers(cursor: &mut Cursor<'_>, fetch: &mut Fetch) -> Parsed<()> {

@@ -1,6 +1,8 @@
 //! Which of a command's arguments name mailboxes, and which messages.
 
-use super::command::{Command, Numbers, Search, SearchKey, SortCriterion, Source};
+use super::command::{
+    Command, MailboxFilter, Notify, Numbers, Search, SearchKey, SortCriterion, Source,
+};
 use super::sequence::SequenceSet;
 
 impl Command {
@@ -20,6 +22,20 @@ impl Command {
             Self::Rename { from, to } => vec![from, to],
             Self::GetMetadata(arguments) => vec![&mut arguments.mailbox],
             Self::SetMetadata(arguments) => vec![&mut arguments.mailbox],
+            Self::Notify(Notify::Set { groups, .. }) => groups
+                .iter_mut()
+                .flat_map(|group| match &mut group.filter {
+                    MailboxFilter::Subtree(names) | MailboxFilter::Mailboxes(names) => {
+                        names.iter_mut()
+                    }
+                    MailboxFilter::Selected
+                    | MailboxFilter::SelectedDelayed
+                    | MailboxFilter::Inboxes
+                    | MailboxFilter::Personal
+                    | MailboxFilter::Subscribed => [].iter_mut(),
+                })
+                .collect(),
+            Self::Notify(Notify::None) => Vec::new(),
             Self::List(list) => list.patterns.iter_mut().collect(),
             Self::Lsub { pattern, .. } => vec![pattern],
             Self::Esearch(esearch) => esearch
@@ -93,6 +109,7 @@ impl Command {
             | Self::Status { .. }
             | Self::GetMetadata(_)
             | Self::SetMetadata(_)
+            | Self::Notify(_)
             | Self::Append { .. }
             | Self::Idle
             | Self::Check
@@ -156,6 +173,7 @@ impl Command {
             | Self::Status { .. }
             | Self::GetMetadata(_)
             | Self::SetMetadata(_)
+            | Self::Notify(_)
             | Self::Append { .. }
             | Self::Idle
             | Self::Check

@@ -11,6 +11,7 @@ mod fetch;
 pub mod framing;
 mod mailboxes;
 mod metadata;
+mod notify;
 mod parser;
 mod partial;
 pub mod reading;

@@ -7,7 +7,7 @@ use super::command::{
 use super::cursor::{self, Cursor, Fault, Parsed};
 use super::reading::{Names, Reading};
 use super::search::{self, SearchFault};
-use super::{append, fetch, metadata};
+use super::{append, fetch, metadata, notify};
 use crate::dialect::Revision;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -178,6 +178,7 @@ fn after_tag(cursor: &mut Cursor<'_>) -> Result<Command, Failed> {
             let items = status_items(cursor)?;
             Command::Status { mailbox, items }
         }
+        "NOTIFY" => notify::arguments(cursor)?,
         "GETMETADATA" => metadata::get(cursor)?,
         "SETMETADATA" => metadata::set(cursor)?,
         "APPEND" => append::append(cursor)?,

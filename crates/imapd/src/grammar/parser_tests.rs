@@ -105,7 +105,7 @@ fn reads_values() {
     );
     assert_eq!(
         shown("a SEARCH 1 OR NOT SEEN SUBJECT x"),
-        "Search(Search { numbers: Sequence, returns: None, key: And([\
+        "Search(Search { numbers: Sequence, returns: None, update_items: [], key: And([\
          Sequence(Ranges([(Number(1), Number(1))])), \
          Or(Not(Flagged(Flags(8))), Header { name: \"Subject\", value: \"x\" })]) })"
     );

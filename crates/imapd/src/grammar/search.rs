@@ -2,14 +2,15 @@
 //! 5256, 5957, 7162).
 
 use super::command::{
-    Direction, Esearch, Numbers, ReturnOption, Search, SearchKey, Sort, SortCriterion, SortKey,
-    Source, Thread, ThreadAlgorithm,
+    Direction, Esearch, FetchItem, Numbers, ReturnOption, Search, SearchKey, Sort, SortCriterion,
+    SortKey, Source, Thread, ThreadAlgorithm,
 };
 use super::cursor::{Cursor, Fault, Parsed};
-use super::date;
-use super::parser::{Saved, mailbox, parenthesized};
+use super::notify::mailboxes;
+use super::parser::Saved;
 use super::reading::{CharsetArgument, Reading, UidBounds};
 use super::sequence::{Bound, SequenceSet};
+use super::{date, fetch};
 use crate::dialect::Revision;
 use encoding_rs::Encoding;
 use std::num::NonZeroU32;
@@ -77,12 +78,13 @@ impl Charset {
 /// Reads what follows `SEARCH`.
 pub(super) fn arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found<Search> {
     cursor.space()?;
-    let returns = return_options(cursor)?;
+    let (returns, update_items) = return_options(cursor)?;
     let saves = saves(returns.as_deref());
     let key = key(cursor).map_err(|fault| fault.emptying(saves))?;
     let search = Search {
         numbers,
         returns,
+        update_items,
         key,
     };
     needs_fuzzy(&search, &[])?;
@@ -157,31 +159,13 @@ fn sources(cursor: &mut Cursor<'_>) -> Found<Vec<Source>> {
     Ok(sources)
 }
 
-/// `one-or-more-mailbox` (RFC 5465 section 8).
-fn mailboxes(cursor: &mut Cursor<'_>) -> Found<Vec<String>> {
-    let mut ahead = cursor.clone();
-    ahead.space()?;
-    if ahead.peek() != Some(b'(') {
-        return Ok(vec![mailbox(cursor)?]);
-    }
-    cursor.space()?;
-    let names = parenthesized(cursor, |cursor| {
-        let octets = cursor.astring()?;
-        cursor.how().names.decode(&octets)
-    })?;
-    if names.is_empty() {
-        return Err(SearchFault::Syntax("A mailbox was expected".into()));
-    }
-    Ok(names)
-}
-
 /// How many criteria SORT may have.
 const CRITERIA: usize = 50;
 
 /// Reads what follows `SORT`.
 pub(super) fn sort_arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found<Sort> {
     cursor.space()?;
-    let returns = return_options(cursor)?;
+    let (returns, update_items) = return_options(cursor)?;
     cursor.expect(b'(', "Sort criteria were expected")?;
     let mut criteria = Vec::new();
     cursor.skip_spaces();
@@ -200,6 +184,7 @@ pub(super) fn sort_arguments(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found
     let saves = saves(returns.as_deref());
     let mut search = in_charset(cursor, numbers).map_err(|fault| fault.emptying(saves))?;
     search.returns = returns;
+    search.update_items = update_items;
     needs_fuzzy(&search, &criteria)?;
     Ok(Sort { criteria, search })
 }
@@ -257,6 +242,7 @@ fn in_charset(cursor: &mut Cursor<'_>, numbers: Numbers) -> Found<Search> {
     Ok(Search {
         numbers,
         returns: None,
+        update_items: Vec::new(),
         key: keys_in(cursor, charset)?,
     })
 }
@@ -310,10 +296,13 @@ pub(crate) fn criteria(text: &[u8], reading: Reading, depth: u32) -> Parsed<Crit
     })
 }
 
-fn return_options(cursor: &mut Cursor<'_>) -> Found<Option<Vec<ReturnOption>>> {
+/// The options after RETURN, and what UPDATE is to fetch (RFC 5465 section 8,
+/// `modifier-update`).
+fn return_options(cursor: &mut Cursor<'_>) -> Found<(Option<Vec<ReturnOption>>, Vec<FetchItem>)> {
+    let mut update_items = Vec::new();
     let mut ahead = cursor.clone();
     if !ahead.eat_word("RETURN") || !ahead.eat(b' ') {
-        return Ok(None);
+        return Ok((None, update_items));
     }
     ahead.skip_spaces();
     *cursor = ahead;
@@ -328,7 +317,15 @@ fn return_options(cursor: &mut Cursor<'_>) -> Found<Option<Vec<ReturnOption>>> {
             "COUNT" => ReturnOption::Count,
             "SAVE" => ReturnOption::Save,
             "CONTEXT" => ReturnOption::Context,
-            "UPDATE" => ReturnOption::Update,
+            "UPDATE" => {
+                let mut ahead = cursor.clone();
+                ahead.skip_spaces();
+                if ahead.peek() == Some(b'(') {
+                    *cursor = ahead;
+                    update_items = fetch::attributes(cursor)?;
+                }
+                ReturnOption::Update
+            }
             "RELEVANCY" => ReturnOption::Relevancy,
             "PARTIAL" => {
                 cursor.space()?;
@@ -354,7 +351,7 @@ fn return_options(cursor: &mut Cursor<'_>) -> Found<Option<Vec<ReturnOption>>> {
         return Err(SearchFault::Syntax(text.into()));
     }
     cursor.space()?;
-    Ok(Some(options))
+    Ok((Some(options), update_items))
 }
 
 fn charset(cursor: &mut Cursor<'_>) -> Found<Charset> {

@@ -4,8 +4,8 @@ use crate::capability::{Capabilities, Capability};
 use crate::grammar::SequenceSet;
 use crate::grammar::command::{
     AppendContent, CatenatePart, Command, Condstore, Fetch, FetchItem, List, ListReturn,
-    ListSelect, Literal, ReturnOption, Search, SearchKey, Select, Sort, SortKey, StatusItem, Store,
-    Vanished,
+    ListSelect, Literal, Notify, ReturnOption, Search, SearchKey, Select, Sort, SortKey,
+    StatusItem, Store, Vanished,
 };
 use crate::grammar::url::MessageUrl;
 
@@ -41,6 +41,7 @@ pub(super) fn needed(command: &Command) -> Capabilities {
         Command::Thread(thread) => of_search(&thread.search),
         Command::Fetch(fetch) => of_fetch(fetch),
         Command::Store(store) => of_store(store),
+        Command::Notify(notify) => of_notify(notify),
         Command::Capability
         | Command::Noop
         | Command::Logout
@@ -186,12 +187,29 @@ fn of_search(search: &Search) -> Capabilities {
         .and(of_key(&search.key))
 }
 
-/// CONTEXT and UPDATE, which SEARCH and SORT have by different capabilities.
+/// CONTEXT and UPDATE, which SEARCH and SORT have by different capabilities, and what
+/// UPDATE fetches, which is NOTIFY's (RFC 5465 section 7).
 fn of_updates(search: &Search, capability: Capability) -> Capabilities {
     let is_update =
         |option: &ReturnOption| matches!(option, ReturnOption::Context | ReturnOption::Update);
     let mut options = search.returns.iter().flatten();
-    when(options.any(is_update), capability)
+    of_items(&search.update_items)
+        .and(when(!search.update_items.is_empty(), Capability::Notify))
+        .and(when(options.any(is_update), capability))
+}
+
+fn of_items(items: &[FetchItem]) -> Capabilities {
+    let items = items.iter().map(of_item);
+    items.fold(Capabilities::none(), Capabilities::and)
+}
+
+fn of_notify(notify: &Notify) -> Capabilities {
+    let groups = match notify {
+        Notify::None => return Capabilities::none(),
+        Notify::Set { groups, .. } => groups.iter(),
+    };
+    let groups = groups.map(|group| of_items(&group.events.items));
+    groups.fold(Capabilities::none(), Capabilities::and)
 }
 
 fn of_sort(sort: &Sort) -> Capabilities {
@@ -256,9 +274,8 @@ fn of_key(key: &SearchKey) -> Capabilities {
 }
 
 fn of_fetch(fetch: &Fetch) -> Capabilities {
-    let items = fetch.items.iter().map(of_item);
-    items
-        .fold(of_set(&fetch.set), Capabilities::and)
+    of_items(&fetch.items)
+        .and(of_set(&fetch.set))
         .and(when(fetch.changed_since.is_some(), Capability::Condstore))
         .and(when(fetch.partial.is_some(), Capability::Partial))
         .and(when(fetch.vanished == Vanished::Asked, Capability::Qresync))

@@ -33,6 +33,7 @@ pub use texts::{TextCompletion, TextStep};
 use crate::disk;
 use crate::maildir::filename;
 use crate::maildir::uidlist::default_unique_id;
+use crate::maildir::watch::sentry::Sentry;
 use crate::message::Summary;
 use crate::snapshot::RowChange;
 use crate::summaries::{Owner, Summaries, is_long};
@@ -72,6 +73,8 @@ pub struct Mailbox {
     /// What is shown without waiting for the disk.
     published: Mutex<Snapshot>,
     wakers: Mutex<Wakers>,
+    /// Who tells those who watch it among others.
+    sentry: Mutex<Weak<Sentry>>,
     summaries: Mutex<Summaries>,
     appends: group::Waiting,
     texts: texts::Texts,
@@ -220,6 +223,14 @@ impl Mailbox {
         for waker in wakers {
             waker.wake();
         }
+        let sentry = self.sentry.lock().upgrade();
+        if let Some(sentry) = sentry {
+            sentry.alert();
+        }
+    }
+    /// Has a sentry know of each change from now on.
+    pub(crate) fn alert(&self, sentry: &Arc<Sentry>) {
+        *self.sentry.lock() = Arc::downgrade(sentry);
     }
     /// There are events in the queue. False if the mailbox is busy: it is to be told
     /// again.

@@ -103,6 +103,7 @@ impl Mailbox {
             published: Mutex::new(state.snapshot.clone()),
             state: Mutex::new(state),
             wakers: Mutex::new(Wakers::default()),
+            sentry: Mutex::default(),
             summaries: Mutex::new(Summaries::default()),
             appends: super::group::Waiting::default(),
             texts: super::texts::Texts::default(),

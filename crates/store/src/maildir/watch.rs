@@ -14,6 +14,7 @@
 
 #[cfg(any(not(target_os = "linux"), test))]
 mod elsewhere;
+pub(crate) mod sentry;
 
 use crate::Mailbox;
 use parking_lot::Mutex;
@@ -22,6 +23,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+/// The directories that are watched.
+const NAMES: [&str; 2] = ["new", "cur"];
 /// More events than this are not kept: the directories are read again instead.
 const LIMIT: usize = 100_000;
 
@@ -183,6 +186,7 @@ pub(crate) fn gather() {
 
 #[cfg(target_os = "linux")]
 mod kernel {
+    use super::sentry::Sentry;
     use super::{Event, Kind, Mutex, Queue};
     use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
     use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -218,10 +222,29 @@ mod kernel {
 
     #[derive(Default)]
     struct Table {
-        by_descriptor: HashMap<WatchDescriptor, (Weak<Queue>, bool)>,
+        by_descriptor: HashMap<WatchDescriptor, Watched>,
         by_mailbox: HashMap<u64, Vec<WatchDescriptor>>,
+        by_sentry: HashMap<u64, Vec<WatchDescriptor>>,
         /// Mailboxes with events they do not know of.
         untold: HashMap<u64, Weak<Queue>>,
+        /// Sentries who do not know that something happened.
+        unalerted: HashMap<u64, Weak<Sentry>>,
+    }
+
+    /// Who watches a directory: the mailbox while it is open, which hears of names, and
+    /// a sentry.
+    #[derive(Default)]
+    struct Watched {
+        queue: Option<(Weak<Queue>, bool)>,
+        sentry: Option<(u64, Weak<Sentry>)>,
+    }
+
+    fn mask() -> WatchMask {
+        WatchMask::CREATE
+            | WatchMask::MOVED_TO
+            | WatchMask::MOVED_FROM
+            | WatchMask::DELETE
+            | WatchMask::ONLYDIR
     }
 
     static WATCHER: OnceLock<Option<Watcher>> = OnceLock::new();
@@ -263,17 +286,13 @@ mod kernel {
         let Some(watcher) = watcher() else {
             return false;
         };
-        let mask = WatchMask::CREATE
-            | WatchMask::MOVED_TO
-            | WatchMask::MOVED_FROM
-            | WatchMask::DELETE
-            | WatchMask::ONLYDIR;
         let mut table = watcher.table.lock();
         for (half, path) in halves.iter().enumerate() {
-            match watcher.watches.clone().add(path, mask) {
+            match watcher.watches.clone().add(path, mask()) {
                 Ok(descriptor) => {
                     let entry = (Arc::downgrade(queue), half == 0);
-                    table.by_descriptor.insert(descriptor.clone(), entry);
+                    let watched = table.by_descriptor.entry(descriptor.clone());
+                    watched.or_default().queue = Some(entry);
                     let descriptors = table.by_mailbox.entry(queue.id).or_default();
                     if !descriptors.contains(&descriptor) {
                         descriptors.push(descriptor);
@@ -296,14 +315,49 @@ mod kernel {
         table.untold.remove(&id);
         for descriptor in table.by_mailbox.remove(&id).unwrap_or_default() {
             // The same directory may be another mailbox object's by now.
-            let own = table
-                .by_descriptor
-                .get(&descriptor)
-                .is_some_and(|(queue, _)| queue.upgrade().is_none_or(|queue| queue.id == id));
-            if own {
-                table.by_descriptor.remove(&descriptor);
-                let _ = watcher.watches.clone().remove(descriptor);
+            let is_own = |queue: &Weak<Queue>| queue.upgrade().is_none_or(|queue| queue.id == id);
+            if let Some(watched) = table.by_descriptor.get_mut(&descriptor) {
+                watched.queue.take_if(|(queue, _)| is_own(queue));
             }
+            table.end_if_unwatched(watcher, descriptor);
+        }
+    }
+
+    /// Has a sentry alerted of what happens; tells whether it will be.
+    pub(super) fn post(sentry: &Arc<Sentry>, id: u64, halves: &[PathBuf; 2]) -> bool {
+        let Some(watcher) = watcher() else {
+            return false;
+        };
+        let mut table = watcher.table.lock();
+        for path in halves {
+            match watcher.watches.clone().add(path, mask()) {
+                Ok(descriptor) => {
+                    let watched = table.by_descriptor.entry(descriptor.clone());
+                    watched.or_default().sentry = Some((id, Arc::downgrade(sentry)));
+                    table.by_sentry.entry(id).or_default().push(descriptor);
+                }
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "cannot be watched; looked at");
+                    drop(table);
+                    dismiss(id);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    pub(super) fn dismiss(id: u64) {
+        let Some(Some(watcher)) = WATCHER.get() else {
+            return;
+        };
+        let mut table = watcher.table.lock();
+        table.unalerted.remove(&id);
+        for descriptor in table.by_sentry.remove(&id).unwrap_or_default() {
+            if let Some(watched) = table.by_descriptor.get_mut(&descriptor) {
+                watched.sentry.take_if(|(other, _)| *other == id);
+            }
+            table.end_if_unwatched(watcher, descriptor);
         }
     }
 
@@ -355,10 +409,16 @@ mod kernel {
                 } else {
                     Kind::Appeared
                 };
-                let Some((queue, in_new)) = table.by_descriptor.get(&event.wd) else {
+                let Some(watched) = table.by_descriptor.get(&event.wd) else {
                     continue;
                 };
-                let (queue, in_new) = (Weak::clone(queue), *in_new);
+                let (queue, sentry) = (watched.queue.clone(), watched.sentry.clone());
+                if let Some((id, sentry)) = sentry {
+                    table.unalerted.insert(id, sentry);
+                }
+                let Some((queue, in_new)) = queue else {
+                    continue;
+                };
                 if let Some(there) = queue.upgrade() {
                     there.push(Event {
                         in_new,
@@ -387,10 +447,27 @@ mod kernel {
     }
 
     impl Table {
+        fn end_if_unwatched(&mut self, watcher: &Watcher, descriptor: WatchDescriptor) {
+            let is_watched =
+                |watched: &Watched| watched.queue.is_some() || watched.sentry.is_some();
+            if self
+                .by_descriptor
+                .get(&descriptor)
+                .is_some_and(|watched| !is_watched(watched))
+            {
+                self.by_descriptor.remove(&descriptor);
+                let _ = watcher.watches.clone().remove(descriptor);
+            }
+        }
         /// Nobody knows what happened.
         fn overflow(&mut self) {
-            for (queue, _) in self.by_descriptor.values() {
-                if let Some(there) = queue.upgrade() {
+            for watched in self.by_descriptor.values() {
+                if let Some((id, sentry)) = &watched.sentry {
+                    self.unalerted.insert(*id, Weak::clone(sentry));
+                }
+                if let Some((queue, _)) = &watched.queue
+                    && let Some(there) = queue.upgrade()
+                {
                     there.lose();
                     self.untold.insert(there.id, Weak::clone(queue));
                 }
@@ -405,7 +482,11 @@ mod kernel {
             watcher.wait(busy.then_some(&AGAIN));
             std::thread::sleep(DEBOUNCE.saturating_sub(told.elapsed()));
             watcher.gather();
-            let untold = std::mem::take(&mut watcher.table.lock().untold);
+            let (untold, unalerted) = {
+                let mut table = watcher.table.lock();
+                let untold = std::mem::take(&mut table.untold);
+                (untold, std::mem::take(&mut table.unalerted))
+            };
             busy = false;
             for (id, queue) in untold {
                 let mailbox = queue.upgrade().and_then(|there| there.mailbox());
@@ -413,6 +494,10 @@ mod kernel {
                     watcher.table.lock().untold.insert(id, queue);
                     busy = true;
                 }
+            }
+            // After the mailboxes that are open: who is alerted asks them.
+            for sentry in unalerted.values().filter_map(Weak::upgrade) {
+                sentry.alert();
             }
             told = Instant::now();
         }

@@ -1,0 +1,214 @@
+//! Watching many mailboxes at once, without having them open.
+
+use super::{Account, MailboxStatus};
+use crate::maildir::watch::sentry::{Notices, Sentry};
+use crate::{Error, Mailbox, MailboxName, Result};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+
+/// A mailbox that is watched, for all who watch it.
+#[derive(Debug)]
+struct Post {
+    name: MailboxName,
+    sentry: Arc<Sentry>,
+    /// What STATUS told, and at which generation.
+    status: Mutex<Option<(u64, MailboxStatus)>>,
+}
+
+/// The posts of an account.
+#[derive(Debug, Default)]
+pub(super) struct Posts(Mutex<HashMap<MailboxName, Weak<Post>>>);
+
+impl Posts {
+    /// The sentry of a mailbox that is opened: what is done to it here is told at once.
+    pub(super) fn attach(&self, name: &MailboxName, mailbox: &Mailbox) {
+        if let Some(post) = self.0.lock().get(name).and_then(Weak::upgrade) {
+            mailbox.alert(&post.sentry);
+        }
+    }
+
+    /// What had this name has it no more: who watches the name from now on watches another
+    /// directory.
+    pub(super) fn end(&self, name: &MailboxName) {
+        self.0.lock().remove(name);
+    }
+}
+
+/// What one session watches.
+#[derive(Debug)]
+pub struct Lookout {
+    account: Arc<Account>,
+    notices: Arc<Notices>,
+    posts: BTreeMap<MailboxName, Arc<Post>>,
+    names: HashMap<u64, MailboxName>,
+}
+
+impl Account {
+    /// Watches nothing yet; the waker is woken when a watched mailbox changed.
+    pub fn lookout(self: &Arc<Self>, waker: Waker) -> Lookout {
+        Lookout {
+            account: Arc::clone(self),
+            notices: Arc::new(Notices::new(waker)),
+            posts: BTreeMap::new(),
+            names: HashMap::new(),
+        }
+    }
+
+    fn post(&self, name: &MailboxName) -> Result<Option<Arc<Post>>> {
+        let _changing = self.changing.lock();
+        let directory = self.directory(name)?.ok_or(Error::NonExistent)?;
+        let mut posts = self.posts.0.lock();
+        let known = posts.get(name).and_then(Weak::upgrade);
+        if let Some(post) = known.filter(|post| post.sentry.is_at(&directory)) {
+            return Ok(Some(post));
+        }
+        let Some(sentry) = Sentry::post(&directory) else {
+            return Ok(None);
+        };
+        let post = Arc::new(Post {
+            name: name.clone(),
+            sentry,
+            status: Mutex::default(),
+        });
+        if posts.len().is_power_of_two() {
+            posts.retain(|_, post| post.strong_count() > 0);
+        }
+        posts.insert(name.clone(), Arc::downgrade(&post));
+        drop(posts);
+        let open = self.open.get(name).and_then(|mailbox| mailbox.upgrade());
+        if let Some(mailbox) = open {
+            mailbox.alert(&post.sentry);
+        }
+        Ok(Some(post))
+    }
+}
+
+impl Lookout {
+    /// Watches a mailbox from now on; false if too many are watched by all.
+    ///
+    /// # Errors
+    /// `NonExistent` where it cannot be selected.
+    pub fn watch(&mut self, name: &MailboxName) -> Result<bool> {
+        let Some(post) = self.account.post(name)? else {
+            return Ok(false);
+        };
+        if let Some(before) = self.posts.get(name) {
+            if Arc::ptr_eq(before, &post) {
+                return Ok(true);
+            }
+            self.names.remove(&before.sentry.id());
+        }
+        post.sentry.tell(&self.notices);
+        self.names.insert(post.sentry.id(), name.clone());
+        self.posts.insert(name.clone(), post);
+        Ok(true)
+    }
+
+    /// Watches a mailbox no longer.
+    pub fn forget(&mut self, name: &MailboxName) {
+        if let Some(post) = self.posts.remove(name) {
+            self.names.remove(&post.sentry.id());
+        }
+    }
+
+    /// Whether no watched mailbox changed since [`Lookout::take_changed`].
+    pub fn is_quiet(&self) -> bool {
+        self.notices.is_empty()
+    }
+
+    /// Which watched mailboxes may have changed since it was called last.
+    pub fn take_changed(&self) -> BTreeSet<MailboxName> {
+        let changed = self.notices.take().into_iter();
+        changed
+            .filter_map(|id| self.names.get(&id).cloned())
+            .collect()
+    }
+
+    /// What STATUS tells of a watched mailbox. Of many who ask after a change only the
+    /// first opens it.
+    ///
+    /// # Errors
+    /// `NonExistent` where it is gone, or not watched.
+    pub fn status(&self, name: &MailboxName) -> Result<MailboxStatus> {
+        let post = self.posts.get(name).ok_or(Error::NonExistent)?;
+        let mut known = post.status.lock();
+        let generation = post.sentry.generation();
+        if let Some((at, status)) = &*known
+            && *at == generation
+        {
+            return Ok(status.clone());
+        }
+        let status = self.account.status(&post.name)?;
+        *known = Some((generation, status.clone()));
+        Ok(status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FlagAction, Flags, Layout};
+    use std::time::{Duration, Instant};
+
+    fn name(text: &str) -> MailboxName {
+        MailboxName::new(vec![text.to_owned()]).expect("a name")
+    }
+
+    fn waits(lookout: &Lookout, wanted: &MailboxName) {
+        let began = Instant::now();
+        while !lookout.take_changed().contains(wanted) {
+            assert!(began.elapsed() < Duration::from_secs(20), "nothing is said");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn what_others_do_to_closed_and_open_mailboxes_is_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout {
+            delimiter: '/',
+            prefix: String::new(),
+        };
+        let account = Account::open(directory.path(), layout).unwrap();
+        let work = name("Work");
+        account.create(&work, None).unwrap();
+        let mut lookout = account.lookout(Waker::noop().clone());
+        let mut second = account.lookout(Waker::noop().clone());
+        assert!(lookout.watch(&work).unwrap() && second.watch(&work).unwrap());
+        assert!(matches!(lookout.watch(&name("x")), Err(Error::NonExistent)));
+        assert_eq!(lookout.status(&work).unwrap().messages, 0);
+        std::fs::write(directory.path().join(".Work/new/1.a.b"), "Subject: x\n\n").unwrap();
+        waits(&lookout, &work);
+        waits(&second, &work);
+        assert_eq!(lookout.status(&work).unwrap().messages, 1);
+        assert_eq!(second.status(&work).unwrap().uid_next.get(), 2);
+        // Nobody has it open between two looks.
+        assert!(account.open.get(&work).unwrap().upgrade().is_none());
+        let mailbox = account.mailbox(&work).unwrap();
+        // More keywords than letters: no file is renamed for some of them.
+        let keywords: Vec<crate::Keyword> = (0..30)
+            .map(|number| crate::Keyword::from(format!("k{number}")))
+            .collect();
+        let uids = [crate::Uid::MIN];
+        let add = FlagAction::Add;
+        for keyword in keywords.chunks(1) {
+            lookout.take_changed();
+            let before = lookout.status(&work).unwrap().highest_modseq;
+            mailbox
+                .store_flags(&uids, add, Flags::default(), keyword, None)
+                .unwrap();
+            waits(&lookout, &work);
+            assert!(lookout.status(&work).unwrap().highest_modseq > before);
+        }
+        account.rename(&work, &name("Play")).unwrap();
+        assert!(lookout.status(&work).is_err() || lookout.watch(&work).is_err());
+        assert!(lookout.watch(&name("Play")).unwrap());
+        lookout.forget(&work);
+        lookout.take_changed();
+        std::fs::write(directory.path().join(".Play/new/2.a.b"), "Subject: x\n\n").unwrap();
+        waits(&lookout, &name("Play"));
+        assert_eq!(lookout.status(&name("Play")).unwrap().messages, 2);
+    }
+}
