@@ -12,12 +12,13 @@ use crate::rules::Told;
 use crate::session::ImapSession;
 use crate::view::{Look, View};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use store::news::Acting;
 use store::{Account, ListEntry, Lookout, Mailbox, MailboxName, MailboxStatus, News, Uid};
 
-/// How long mailboxes are looked at before other sessions have their turn.
-const SLICE: Duration = Duration::from_millis(5);
+/// So many mailboxes are looked at before other sessions have their turn: one that nobody
+/// has open may have to be opened.
+const LOOKED_AT: usize = 8;
 
 /// A NOTIFY SET whose mailboxes are being looked at.
 pub struct Notifying {
@@ -127,7 +128,7 @@ impl ImapSession {
     /// Looks at some of the mailboxes that are watched from now on; whether it is done.
     pub(crate) fn step_notifying(&mut self, notifying: &mut Notifying) -> bool {
         let selected = self.view.as_ref().map(|view| view.name().clone());
-        let began = Instant::now();
+        let mut looked_at = 0;
         while let Some(name) = notifying.rest.pop_front() {
             if let Some(notify) = &mut self.notify
                 && let Some(lookout) = &notify.lookout
@@ -155,7 +156,8 @@ impl ImapSession {
                 }
                 watched.told = Some(status);
             }
-            if began.elapsed() >= SLICE || self.out.is_long() {
+            looked_at += 1;
+            if looked_at >= LOOKED_AT || self.out.is_long() {
                 break;
             }
         }
@@ -397,7 +399,7 @@ impl ImapSession {
             return;
         }
         let mut told = false;
-        let began = Instant::now();
+        let mut looked_at = 0;
         while let Some(name) = notify.changed.pop_first() {
             // Of the selected mailbox SELECTED tells, and nothing else.
             if selected.as_ref() == Some(&name) {
@@ -422,7 +424,8 @@ impl ImapSession {
                 self.out.status(&shown, (&status, limit), &items);
                 told = true;
             }
-            if began.elapsed() >= SLICE {
+            looked_at += 1;
+            if looked_at >= LOOKED_AT {
                 break;
             }
         }
