@@ -6,6 +6,7 @@ mod common;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64URL};
 use common::Server;
+use common::ports::free_port;
 use common::talk::Talk;
 use common::tls::Tls;
 use ring::rand::SystemRandom;
@@ -482,10 +483,7 @@ fn an_issuer_is_asked_about_tokens_that_say_nothing() {
 #[test]
 fn connections_of_no_issuer_end_in_words() {
     // Nobody listens there.
-    let port = TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a port")
-        .port();
+    let port = free_port();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     let server = server(&format!("introspection_url: \"http://127.0.0.1:{port}/\""));
     let mut talk = imap(&server);

@@ -8,7 +8,8 @@ import smtplib
 import subprocess
 import time
 
-from server import context, free_port, login, run
+from ports import free_port
+from server import context, login, run
 
 PROGRAM = "postfix"
 USER = "nobody"

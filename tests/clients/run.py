@@ -23,7 +23,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 README = FOLDER.parents[1] / "README.md"
 NO_TESTS = ("run", "server", "recording")
-sys.path.insert(0, str(FOLDER))
+sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "common")]
 # What tests/run installed for the tests alone.
 sys.path.append(str(FOLDER.parents[1] / os.environ.get("CARGO_TARGET_DIR", "target") / "python"))
 import server

@@ -9,17 +9,12 @@ import subprocess
 import time
 from pathlib import Path
 
+from ports import free_port
 from recording import ImapReader, Pop3Reader, Recorder
 
 PROGRAM = None
 imaplib._MAXLINE = 10_000_000
 poplib._MAXLINE = 1_000_000
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Server:

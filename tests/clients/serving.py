@@ -14,7 +14,8 @@ import time
 from contextlib import contextmanager
 
 import server as demo
-from server import context, free_port
+from ports import free_port
+from server import context
 
 PROGRAM = "openssl"
 README = demo.Path(__file__).resolve().parents[2] / "README.md"

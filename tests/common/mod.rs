@@ -4,12 +4,14 @@
 
 pub mod imap;
 pub mod mailbox;
+pub mod ports;
 pub mod talk;
 pub mod tls;
 
+use self::ports::free_port;
 use pillarbox::accounts::users::{User, Users};
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -39,15 +41,6 @@ pub fn save_users(file: &std::path::Path, devices: &[String]) {
     }
     let users = Users { users: vec![anna] };
     users.save(file).expect("users");
-}
-
-/// A port nobody listens on, a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .expect("bind")
-        .local_addr()
-        .expect("address")
-        .port()
 }
 
 impl Server {

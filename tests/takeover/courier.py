@@ -14,7 +14,8 @@ from pathlib import Path
 from client import Imap, Mbsync, compare, delete_over_pop3, pop3, record
 from messages import MESSAGES as BY_NAME
 from messages import crlf
-from servers import Pillarbox, Site, free_port
+from ports import free_port
+from servers import Pillarbox, Site
 
 ROOT = Path(os.environ.get("COURIER_ROOT", "/nonexistent"))
 PROGRAMS = (str(ROOT / "usr/bin/imapd"), "mbsync")

@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-sys.path.insert(0, str(FOLDER))
+sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "common")]
 import servers
 
 TESTS = ("there_and_back", "answers", "courier")

@@ -8,15 +8,11 @@ import socket
 import subprocess
 import time
 
+from ports import free_port
+
 PROGRAM = None
 MAIL_USER = "nobody"
 LISTESCAPE = "/usr/lib/dovecot/modules/lib20_listescape_plugin.so"
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def wait_for(process, log, *ports):

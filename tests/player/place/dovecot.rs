@@ -2,7 +2,8 @@
 
 use super::sockets::connect;
 use super::{Conversation, Place};
-use crate::common::{free_port, mailbox};
+use crate::common::mailbox;
+use crate::common::ports::free_port;
 use crate::player::{Peer, Protocol, Transcript};
 use std::fs;
 use std::io::{Read, Write};
