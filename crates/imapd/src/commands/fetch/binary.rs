@@ -1,8 +1,9 @@
 //! BINARY and BINARY.SIZE (RFC 3516, RFC 9051 section 6.4.5): content is decoded while it
 //! is sent, and once before to know its size.
 
+use super::names;
 use super::promised::Promised;
-use super::{INLINE_OCTETS, Response, names};
+use super::response::{INLINE_OCTETS, Response};
 use crate::grammar::command::Binary;
 use crate::response::Nul;
 use std::io::Read;
