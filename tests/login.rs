@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use std::io::Write;
 
 /// The hash function of a mechanism.
 #[derive(Debug, Clone, Copy)]
@@ -192,6 +193,108 @@ fn scram_logs_in_to_imap() {
     talk.expect("e OK [CAPABILITY ");
     assert_eq!(talk.line(), "* STATUS INBOX (MESSAGES 1)");
     talk.expect("f OK ");
+}
+
+#[test]
+fn scram_does_not_tell_who_exists() {
+    let server = Server::start(0);
+    let mut talk = Talk::open(server.imap);
+    talk.expect("* OK ");
+    let mut challenge = |name: &str| {
+        let first = Scram::new(name).first();
+        talk.send(&format!("a AUTHENTICATE SCRAM-SHA-256 {first}\r\n"));
+        let challenge = talk.expect("+ ");
+        talk.send("*\r\n");
+        talk.expect("a BAD ");
+        let challenge = BASE64.decode(&challenge[2..]).expect("base64");
+        let challenge = String::from_utf8(challenge).expect("text");
+        let (_, salt_and_count) = challenge.split_once(",s=").expect("a salt");
+        salt_and_count.to_owned()
+    };
+    // RFC 5802 section 9: however a name is spelled, the salt is the same.
+    for name in ["anna", "nobody"] {
+        let told = challenge(name);
+        assert_eq!(challenge(&name.replacen('n', "n\u{ad}", 1)), told, "{name}");
+        assert_eq!(
+            challenge(&name.replacen('n', "\u{ff4e}", 1)),
+            told,
+            "{name}"
+        );
+    }
+    assert_ne!(challenge("nobody"), challenge("somebody"));
+}
+
+#[test]
+fn pop3_takes_passwords_in_utf_8() {
+    // RFC 6856 section 2.2.
+    let server = Server::start(0);
+    let mut talk = Talk::open(server.pop3);
+    talk.expect("+OK ");
+    talk.send("USER anna\r\n");
+    talk.expect("+OK ");
+    talk.stream.write_all(b"PASS \xff\xfe\r\n").expect("sent");
+    assert_eq!(talk.line(), "-ERR passwords are in UTF-8");
+    talk.send("USER anna\r\nPASS secret\r\n");
+    talk.expect("+OK ");
+    talk.expect("+OK ");
+}
+
+#[test]
+fn who_is_refused_has_no_place() {
+    let server = Server::start_with(
+        0,
+        0,
+        &[
+            "limits: { connections_per_user: 1, failed_login_delay_seconds: 0 }",
+            "pop3: { login_delay_seconds: 600, exclusive: true }",
+        ],
+    );
+    let mut first = Talk::open(server.pop3);
+    first.expect("+OK ");
+    first.send("USER anna\r\nPASS secret\r\nQUIT\r\n");
+    for _ in 0..3 {
+        first.expect("+OK ");
+    }
+    // It stays, and may try again.
+    let mut second = Talk::open(server.pop3);
+    second.expect("+OK ");
+    second.send("USER anna\r\nPASS secret\r\n");
+    second.expect("+OK ");
+    second.expect("-ERR [LOGIN-DELAY] ");
+    let mut imap = Talk::open(server.imap);
+    imap.expect("* OK ");
+    imap.send("a LOGIN anna secret\r\n");
+    imap.expect("a OK ");
+    second.send("QUIT\r\n");
+    second.expect("+OK ");
+}
+
+#[test]
+fn who_finds_the_maildrop_in_use_has_no_place() {
+    let server = Server::start_with(
+        0,
+        0,
+        &[
+            "limits: { connections_per_user: 2, failed_login_delay_seconds: 0 }",
+            "pop3: { exclusive: true }",
+        ],
+    );
+    let login = |words: &str| {
+        let mut talk = Talk::open(server.pop3);
+        talk.expect("+OK ");
+        talk.send("USER anna\r\nPASS secret\r\n");
+        talk.expect("+OK ");
+        talk.expect(words);
+        talk
+    };
+    let _first = login("+OK ");
+    let mut second = login("-ERR [IN-USE] ");
+    let mut imap = Talk::open(server.imap);
+    imap.expect("* OK ");
+    imap.send("a LOGIN anna secret\r\n");
+    imap.expect("a OK ");
+    second.send("QUIT\r\n");
+    second.expect("+OK ");
 }
 
 #[test]

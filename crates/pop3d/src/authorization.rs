@@ -10,7 +10,7 @@ pub enum Request {
     /// Send a line.
     Line(Reply),
     /// Send a line and what follows it.
-    Lines(Vec<u8>),
+    Listing(Reply, Vec<u8>),
     /// Have the server find SCRAM keys, which come back with
     /// [`Authorization::scram_keys`].
     Find(Action),
@@ -61,13 +61,13 @@ impl Authorization {
                 Request::Line(Reply::err("logging in needs TLS, use STLS first"))
             }
             Command::AuthList => {
-                let mut lines = b"+OK mechanisms follow\r\n".to_vec();
+                let mut lines = Vec::new();
                 for mechanism in offer.on(security).iter() {
                     lines.extend_from_slice(mechanism.name().as_bytes());
                     lines.extend_from_slice(b"\r\n");
                 }
                 lines.extend_from_slice(b".\r\n");
-                Request::Lines(lines)
+                Request::Listing(Reply::ok("mechanisms follow"), lines)
             }
             Command::Auth {
                 mechanism,
@@ -82,6 +82,11 @@ impl Authorization {
             Command::User(user) => {
                 self.user = Some(user);
                 Request::Line(Reply::ok("send PASS"))
+            }
+            // RFC 6856 section 2.2.
+            Command::Pass(password) if std::str::from_utf8(password.expose()).is_err() => {
+                self.user = None;
+                Request::Line(Reply::err("passwords are in UTF-8"))
             }
             Command::Pass(password) => match self.user.take() {
                 Some(user) => Request::Conclude(Action::CheckPassword { user, password }),

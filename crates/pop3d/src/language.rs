@@ -31,6 +31,7 @@ const TEXTS: &[(&str, &str)] = &[
         "logging in needs TLS, use STLS first",
         "登录需要 TLS，请先使用 STLS",
     ),
+    ("passwords are in UTF-8", "密码须为 UTF-8"),
     ("capability list follows", "功能列表如下"),
     ("mechanisms follow", "认证机制如下"),
     ("send PASS", "请发送 PASS"),

@@ -246,6 +246,7 @@ impl Pop3Session {
             Command::Utf8 => self.use_utf8(),
             Command::Lang(range) => self.choose_language(range.as_deref()),
             Command::Capa => {
+                self.say(Reply::ok("capability list follows"));
                 let capabilities = self.capabilities();
                 self.queue.push_back(Action::Send(capabilities));
             }
@@ -349,7 +350,10 @@ impl Pop3Session {
     fn fulfil(&mut self, request: Request) {
         match request {
             Request::Line(reply) => self.say(reply),
-            Request::Lines(lines) => self.queue.push_back(Action::Send(lines)),
+            Request::Listing(reply, listing) => {
+                self.say(reply);
+                self.queue.push_back(Action::Send(listing));
+            }
             Request::Find(action) => {
                 self.awaiting = Awaiting::Keys;
                 self.queue.push_back(action);
@@ -374,10 +378,10 @@ impl Pop3Session {
         self.lines.set_maximum(maximum);
     }
 
-    /// CAPA (RFC 2449 section 5).
+    /// What follows the first line of CAPA (RFC 2449 section 5).
     fn capabilities(&self) -> Vec<u8> {
         let after_login = !matches!(self.state, State::Authorization(_));
-        let mut text = String::from("+OK capability list follows\r\n");
+        let mut text = String::new();
         for row in capability::Capability::TABLE {
             if self.on.has(row.capability)
                 && row.announced.is_told(after_login)
@@ -466,6 +470,8 @@ impl Pop3Session {
                 if let State::Authorization(authorization) = &mut self.state {
                     authorization.restart();
                 }
+                // Who is not in keeps nothing of the login.
+                self.queue.push_back(Action::Unauthenticate);
                 self.say(reply);
             }
         }

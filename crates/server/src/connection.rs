@@ -418,7 +418,14 @@ impl Connection {
                     let user = bearer.user.as_deref().unwrap_or_default();
                     self.conclude(user, verdict, began).await;
                 }
-                Action::Yield => tokio::task::yield_now().await,
+                Action::Yield => {
+                    // What goes on in steps may not wait for long.
+                    if !told_shutdown && self.shutdown.has_changed().unwrap_or(false) {
+                        told_shutdown = true;
+                        self.kind.resume(Happening::Shutdown);
+                    }
+                    tokio::task::yield_now().await;
+                }
                 Action::Wait { until } => {
                     self.flush().await?;
                     drop(at_work.take());
@@ -629,7 +636,7 @@ impl Connection {
             .connections
             .users
             .take(user.to_owned(), config.limits.connections_per_user);
-        self.user = Some(place.ok_or(Denial::TooManyConnections)?);
+        let place = place.ok_or(Denial::TooManyConnections)?;
         let accounts = &self.server.accounts;
         if matches!(self.kind, Kind::Pop3(_)) {
             let delay = config.pop3.login_delay_seconds;
@@ -640,15 +647,17 @@ impl Connection {
             accounts.expunge_aged(user, &account, &config);
             Ok(account)
         });
-        account.map_err(|error: store::Error| {
+        let account = account.map_err(|error: store::Error| {
             tracing::error!(
                 session = self.id,
                 user,
                 "cannot open the mailboxes: {error}"
             );
-            self.user = None;
             Denial::Unavailable
-        })
+        })?;
+        // Who is refused has no place.
+        self.user = Some(place);
+        Ok(account)
     }
 }
 

@@ -15,7 +15,14 @@ const ENTRIES: usize = 10_000;
 /// Keyed digests of user and password, in memory only.
 pub struct Cache {
     key: [u8; 32],
-    seen: Mutex<HashMap<[u8; 32], Success>>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// How often all was forgotten.
+    generation: u64,
+    successes: HashMap<[u8; 32], Success>,
 }
 
 /// A password that was right.
@@ -54,27 +61,43 @@ impl Cache {
     pub fn find(&self, user: &str, password: &[u8]) -> Option<Option<String>> {
         let digest = self.digest(user, password);
         let seen = self.seen.lock();
-        let success = seen.get(&digest).filter(|success| success.counts())?;
+        let success = seen
+            .successes
+            .get(&digest)
+            .filter(|success| success.counts())?;
         Some(success.device.clone())
     }
 
-    /// Remembers a success.
-    pub fn keep(&self, user: &str, password: &[u8], device: Option<String>) {
+    /// What [`Cache::keep`] is to be told of a verification that begins now, before it is
+    /// looked up what is verified.
+    pub fn generation(&self) -> u64 {
+        self.seen.lock().generation
+    }
+
+    /// Remembers a success, unless all was forgotten since the verification began: it was
+    /// of a users file that does not count any more.
+    pub fn keep(&self, generation: u64, user: &str, password: &[u8], device: Option<String>) {
         let digest = self.digest(user, password);
         let mut seen = self.seen.lock();
-        if seen.len() >= ENTRIES {
-            seen.retain(|_, success| success.counts());
-            if seen.len() >= ENTRIES {
-                seen.clear();
+        if seen.generation != generation {
+            return;
+        }
+        let successes = &mut seen.successes;
+        if successes.len() >= ENTRIES {
+            successes.retain(|_, success| success.counts());
+            if successes.len() >= ENTRIES {
+                successes.clear();
             }
         }
         let since = Instant::now();
-        seen.insert(digest, Success { since, device });
+        successes.insert(digest, Success { since, device });
     }
 
     /// Forgets all, as after a change of the users file.
     pub fn clear(&self) {
-        self.seen.lock().clear();
+        let mut seen = self.seen.lock();
+        seen.generation += 1;
+        seen.successes.clear();
     }
 }
 
@@ -85,13 +108,19 @@ mod tests {
     #[test]
     fn only_the_same_user_and_password_are_held() {
         let cache = Cache::new([7; 32]);
-        cache.keep("anna", b"secret", None);
-        cache.keep("anna", b"other", Some("phone".to_owned()));
+        let before = cache.generation();
+        cache.keep(before, "anna", b"secret", None);
+        cache.keep(before, "anna", b"other", Some("phone".to_owned()));
         assert_eq!(cache.find("anna", b"secret"), Some(None));
         assert_eq!(cache.find("anna", b"other"), Some(Some("phone".to_owned())));
         assert_eq!(cache.find("ann", b"asecret"), None);
         assert_eq!(cache.find("anna", b"wrong"), None);
         cache.clear();
         assert_eq!(cache.find("anna", b"secret"), None);
+        // A verification that was under way.
+        cache.keep(before, "anna", b"secret", None);
+        assert_eq!(cache.find("anna", b"secret"), None);
+        cache.keep(cache.generation(), "anna", b"secret", None);
+        assert_eq!(cache.find("anna", b"secret"), Some(None));
     }
 }

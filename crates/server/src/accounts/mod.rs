@@ -79,6 +79,9 @@ pub struct Accounts {
     /// Verifications at a time: each takes about 19 MB.
     workers: Semaphore,
     waiting: Semaphore,
+    /// Access tokens that are being checked. Whoever waits for their issuer keeps nobody
+    /// with a password waiting.
+    tokens: Semaphore,
     /// Verified where there are no users at all.
     dummy: String,
     key: [u8; 32],
@@ -87,6 +90,15 @@ pub struct Accounts {
 fn open_oauth(config: &Config) -> anyhow::Result<Option<Arc<OAuth>>> {
     let opened = config.oauth.as_ref().map(OAuth::new).transpose();
     Ok(opened.context("oauth")?.map(Arc::new))
+}
+
+/// How many iterations an invented user's keys have: as many as some user's keys, of
+/// which there are these counts.
+fn invented_iterations(counts: &[u32], of_name: [u8; 32]) -> u32 {
+    let chosen = usize::from(u16::from_le_bytes([of_name[0], of_name[1]]));
+    let chosen = chosen.checked_rem(counts.len());
+    let count = chosen.and_then(|place| counts.get(place));
+    count.copied().unwrap_or(scram::ITERATIONS)
 }
 
 impl Accounts {
@@ -108,6 +120,7 @@ impl Accounts {
             cache: Cache::new(key),
             workers: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             waiting: Semaphore::new(WAITING),
+            tokens: Semaphore::new(WAITING),
             dummy: password::hash(b"a password nobody has")?,
             key,
         })
@@ -169,6 +182,7 @@ impl Accounts {
         if octets.is_empty() || octets.len() > PASSWORD_OCTETS || octets.contains(&0) {
             return Err(Denial::BadCredentials);
         }
+        let generation = self.cache.generation();
         let user = self.find(name);
         if let Some(user) = &user
             && let Some(device) = self.cache.find(&user.name, octets)
@@ -211,7 +225,8 @@ impl Accounts {
         let found = found.await.map_err(|_| Denial::Unavailable)?;
         match user.zip(found) {
             Some((user, found)) => {
-                self.cache.keep(&user.name, octets, found.device.clone());
+                let (name, device) = (&user.name, found.device.clone());
+                self.cache.keep(generation, name, octets, device);
                 Ok(Entrant {
                     user: user.name,
                     device: found.device,
@@ -260,10 +275,7 @@ impl Accounts {
         let Some(oauth) = self.oauth.read().clone() else {
             return Err(Denial::Unavailable.into());
         };
-        let _place = self
-            .waiting
-            .try_acquire()
-            .map_err(|_| Denial::Unavailable)?;
+        let _place = self.tokens.try_acquire().map_err(|_| Denial::Unavailable)?;
         let verdict = oauth.user_of(&bearer.token).await.and_then(|named| {
             let user = self
                 .find(&named)
@@ -291,7 +303,11 @@ impl Accounts {
         if let Some(keys) = self.find(name).and_then(|user| user.scram_keys(digest)) {
             return keys;
         }
-        let key = self.users.read().secret().unwrap_or(self.key);
+        let users = self.users.read();
+        let key = users.secret().unwrap_or(self.key);
+        // Two spellings of one name are one user, whether there is that user or not.
+        let prepared = prepared::name(name);
+        let name = prepared.as_deref().unwrap_or(name);
         let invent = |what: &[u8]| -> [u8; 32] {
             let mut mac = Hmac::<Sha256>::new_from_slice(&key)
                 .unwrap_or_else(|_| unreachable!("HMAC takes any key"));
@@ -302,7 +318,7 @@ impl Accounts {
         // The salt is the same for every digest, as in what `pillarbox user` writes.
         ScramKeys {
             salt: invent(b"salt")[..16].to_vec(),
-            iterations: scram::ITERATIONS,
+            iterations: invented_iterations(&users.scram_iterations(digest), invent(b"iterations")),
             pairs: vec![ScramKeyPair {
                 device: None,
                 stored_key: invent(b"stored")[..digest.octets()].to_vec(),
@@ -413,5 +429,19 @@ impl Accounts {
                 Ok(account)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invented_keys_have_as_many_iterations_as_others() {
+        assert_eq!(invented_iterations(&[], [7; 32]), scram::ITERATIONS);
+        assert_eq!(invented_iterations(&[10_000], [7; 32]), 10_000);
+        let two = [4096, 10_000];
+        let chosen = (0..=1).map(|octet| invented_iterations(&two, [octet; 32]));
+        assert_eq!(chosen.collect::<Vec<_>>(), two);
     }
 }

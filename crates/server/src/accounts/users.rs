@@ -233,6 +233,12 @@ fn check_password(plain: &[u8]) -> anyhow::Result<Cow<'_, [u8]>> {
     if plain.is_empty() || plain.len() > 1024 || plain.contains(&0) {
         bail!("a password has 1 to 1024 octets and no NUL; nothing was changed");
     }
+    // RFC 6856 section 2.2, RFC 4616 section 2: such a password could not be used.
+    if std::str::from_utf8(plain).is_err() {
+        bail!(
+            "the password is not in UTF-8, as mail programs send it; set the terminal to UTF-8. Nothing was changed"
+        );
+    }
     prepared::password(plain)
         .context("the password holds a character that none may (RFC 4013); nothing was changed")
 }
@@ -402,6 +408,13 @@ impl Users {
     /// with `pillarbox user passwd`.
     pub fn have_keys(&self, digest: ScramDigest) -> bool {
         self.users.iter().all(|user| user.has_all_keys(digest))
+    }
+
+    /// How many iterations users' SCRAM keys have: each count once, in order.
+    pub fn scram_iterations(&self, digest: ScramDigest) -> Vec<u32> {
+        let keys = self.users.iter().filter_map(|user| user.own_keys(digest));
+        let counts: std::collections::BTreeSet<u32> = keys.map(|keys| keys.iterations).collect();
+        counts.into_iter().collect()
     }
 
     /// What strangers do not know and restarts do not change: a digest of the salted
