@@ -194,7 +194,8 @@ impl Searching {
         };
         let found = &mut self.found;
         let stepped = evaluation.step(&scope, |row, relevancy| {
-            if let Some(index) = told.index_of(row.uid) {
+            let next = found.last().map_or(0, |found| found.index + 1);
+            if let Some(index) = told.index_near(row.uid, next) {
                 found.push(Found {
                     index,
                     uid: row.uid,

@@ -154,6 +154,13 @@ pub struct Prepared {
     length: u32,
 }
 
+impl Prepared {
+    /// The first octets as a number: of two strings, the one with the lower is the lesser.
+    pub fn beginning(self) -> u64 {
+        self.beginning
+    }
+}
+
 /// How much memory strings take about, in octets, unless they are very many.
 const STRINGS_OCTETS: usize = 64 << 20;
 /// No string is cut shorter.

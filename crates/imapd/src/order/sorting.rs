@@ -2,7 +2,7 @@
 
 use super::collation::{Comparator, Prepared, Strings};
 use super::facts::{Facts, Text, WithReferences};
-use super::merge::Merge;
+use super::merge::{Merge, key_of};
 use super::reading::{Candidate, Reading};
 use crate::grammar::command::{Direction, SortCriterion, SortKey};
 use crate::response::More;
@@ -18,7 +18,8 @@ pub struct Sorting {
     strings: Strings,
     most_octets: usize,
     reading: Option<Reading>,
-    merge: Merge,
+    /// Begun when all is read.
+    merge: Option<Merge>,
 }
 
 /// What one criterion sorts by, for each message.
@@ -62,7 +63,7 @@ impl Sorting {
             strings: Strings::default(),
             most_octets: Strings::most_octets(candidates.len().saturating_mul(texts)),
             reading: reads.then(Reading::default),
-            merge: Merge::new(candidates.len()),
+            merge: None,
             candidates,
         }
     }
@@ -96,6 +97,11 @@ impl Sorting {
             }
             return Ok(More::Follows);
         }
+        let merge = merge.get_or_insert_with(|| {
+            let keys = |column: &Column| -> Vec<u64> { column.keys(*comparator).collect() };
+            let none = || vec![0; candidates.len()];
+            Merge::new(columns.first().map_or_else(none, keys).into_iter())
+        });
         Ok(merge.step(|a, b| {
             let differ = columns
                 .iter()
@@ -107,7 +113,7 @@ impl Sorting {
 
     /// The places of the messages, in order.
     pub fn into_sorted(self) -> Vec<u32> {
-        self.merge.into_sorted()
+        self.merge.map(Merge::into_sorted).unwrap_or_default()
     }
 }
 
@@ -157,6 +163,26 @@ impl Column {
             Values::Numbers(_) => {}
             Values::Texts(text, texts) => texts.push(add(facts.text(*text))),
         }
+    }
+
+    /// Numbers that are in the order of [`Column::compare`], for each message; the same
+    /// where they do not tell two apart.
+    fn keys(&self, comparator: Comparator) -> impl Iterator<Item = u64> {
+        let (numbers, texts) = match &self.values {
+            Values::Numbers(numbers) => (Some(numbers.iter()), None),
+            Values::Texts(_, texts) => (None, Some(texts.iter())),
+        };
+        let of_numbers = numbers.into_iter().flatten().map(|number| key_of(*number));
+        let of_texts = texts.into_iter().flatten().map(move |text| {
+            let backwards = comparator.directed(Ordering::Less) == Ordering::Greater;
+            match backwards {
+                true => !text.beginning(),
+                false => text.beginning(),
+            }
+        });
+        let is_reverse = self.criterion.direction == Direction::Reverse;
+        let keys = of_numbers.chain(of_texts);
+        keys.map(move |key| if is_reverse { !key } else { key })
     }
 
     fn compare(&self, a: u32, b: u32, strings: &Strings, comparator: Comparator) -> Ordering {

@@ -3,7 +3,7 @@
 
 use super::collation::{Comparator, Prepared, Strings};
 use super::facts::{Facts, Text, WithReferences};
-use super::merge::Merge;
+use super::merge::{Merge, key_of};
 use super::reading::{Candidate, Reading};
 use super::references::{Parent, References};
 use super::subject::Reply;
@@ -89,7 +89,8 @@ impl Threading {
                     }
                 };
                 if reading.step(mailbox, candidates, with_references, &mut take)? == More::Nothing {
-                    self.stage = Stage::Sorting(Merge::new(candidates.len()));
+                    self.stage =
+                        Stage::Sorting(Merge::new(self.sent.iter().map(|sent| key_of(*sent))));
                 }
             }
             Stage::Sorting(merge) => {

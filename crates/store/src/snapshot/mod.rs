@@ -73,6 +73,13 @@ impl Snapshot {
     pub fn index_of(&self, uid: Uid) -> Option<usize> {
         self.rows.index_of(uid)
     }
+    /// The index of a UID, found at once if it is still `expected`.
+    pub fn index_near(&self, uid: Uid, expected: usize) -> Option<usize> {
+        match self.rows.uid(expected) {
+            Some(other) if other == uid => Some(expected),
+            _ => self.index_of(uid),
+        }
+    }
     /// The row of a UID.
     pub fn of_uid(&self, uid: Uid) -> Option<MessageRow<'_>> {
         self.rows.of_uid(uid)

@@ -55,6 +55,11 @@ impl Rows {
         let (chunk, offset) = self.locate(index)?;
         chunk.row(offset)
     }
+    /// The UID at an index.
+    pub(crate) fn uid(&self, index: usize) -> Option<Uid> {
+        let (chunk, offset) = self.locate(index)?;
+        chunk.uid(offset)
+    }
     /// A row by UID.
     pub(crate) fn of_uid(&self, uid: Uid) -> Option<MessageRow<'_>> {
         let chunk = self.chunks.get(self.chunk_with(uid))?;

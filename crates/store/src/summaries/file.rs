@@ -119,6 +119,8 @@ pub(crate) struct RecordFile {
     kind: Kind,
     /// Where the messages' records are, by UID.
     places: Vec<Place>,
+    /// After the place that was asked for last: mostly messages are asked for in order.
+    near: usize,
     /// Below this UID all messages have records, as far as was noted.
     known_below: u32,
     /// Where the next record goes.
@@ -219,6 +221,7 @@ impl RecordFile {
             file: disk::open_for_update(&directory.join(kind.file_name()))?,
             kind,
             places: Vec::new(),
+            near: 0,
             known_below: 0,
             end: kind.header_octets() as u64,
             pending: Vec::new(),
@@ -239,6 +242,7 @@ impl RecordFile {
             file,
             kind,
             places: Vec::new(),
+            near: 0,
             known_below: 0,
             end: kind.header_octets() as u64,
             pending: Vec::new(),
@@ -339,7 +343,12 @@ impl RecordFile {
     }
     /// What `take` makes of a message's record, if there is one that it takes.
     pub(crate) fn get<T>(&mut self, uid: Uid, take: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
-        let index = self.find(uid.get()).ok()?;
+        let is_near = |place: &Place| place.uid == uid.get();
+        let index = match self.places.get(self.near).is_some_and(is_near) {
+            true => self.near,
+            false => self.find(uid.get()).ok()?,
+        };
+        self.near = index + 1;
         let taken = self.read_record(self.places[index], take).flatten();
         if taken.is_none() {
             // Taking it out would cost the rest.
