@@ -9,8 +9,8 @@ use store::Mailbox;
 use wire::Action;
 
 /// How long a client has sent nothing before what it claimed is moved to `cur/`: the
-/// commands that follow a SELECT are not to wait for that.
-const CLAIMED_WAIT: Duration = Duration::from_millis(50);
+/// commands that follow a SELECT are not to wait for that, from far away either.
+const CLAIMED_WAIT: Duration = Duration::from_millis(500);
 
 impl ImapSession {
     /// Waits for the client, or ends a connection that waited too long.
