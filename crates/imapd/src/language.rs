@@ -148,6 +148,7 @@ const CHINESE: &[(&str, &str)] = &[
     ("Moved", "已移动"),
     ("An empty message aborts APPEND", "空邮件使 APPEND 中止"),
     ("Server shutting down", "服务器正在关闭"),
+    ("The server is shutting down", "服务器正在关闭"),
     ("Autologout; idle for too long", "空闲时间过长，已自动退出"),
     ("Still here", "连接正常"),
     ("Too many bad commands", "错误命令过多"),

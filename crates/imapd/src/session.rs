@@ -167,6 +167,10 @@ enum Service {
     Stopping,
 }
 
+/// How long a command goes on after the session heard that the server stops. The server
+/// waits for its sessions somewhat longer.
+const LAST_STEPS: Duration = Duration::from_secs(5);
+
 /// An IMAP session.
 pub struct ImapSession {
     pub(crate) options: Options,
@@ -190,6 +194,8 @@ pub struct ImapSession {
     pub(crate) appends: Appends,
     pub(crate) bad_commands: u32,
     service: Service,
+    /// When commands under way end before their time, because the server stops.
+    pub(crate) ends_by: Option<Instant>,
     pub(crate) login_deadline: Instant,
     /// When the client last sent something.
     pub(crate) active: Instant,
@@ -228,6 +234,7 @@ impl ImapSession {
             appends: Appends::default(),
             bad_commands: 0,
             service: Service::Running,
+            ends_by: None,
             login_deadline: now + Duration::from_secs(options.login_seconds),
             active: now,
             spoke: now,
@@ -355,6 +362,19 @@ impl ImapSession {
             } => {
                 self.step_fetching(tag, told, fetching);
                 None
+            }
+            Work::Changing {
+                tag,
+                told,
+                changing,
+            } if self.is_out_of_time() => {
+                changing.give_up(self.on(), &mut self.out);
+                self.end_early(&tag, told)
+            }
+            Work::Searching { tag, told, .. } | Work::MultiSearching { tag, told, .. }
+                if self.is_out_of_time() =>
+            {
+                self.end_early(&tag, told)
             }
             Work::Changing {
                 tag,
@@ -552,7 +572,10 @@ impl Session<Login> for ImapSession {
             }
             Event::Load(load) => self.take_load(load),
             Event::MailboxChanged => self.changed = true,
-            Event::Shutdown => self.service = Service::Stopping,
+            Event::Shutdown => {
+                self.service = Service::Stopping;
+                self.ends_by = Some(self.now + LAST_STEPS);
+            }
         }
     }
 

@@ -13,6 +13,19 @@ use crate::view::Look;
 use wire::Action;
 
 impl ImapSession {
+    /// Whether a command under way has to end before its time.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        self.ends_by.is_some_and(|ends_by| self.now >= ends_by)
+    }
+
+    /// Ends a command that would take longer than the server has. BYE follows (RFC 3501
+    /// section 7.1.5).
+    pub(crate) fn end_early(&mut self, tag: &str, told: Told) -> Option<Action> {
+        let outcome = Outcome::no("[UNAVAILABLE] The server is shutting down");
+        self.finish(tag, told, &outcome);
+        None
+    }
+
     /// Sends messages until there is enough output.
     pub(crate) fn step_fetching(&mut self, tag: String, told: Told, mut fetching: Box<Fetching>) {
         if let Some(view) = &mut self.view {
@@ -119,8 +132,8 @@ impl ImapSession {
             };
             return Some(Action::Yield);
         }
-        let closes = changing.closes();
-        let outcome = match stepped {
+        let (closes, completed) = (changing.closes(), changing.completed());
+        let mut outcome = match stepped {
             Ok(_) => match &mut self.view {
                 Some(view) => changing.finish(view, (self.enabled, on), &mut self.out),
                 None => Outcome::bad("Select a mailbox first"),
@@ -130,8 +143,22 @@ impl ImapSession {
                 outcome
             }
         };
-        if closes && let Some(view) = self.view.take() {
-            self.note_departures(&view);
+        if closes {
+            // Of a mailbox that is gone there is nothing left to be removed, and CLOSE
+            // knows no NO (RFC 3501 section 6.4.2).
+            if self
+                .view
+                .as_ref()
+                .is_some_and(|view| view.mailbox().is_gone())
+            {
+                outcome = Outcome::ok(completed);
+            }
+            // After a failure it stays selected.
+            if matches!(outcome, Outcome::Ok(_))
+                && let Some(view) = self.view.take()
+            {
+                self.note_departures(&view);
+            }
         }
         match outcome {
             Outcome::Fetching(fetching) => {

@@ -116,3 +116,119 @@ fn a_copy_that_does_not_end_is_taken_back() {
     assert!(answered.contains("\r\nd NO [NONEXISTENT] "), "{answered}");
     assert_eq!(count(&client, "INBOX"), 1_500);
 }
+
+/// A mailbox as another session has it.
+fn seen_by_others(client: &Client, name: &str) -> Arc<store::Mailbox> {
+    let name = client.account.parse_name(name).expect("a name");
+    client.account.mailbox(&name).expect("a mailbox")
+}
+
+#[test]
+fn what_is_not_deleted_any_more_is_not_expunged() {
+    let last = store::Uid::new(2_500).expect("a UID");
+    for command in ["EXPUNGE", "UID EXPUNGE 1:*", "CLOSE"] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut client = client(&directory);
+        client.say("a STORE 1:* +FLAGS.SILENT (\\Deleted)\r\n");
+        // RFC 3501 section 6.4.3: what has the flag set when its turn comes.
+        let rescue = |client: &Client| {
+            let (action, flags) = (store::FlagAction::Remove, store::Flags::DELETED);
+            seen_by_others(client, "INBOX")
+                .store_flags(&[last], action, flags, &[], None)
+                .expect("stored");
+        };
+        let answered = answer(&mut client, &format!("b {command}\r\n"), rescue);
+        assert!(answered.contains("b OK "), "{answered}");
+        let left = seen_by_others(&client, "INBOX").snapshot();
+        let left: Vec<_> = left.rows().map(|row| row.uid).collect();
+        assert_eq!(left, [last], "{command}");
+    }
+}
+
+#[test]
+fn numbers_of_messages_that_go_are_not_passed_over() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = client(&directory);
+    let remove = |client: &Client| {
+        let gone = [2_400, 2_401].map(|uid| store::Uid::new(uid).expect("a UID"));
+        let inbox = seen_by_others(client, "INBOX");
+        inbox.expunge(&gone).expect("expunged");
+    };
+    let lacking = "NO [EXPUNGEISSUED] Some of the messages were expunged\r\n";
+    // RFC 3501 section 6.4.7: all, or none.
+    let answered = answer(&mut client, "b COPY 1:* other\r\n", remove);
+    assert!(answered.ends_with(&format!("b {lacking}")), "{answered}");
+    assert_eq!(count(&client, "other"), 0);
+    // UIDs of no message are passed over (section 6.4.8).
+    let answered = answer(&mut client, "c UID COPY 1:* other\r\n", |_| {});
+    assert!(answered.contains("c OK [COPYUID "), "{answered}");
+    assert_eq!(count(&client, "other"), 2_498);
+    client.say("d NOOP\r\n");
+    let remove = |client: &Client| {
+        let gone = [store::Uid::new(2_500).expect("a UID")];
+        let inbox = seen_by_others(client, "INBOX");
+        inbox.expunge(&gone).expect("expunged");
+    };
+    let answered = answer(&mut client, "e MOVE 1:* other\r\n", remove);
+    assert!(answered.contains(" 1:2399,2402:2499 "), "{answered}");
+    assert!(answered.ends_with(&format!("e {lacking}")), "{answered}");
+    assert_eq!(count(&client, "INBOX"), 0);
+}
+
+#[test]
+fn a_close_that_fails_leaves_the_mailbox_selected() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = client(&directory);
+    client.say("a STORE 1:* +FLAGS.SILENT (\\Deleted)\r\n");
+    let fail = |_: &Client| {
+        let cur = directory.path().join("Maildir/cur");
+        if cur.is_dir() {
+            std::fs::rename(&cur, directory.path().join("elsewhere")).expect("moved");
+            std::fs::write(&cur, "no directory").expect("written");
+        }
+    };
+    let answered = answer(&mut client, "b CLOSE\r\n", fail);
+    assert!(answered.contains("b NO "), "{answered}");
+    std::fs::remove_file(directory.path().join("Maildir/cur")).expect("removed");
+    let back = directory.path().join("Maildir/cur");
+    std::fs::rename(directory.path().join("elsewhere"), back).expect("moved");
+    assert!(client.say("c CHECK\r\n").contains("c OK "));
+}
+
+#[test]
+fn a_mailbox_that_goes_is_closed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = client(&directory);
+    answer(&mut client, "a COPY 1:* other\r\n", |_| {});
+    client.say("b SELECT other\r\n");
+    client.say("c STORE 1:* +FLAGS.SILENT (\\Deleted)\r\n");
+    let other = client.account.parse_name("other").expect("a name");
+    let delete = |client: &Client| {
+        let _ = client.account.delete(&other);
+    };
+    let answered = answer(&mut client, "d CLOSE\r\n", delete);
+    assert!(answered.ends_with("d OK CLOSE completed\r\n"), "{answered}");
+    assert!(client.say("e CHECK\r\n").starts_with("e BAD "));
+}
+
+#[test]
+fn a_server_that_stops_ends_what_takes_too_long_in_words() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = client(&directory);
+    client.session.receive(b"b COPY 1:* other\r\n");
+    while !matches!(client.session.next(client.now), Action::Yield) {}
+    client.session.resume(Event::Shutdown);
+    // It may go on for a while.
+    client.now += Duration::from_secs(4);
+    assert!(matches!(client.session.next(client.now), Action::Yield));
+    assert_eq!(count(&client, "other"), 2_000);
+    client.now += Duration::from_secs(2);
+    let Action::Send(octets) = client.session.next(client.now) else {
+        panic!("no words");
+    };
+    let told = String::from_utf8(octets).expect("text");
+    let (reply, bye) = told.split_once("\r\n").expect("lines");
+    assert_eq!(reply, "b NO [UNAVAILABLE] The server is shutting down");
+    assert!(bye.starts_with("* BYE "), "{told}");
+    assert_eq!(count(&client, "other"), 0);
+}

@@ -68,7 +68,7 @@ impl Update {
             DeletePolicy::Expunge => self.mailbox.expunge(&self.deleted).map(drop),
             DeletePolicy::Trash => {
                 let trash = self.trash()?;
-                self.mailbox.move_to(&self.deleted, &trash).map(drop)
+                self.mailbox.move_to(&self.deleted, &trash, &mut Vec::new())
             }
             DeletePolicy::Hide => {
                 let keyword = Keyword::from(HIDDEN_KEYWORD);

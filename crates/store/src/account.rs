@@ -558,7 +558,7 @@ impl Account {
             to: to.clone(),
         });
         let uids: Vec<Uid> = inbox.snapshot().rows().map(|row| row.uid).collect();
-        inbox.move_to(&uids, &destination).map(drop)
+        inbox.move_to(&uids, &destination, &mut Vec::new())
     }
 
     /// A mailbox is no more; who has it open is told.

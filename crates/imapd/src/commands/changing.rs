@@ -95,7 +95,7 @@ impl Changing {
                 Change::Store(storing) => storing.step(view, uids)?,
                 Change::Copy(copying) => copying.step(view, uids)?,
                 Change::Move(moving) => moving.step(view, uids)?,
-                Change::Expunge(_) => drop(view.mailbox().expunge(uids)?),
+                Change::Expunge(_) => drop(view.mailbox().expunge_deleted(uids)?),
             }
         }
         self.done = end;

@@ -10,7 +10,7 @@ use crate::limit::{MessageLimit, Reached};
 use crate::response::{Writer, show_set};
 use crate::view::View;
 use std::sync::Arc;
-use store::{Account, Copied, Mailbox, Uid};
+use store::{Account, Copied, Mailbox, Uid, UidValidity};
 
 /// COPY and UID COPY.
 pub fn copy(
@@ -30,6 +30,7 @@ pub fn copy(
     let copying = Copying {
         destination,
         copied: None,
+        wanted: Wanted::of(numbers, &uids),
     };
     Ok(Changing::begin(uids, Change::Copy(copying)))
 }
@@ -39,24 +40,36 @@ pub fn copy(
 pub struct Copying {
     destination: Arc<Mailbox>,
     copied: Option<Copied>,
+    wanted: Wanted,
 }
 
 impl Copying {
     /// Copies some messages.
     pub(super) fn step(&mut self, view: &mut View, uids: &[Uid]) -> Result<(), Outcome> {
         let copied = view.mailbox().copy_to(uids, &self.destination)?;
-        view.note_arrivals(Arc::clone(&self.destination), arrived(&copied));
-        add(&mut self.copied, copied);
+        let arrived = copied.pairs.iter().map(|(_, uid)| *uid).collect();
+        view.note_arrivals(Arc::clone(&self.destination), arrived);
+        match &mut self.copied {
+            None => self.copied = Some(copied),
+            Some(all) => {
+                all.uid_validity = copied.uid_validity;
+                all.pairs.extend(copied.pairs);
+            }
+        }
         Ok(())
     }
 
     pub(super) fn finish(mut self, on: Capabilities) -> Outcome {
+        let count = self.copied.as_ref().map_or(0, |copied| copied.pairs.len());
+        if !self.wanted.are_met(count) {
+            return lacking(count);
+        }
         match self.copied.take() {
-            Some(copied) if !copied.pairs.is_empty() => match on.has(Capability::UidPlus) {
-                true => Outcome::Ok(format!("[{}] COPY completed", code(&copied))),
-                false => Outcome::ok("COPY completed"),
-            },
-            _ => Outcome::no("[EXPUNGEISSUED] The messages were expunged"),
+            Some(copied) if on.has(Capability::UidPlus) => {
+                let code = code(copied.uid_validity, &copied.pairs);
+                Outcome::Ok(format!("[{code}] COPY completed"))
+            }
+            _ => Outcome::ok("COPY completed"),
         }
     }
 }
@@ -90,7 +103,8 @@ pub fn move_messages(
     }
     let moving = Moving {
         destination,
-        moved: None,
+        pairs: Vec::new(),
+        wanted: Wanted::of(numbers, &uids),
         reached,
     };
     Ok(Changing::begin(uids, Change::Move(moving)))
@@ -100,7 +114,8 @@ pub fn move_messages(
 /// section 3.3).
 pub struct Moving {
     destination: Arc<Mailbox>,
-    moved: Option<Copied>,
+    pairs: Vec<(Uid, Uid)>,
+    wanted: Wanted,
     /// More messages were named than it may work on.
     reached: Option<Reached>,
 }
@@ -108,25 +123,22 @@ pub struct Moving {
 impl Moving {
     /// Moves some messages.
     pub(super) fn step(&mut self, view: &mut View, uids: &[Uid]) -> Result<(), Outcome> {
-        let moved = view.mailbox().move_to(uids, &self.destination)?;
-        view.note_arrivals(Arc::clone(&self.destination), arrived(&moved));
-        add(&mut self.moved, moved);
-        Ok(())
-    }
-
-    fn has_moved(&self) -> bool {
-        let moved = self.moved.as_ref();
-        moved.is_some_and(|moved| !moved.pairs.is_empty())
+        let before = self.pairs.len();
+        let moved = view
+            .mailbox()
+            .move_to(uids, &self.destination, &mut self.pairs);
+        let arrived = self.pairs.iter().skip(before).map(|(_, uid)| *uid);
+        view.note_arrivals(Arc::clone(&self.destination), arrived.collect());
+        Ok(moved?)
     }
 
     /// COPYUID comes before the expunges, the highest mod-sequence after them (RFC 6851
     /// sections 4.3 and 4.4).
     pub(super) fn tell(&self, on: Capabilities, out: &mut Writer) {
-        if let Some(moved) = self.moved.as_ref().filter(|_| self.has_moved())
-            && on.has(Capability::UidPlus)
-        {
+        if !self.pairs.is_empty() && on.has(Capability::UidPlus) {
+            let uid_validity = self.destination.snapshot().uid_validity();
             out.text("* OK [")
-                .text(&code(moved))
+                .text(&code(uid_validity, &self.pairs))
                 .text("] ")
                 .human("Moved")
                 .crlf();
@@ -139,11 +151,11 @@ impl Moving {
         (enabled, on): (Enabled, Capabilities),
         out: &mut Writer,
     ) -> Outcome {
-        if !self.has_moved() {
-            return Outcome::no("[EXPUNGEISSUED] The messages were expunged");
-        }
         self.tell(on, out);
-        let outcome = expunged(view, enabled, "MOVE completed");
+        let outcome = match self.wanted.are_met(self.pairs.len()) {
+            true => expunged(view, enabled, "MOVE completed"),
+            false => lacking(self.pairs.len()),
+        };
         match self.reached {
             Some(reached) => reached.told_with(outcome, out),
             None => outcome,
@@ -151,31 +163,41 @@ impl Moving {
     }
 }
 
-/// Adds what a further step did.
-fn add(all: &mut Option<Copied>, further: Copied) {
-    match all {
-        None => *all = Some(further),
-        Some(all) => {
-            all.uid_validity = further.uid_validity;
-            all.pairs.extend(further.pairs);
+/// How many messages must be there for OK.
+#[derive(Debug, Clone, Copy)]
+struct Wanted(usize);
+
+impl Wanted {
+    /// All that have the sequence numbers that were named; any of those that have the
+    /// UIDs, as a UID of no message is passed over (RFC 3501 section 6.4.8).
+    fn of(numbers: Numbers, uids: &[Uid]) -> Self {
+        match numbers {
+            Numbers::Sequence => Self(uids.len()),
+            Numbers::Uid => Self(1),
         }
+    }
+
+    fn are_met(self, count: usize) -> bool {
+        count >= self.0
     }
 }
 
-/// The UIDs that messages have in their new place.
-fn arrived(copied: &Copied) -> Vec<Uid> {
-    copied.pairs.iter().map(|(_, uid)| *uid).collect()
+/// Messages went before their turn came (RFC 5530).
+fn lacking(done: usize) -> Outcome {
+    match done {
+        0 => Outcome::no("[EXPUNGEISSUED] The messages were expunged"),
+        _ => Outcome::no("[EXPUNGEISSUED] Some of the messages were expunged"),
+    }
 }
 
-fn code(copied: &Copied) -> String {
-    let (from, to): (Vec<u32>, Vec<u32>) = copied
-        .pairs
+fn code(uid_validity: UidValidity, pairs: &[(Uid, Uid)]) -> String {
+    let (from, to): (Vec<u32>, Vec<u32>) = pairs
         .iter()
         .map(|(from, to)| (from.get(), to.get()))
         .unzip();
     format!(
         "COPYUID {} {} {}",
-        copied.uid_validity,
+        uid_validity,
         show_set(from),
         show_set(to)
     )

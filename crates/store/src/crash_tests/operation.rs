@@ -327,15 +327,17 @@ impl Operation {
                 let uids = uids.of(&client.told, from);
                 let destination = client.mailbox(to)?;
                 let copied = client.mailbox(from)?.copy_to(&uids, &destination)?;
-                client.told.copied(from, to, &copied);
+                client.told.copied(from, to, &copied.pairs);
                 Ok(())
             }
             O::Move(from, uids, to) => {
                 let uids = uids.of(&client.told, from);
                 let destination = client.mailbox(to)?;
-                let moved = client.mailbox(from)?.move_to(&uids, &destination)?;
-                client.told.copied(from, to, &moved);
-                for (uid, _) in moved.pairs {
+                let mut pairs = Vec::new();
+                let source = client.mailbox(from)?;
+                source.move_to(&uids, &destination, &mut pairs)?;
+                client.told.copied(from, to, &pairs);
+                for (uid, _) in pairs {
                     client.told.went(from, uid);
                 }
                 Ok(())

@@ -1,7 +1,7 @@
 //! What clients were told, and whether what a mailbox shows keeps to it.
 
 use crate::{
-    Account, Copied, FlagAction, Flags, InternalDate, Mailbox, MessageRow, ModSeq, Snapshot, Uid,
+    Account, FlagAction, Flags, InternalDate, Mailbox, MessageRow, ModSeq, Snapshot, Uid,
     UidValidity, Vanished,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -246,8 +246,8 @@ impl Told {
         }
     }
     /// A client is told what was copied or moved where.
-    pub(super) fn copied(&mut self, from: &str, to: &str, copied: &Copied) {
-        for (source, destination) in &copied.pairs {
+    pub(super) fn copied(&mut self, from: &str, to: &str, pairs: &[(Uid, Uid)]) {
+        for (source, destination) in pairs {
             if let Some(message) = self.message(from, *source) {
                 let mut message = message.clone();
                 message.modseq = None;

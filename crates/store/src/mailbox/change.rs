@@ -35,6 +35,14 @@ pub(super) enum Transfer {
     Move,
 }
 
+/// Which of the messages that are named go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doomed {
+    All,
+    /// Those that are `\Deleted`.
+    Deleted,
+}
+
 /// What came of taking messages in.
 pub(super) struct Received {
     /// Source and destination UIDs.
@@ -322,7 +330,7 @@ impl State {
         ))
     }
     /// Removes messages. A crash leaves some of them in place.
-    pub(super) fn expunge(&mut self, uids: &[Uid]) -> Result<Vec<Uid>> {
+    pub(super) fn expunge(&mut self, uids: &[Uid], doomed: Doomed) -> Result<Vec<Uid>> {
         let mut removed = HashSet::new();
         let mut touched = [false; 2];
         let mut failure = None;
@@ -333,7 +341,8 @@ impl State {
                 let Some(row) = self.find(uid) else {
                     continue 'messages;
                 };
-                if removed.contains(&uid) {
+                let is_spared = doomed == Doomed::Deleted && !row.flags.contains(Flags::DELETED);
+                if is_spared || removed.contains(&uid) {
                     continue 'messages;
                 }
                 let half = usize::from(!row.in_new);

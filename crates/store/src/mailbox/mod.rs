@@ -37,8 +37,8 @@ use crate::maildir::watch::sentry::Sentry;
 use crate::message::Summary;
 use crate::snapshot::RowChange;
 use crate::summaries::{Owner, Summaries, is_long};
-use crate::{Error, Flags, Keyword, MessageRow, ModSeq, Result, Snapshot, Uid};
-use change::Transfer;
+use crate::{Error, Flags, Keyword, MessageRow, ModSeq, Result, Snapshot, Uid, UidValidity};
+use change::{Doomed, Transfer};
 use parking_lot::{Mutex, MutexGuard};
 use state::{State, failed};
 use std::collections::HashMap;
@@ -107,7 +107,7 @@ pub struct FlagOutcome {
     pub expunged: Vec<Uid>,
 }
 
-/// What a copy or move did: pairs of source and destination UID, in source order.
+/// What a copy did: pairs of source and destination UID, in source order.
 #[derive(Debug)]
 pub struct Copied {
     pub uid_validity: crate::UidValidity,
@@ -342,15 +342,33 @@ impl Mailbox {
     /// Removes these messages, durably; gives those that were there. One that is
     /// gone already is no error.
     pub fn expunge(&self, uids: &[Uid]) -> Result<Vec<Uid>> {
-        self.change(|state| state.expunge(uids))
+        self.change(|state| state.expunge(uids, Doomed::All))
     }
-    /// Copies into another mailbox (or this one) with flags, keywords, dates.
+    /// Removes those of these messages that are `\Deleted` when their turn comes
+    /// (RFC 3501 section 6.4.3), as [`Mailbox::expunge`].
+    pub fn expunge_deleted(&self, uids: &[Uid]) -> Result<Vec<Uid>> {
+        self.change(|state| state.expunge(uids, Doomed::Deleted))
+    }
+    /// Copies into another mailbox (or this one) with flags, keywords, dates. Where it
+    /// fails nothing was copied.
     pub fn copy_to(&self, uids: &[Uid], destination: &Mailbox) -> Result<Copied> {
-        self.transfer(uids, destination, Transfer::Copy)
+        let mut pairs = Vec::with_capacity(uids.len());
+        let uid_validity = self.transfer(uids, destination, Transfer::Copy, &mut pairs)?;
+        Ok(Copied {
+            uid_validity,
+            pairs,
+        })
     }
-    /// Moves into another mailbox.
-    pub fn move_to(&self, uids: &[Uid], destination: &Mailbox) -> Result<Copied> {
-        self.transfer(uids, destination, Transfer::Move)
+    /// Moves into another mailbox. What was moved is added to `pairs` (source and
+    /// destination UID, in source order), where it fails as well: it stays moved.
+    pub fn move_to(
+        &self,
+        uids: &[Uid],
+        destination: &Mailbox,
+        pairs: &mut Vec<(Uid, Uid)>,
+    ) -> Result<()> {
+        self.transfer(uids, destination, Transfer::Move, pairs)
+            .map(drop)
     }
     /// Locks this mailbox and another (none if it is this one), in the order of their
     /// numbers.
@@ -370,12 +388,18 @@ impl Mailbox {
     }
     /// A file that was renamed meanwhile is looked for once more; one that is gone is
     /// left out.
-    fn transfer(&self, uids: &[Uid], destination: &Mailbox, transfer: Transfer) -> Result<Copied> {
+    fn transfer(
+        &self,
+        uids: &[Uid],
+        destination: &Mailbox,
+        transfer: Transfer,
+        pairs: &mut Vec<(Uid, Uid)>,
+    ) -> Result<UidValidity> {
         if self.is_gone() || destination.is_gone() {
             return Err(Error::NonExistent);
         }
         let (mut source, mut target) = self.lock_with(destination);
-        let result = transfer_locked(&mut source, target.as_deref_mut(), uids, transfer);
+        let result = transfer_locked(&mut source, target.as_deref_mut(), uids, transfer, pairs);
         let uid_validity = target.as_deref().unwrap_or(&source).snapshot.uid_validity;
         let target_changed = target.is_some_and(|target| destination.publish(target));
         let source_changed = self.publish(source);
@@ -385,10 +409,7 @@ impl Mailbox {
         if source_changed {
             self.wake();
         }
-        Ok(Copied {
-            uid_validity,
-            pairs: result?,
-        })
+        result.map(|()| uid_validity)
     }
     /// What was expunged after this mod-sequence.
     pub fn vanished_since(&self, modseq: ModSeq) -> Vanished {
@@ -571,14 +592,34 @@ fn is_unique_id(text: &str) -> bool {
     (1..=70).contains(&text.len()) && text.bytes().all(|octet| (0x21..=0x7e).contains(&octet))
 }
 
-/// Copies or moves between locked mailboxes (`target` is none for one mailbox).
+/// Copies or moves between locked mailboxes (`target` is none for one mailbox). A copy that
+/// fails is taken back; what was moved stays so, and is among `pairs`.
 fn transfer_locked(
     source: &mut State,
     mut target: Option<&mut State>,
     uids: &[Uid],
     transfer: Transfer,
-) -> Result<Vec<(Uid, Uid)>> {
-    let mut pairs = Vec::with_capacity(uids.len());
+    pairs: &mut Vec<(Uid, Uid)>,
+) -> Result<()> {
+    let result = transfer_all(source, target.as_deref_mut(), uids, transfer, pairs);
+    if result.is_err() && transfer == Transfer::Copy {
+        let copies: Vec<Uid> = pairs.drain(..).map(|(_, copy)| copy).collect();
+        let state = target.unwrap_or(source);
+        if let Err(error) = state.expunge(&copies, Doomed::All) {
+            tracing::error!(%error, "what was copied cannot be taken back");
+        }
+    }
+    pairs.sort_unstable();
+    result
+}
+
+fn transfer_all(
+    source: &mut State,
+    mut target: Option<&mut State>,
+    uids: &[Uid],
+    transfer: Transfer,
+    pairs: &mut Vec<(Uid, Uid)>,
+) -> Result<()> {
     let mut left: Vec<Uid> = uids.to_vec();
     for attempt in 0..ATTEMPTS {
         let taken = source.take(&left);
@@ -604,8 +645,7 @@ fn transfer_locked(
         source.look_for_lost(attempt)?;
         left = received.missing;
     }
-    pairs.sort_unstable();
-    Ok(pairs)
+    Ok(())
 }
 
 /// Ends its subscription when dropped.

@@ -1,5 +1,6 @@
 //! REPLACE (RFC 8508): a new message in the place of an old one.
 
+use super::change::Doomed;
 use super::state::State;
 use super::{Incoming, Mailbox};
 use crate::{Error, Result, Uid};
@@ -54,14 +55,14 @@ fn replace_locked(
     };
     let appended = appended.into_iter().next();
     let uids = appended.unwrap_or(Err(Error::NonExistent))?;
-    if let Err(error) = source.expunge(&[old]) {
+    if let Err(error) = source.expunge(&[old], Doomed::All) {
         if source.find(old).is_none() {
             // It went, not durably: the new one is all there is.
             return Err(error);
         }
         let undone = match target {
-            Some(target) => target.expunge(&uids),
-            None => source.expunge(&uids),
+            Some(target) => target.expunge(&uids, Doomed::All),
+            None => source.expunge(&uids, Doomed::All),
         };
         if let Err(error) = undone {
             tracing::error!(%error, "a replacement cannot be taken back");
