@@ -5,10 +5,8 @@ use crate::response::Writer;
 use crate::session::ImapSession;
 use std::time::{Duration, Instant};
 
-/// After how long a command's progress is told first.
-const FIRST: Duration = Duration::from_secs(1);
-/// How often after that.
-const EVERY: Duration = Duration::from_secs(5);
+/// How often the progress of a command is told (section 4 recommends 10 to 15 seconds).
+const EVERY: Duration = Duration::from_secs(10);
 
 /// How far a command is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +31,7 @@ pub struct Progress {
 impl Progress {
     /// Of a command that begins now.
     pub fn new(now: Instant) -> Self {
-        Self { due: now + FIRST }
+        Self { due: now + EVERY }
     }
 
     /// Tells how far the command with this tag is, if that is due.
@@ -43,13 +41,14 @@ impl Progress {
         }
         self.due = now + EVERY;
         out.text("* OK [INPROGRESS (");
-        // Section 5: a tag with ] would end the code.
+        // Section 4: a tag with ] would end the code.
         match tag.contains(']') {
             true => out.text("NIL"),
             false => out.string(tag.as_bytes()),
         };
         match measure {
-            Measure::Of { done, all } if all > 0 => {
+            // Section 4: the goal is greater than what is done.
+            Measure::Of { done, all } if done < all => {
                 out.text(" ").number(done).text(" ").number(all)
             }
             Measure::Of { .. } | Measure::Unknown => out.text(" NIL NIL"),
@@ -81,16 +80,30 @@ mod tests {
             progress.tell(now, tag, measure, &mut out);
             String::from_utf8(out.into_octets()).expect("text")
         };
-        let measure = Measure::Of { done: 4, all: 9 };
-        assert_eq!(told(999, "a", measure), "");
+        let measure = Measure::Of {
+            done: 454,
+            all: 1_000,
+        };
+        assert_eq!(told(9_999, "A001", measure), "");
         assert_eq!(
-            told(1_000, "a", measure),
-            "* OK [INPROGRESS (\"a\" 4 9)] Still at work\r\n"
+            told(10_000, "A001", measure),
+            "* OK [INPROGRESS (\"A001\" 454 1000)] Still at work\r\n"
         );
-        assert_eq!(told(5_900, "a", measure), "");
+        assert_eq!(told(19_900, "A001", measure), "");
         assert_eq!(
-            told(6_000, "a]", Measure::Unknown),
+            told(20_000, "a]", Measure::Unknown),
             "* OK [INPROGRESS (NIL NIL NIL)] Still at work\r\n"
         );
+        // All is done, and yet the command is not.
+        for count in [0, 1_000] {
+            let measure = Measure::Of {
+                done: count,
+                all: count,
+            };
+            assert_eq!(
+                told(30_000 + count * 10, "b", measure),
+                "* OK [INPROGRESS (\"b\" NIL NIL)] Still at work\r\n"
+            );
+        }
     }
 }

@@ -19,7 +19,7 @@ fn client(directory: &tempfile::TempDir) -> Client {
     client
 }
 
-/// What a command is answered where each step takes a second and a half; `between` is
+/// What a command is answered where each step takes ten seconds; `between` is
 /// called after each but the last.
 fn answer(client: &mut Client, command: &str, mut between: impl FnMut(&Client)) -> String {
     client.session.receive(command.as_bytes());
@@ -31,7 +31,7 @@ fn answer(client: &mut Client, command: &str, mut between: impl FnMut(&Client)) 
                 reader.read_to_end(&mut told).expect("readable");
             }
             Action::Yield => {
-                client.now += Duration::from_millis(1_500);
+                client.now += Duration::from_secs(10);
                 between(client);
             }
             _ => return String::from_utf8(told).expect("text"),
@@ -56,7 +56,6 @@ fn what_changes_many_messages_tells_how_far_it_is() {
     let mut steps = 0;
     let copied = answer(&mut client, "c COPY 1:* other\r\n", |_| steps += 1);
     let valid = validity(&copied);
-    // Step by step, then every five seconds.
     let progress = "* OK [INPROGRESS (\"c\" 2000 2500)] Still at work\r\n";
     let reply = format!("c OK [COPYUID {valid} 1:2500 1:2500] COPY completed\r\n");
     assert_eq!((copied, steps), (format!("{progress}{reply}"), 2));
