@@ -137,6 +137,7 @@ pub fn message(input: &[u8]) {
     assert!(summary.preview.chars().count() <= 200);
     assert!(!summary.preview.contains(char::is_control));
     check_part(&message, &summary, &mut Vec::new(), &summary.root);
+    check_ascii_form(&message, &summary, whole.octets);
     let _ = store::message::text_contains(
         &message,
         &summary,
@@ -145,6 +146,30 @@ pub fn message(input: &[u8]) {
             store::message::WithHeaders::Yes,
             store::message::Folding::Full,
         ),
+    );
+}
+
+/// A surrogate is as long as it says, and its header ASCII in whole lines.
+fn check_ascii_form(message: &store::OpenedMessage, summary: &Summary, octets: u64) {
+    let form = message.ascii_form(summary).expect("readable");
+    let store::message::AsciiForm::Surrogate(surrogate) = form else {
+        return;
+    };
+    let growth = surrogate.growth();
+    let mut sent = Vec::new();
+    let mut reader = surrogate.reader(message).expect("readable");
+    reader.read_to_end(&mut sent).expect("readable");
+    let promised = i64::try_from(octets).expect("octets") + growth;
+    assert_eq!(i64::try_from(sent.len()), Ok(promised));
+    let mut file = tempfile::tempfile().expect("temporary file");
+    file.write_all(&sent).expect("write");
+    let again = store::OpenedMessage::from_file(file).expect("a regular file");
+    let read = Summary::read(&again).expect("readable");
+    let header = usize::try_from(read.root.body_start).expect("a header");
+    let is_text = std::str::from_utf8(&sent[..header]).is_ok();
+    assert!(
+        !is_text || sent[..header].is_ascii(),
+        "a header in UTF-8 is left"
     );
 }
 

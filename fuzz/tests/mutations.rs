@@ -109,7 +109,9 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
     }
 }
 
-const WORDS: [&[u8]; 46] = [
+const WORDS: [&[u8]; 48] = [
+    b"To: \xc3\xbc: \xc3\xa4 <f\xc3\xb6@x> (\xc3\xa4), a@\xc3\xbc;\n",
+    b"Content-Type: message/delivery-status\n\nFinal-Recipient: utf-8; \xc3\xbc\n",
     b"RETURN (UPDATE PARTIAL -1:-2) ",
     b"FUZZY ",
     b"FILTER a ",

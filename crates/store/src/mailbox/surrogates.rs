@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 const NAME: &str = "pillarbox.surrogates";
 const FRESH_NAME: &str = "pillarbox.surrogates.pillarbox-new";
-const VERSION: &str = "pillarbox-surrogates 1";
+const VERSION: &str = "pillarbox-surrogates 2";
 
 /// How a message with headers in UTF-8 is sent to a client that knows ASCII only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,15 @@
 //! What FETCH, SEARCH and TOP read in a message.
 
+mod a_label;
 mod address;
+mod ascii_field;
 mod base64;
 mod casemap;
 mod continuation;
 mod date;
 mod decode;
 mod decoded;
+mod downgrade;
 mod entity;
 mod facts;
 mod folded;
