@@ -59,6 +59,13 @@ impl Client {
     pub(super) fn root(&self) -> PathBuf {
         self.disk.root().join("mail/anna/Maildir")
     }
+    /// Where a mailbox is.
+    pub(super) fn directory(&self, mailbox: &str) -> PathBuf {
+        match mailbox {
+            "INBOX" => self.root(),
+            other => self.root().join(format!(".{}", other.replace('/', "."))),
+        }
+    }
     pub(super) fn account(&mut self) -> Result<Arc<Account>> {
         if let Some(account) = &self.account {
             return Ok(Arc::clone(account));

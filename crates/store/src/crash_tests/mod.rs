@@ -224,6 +224,23 @@ fn copies_and_moves() {
     );
 }
 
+/// Where nothing can be renamed, everything is copied before anything goes.
+#[test]
+fn copies_and_moves_between_devices() {
+    let mut before = some_mail();
+    before.push(O::SetApart("Work"));
+    for operation in [
+        O::Copy("INBOX", Uids::These(vec![1, 3]), "Work"),
+        O::Move("INBOX", Uids::These(vec![1, 3]), "Work"),
+        O::Move("Work", Uids::All, "INBOX"),
+        replace("INBOX", 2, "Work", "another"),
+    ] {
+        try_all(&before, &operation);
+    }
+    before.push(deliver("INBOX", "four"));
+    try_all(&before, &O::Move("INBOX", Uids::All, "Work"));
+}
+
 #[test]
 fn replacements() {
     try_all(&some_mail(), &replace("INBOX", 3, "INBOX", "another"));

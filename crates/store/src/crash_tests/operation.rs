@@ -63,6 +63,8 @@ pub(super) enum Operation {
     Restart,
     /// Someone removes a control file of a closed INBOX.
     Remove(&'static str),
+    /// Someone moves a mailbox to a device of its own, while all are closed.
+    SetApart(&'static str),
 }
 
 use Operation as O;
@@ -255,7 +257,12 @@ impl Operation {
                 let after = self.visited(told);
                 told.perhaps_devices.push(((*device).to_owned(), after));
             }
-            O::Claim(_) | O::UniqueIds(_) | O::Close(_) | O::Restart | O::Remove(_) => {}
+            O::Claim(_)
+            | O::UniqueIds(_)
+            | O::Close(_)
+            | O::Restart
+            | O::Remove(_)
+            | O::SetApart(_) => {}
         }
     }
     /// What the device did after its visit.
@@ -306,10 +313,7 @@ impl Operation {
                 Ok(())
             }
             O::Deliver { mailbox, text } => {
-                let directory = match *mailbox {
-                    "INBOX" => client.root(),
-                    other => client.root().join(format!(".{}", other.replace('/', "."))),
-                };
+                let directory = client.directory(mailbox);
                 let unique = crate::maildir::filename::fresh();
                 let temporary = directory.join("tmp").join(&unique);
                 let delivered = disk::create_new(&temporary).and_then(|mut file| {
@@ -493,6 +497,12 @@ impl Operation {
             O::Remove(file) => {
                 client.close();
                 disk::unlink(&client.root().join(file)).map_err(|error| Error::io("remove", error))
+            }
+            O::SetApart(mailbox) => {
+                client.close();
+                let directory = client.directory(mailbox);
+                let done = client.disk.set_apart(&directory);
+                done.map_err(|error| Error::io("set apart", error))
             }
         }
     }

@@ -98,6 +98,13 @@ fn run(seed: u64, operations: usize) {
     let mut draw = Draw::new(seed);
     let mut client = Client::new();
     let mut log = Vec::new();
+    if seed % 2 == 1 {
+        // Every other run has mailboxes on two devices.
+        for operation in [Operation::Create("Work", None), Operation::SetApart("Work")] {
+            let done = client.perform(&operation);
+            done.unwrap_or_else(|error| panic!("{operation:?}: {error}"));
+        }
+    }
     for number in 0..operations {
         let operation = operation(&mut draw, &client, number);
         let fault = (draw.below(4) == 0).then(|| fault(&mut draw));

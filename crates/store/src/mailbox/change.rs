@@ -49,11 +49,18 @@ pub(super) struct Received {
     pub(super) pairs: Vec<(Uid, Uid)>,
     /// UIDs whose files were not where they were said to be.
     pub(super) missing: Vec<Uid>,
+    /// Source UIDs whose files had to be copied: a move has still to remove them.
+    pub(super) copied: HashSet<Uid>,
 }
 
 /// How a file came to its new place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Placed {
-    Linked,
+    /// By a new name: a move leaves none in the source.
+    Named,
+    /// As a copy: the source has its file.
+    Copied,
+    /// It was not there.
     Gone,
 }
 
@@ -413,13 +420,15 @@ impl State {
     /// Takes messages of another mailbox (or of this one) in. Gives pairs of source
     /// and destination UID, and the UIDs whose files were not where they were said
     /// to be. A crash leaves a message in the source or in both: renamed files
-    /// without UID are newly delivered mail to the next look.
+    /// without UID are newly delivered mail to the next look. What had to be copied, as
+    /// the source is on another device, is in the source after it too.
     pub(super) fn receive(&mut self, taken: &[Taken], transfer: Transfer) -> Result<Received> {
         let before = self.is_settled();
         let mut rows = Vec::with_capacity(taken.len());
         let mut sources = Vec::with_capacity(taken.len());
         let mut missing = Vec::new();
-        let mut placed: Vec<(PathBuf, PathBuf)> = Vec::with_capacity(taken.len());
+        let mut copied = HashSet::new();
+        let mut placed: Vec<(PathBuf, Option<PathBuf>)> = Vec::with_capacity(taken.len());
         let mut result = Ok(());
         for message in taken {
             let file_octets = filename::size_field(&message.row.unique_name, 'S');
@@ -442,7 +451,14 @@ impl State {
             );
             let path = self.half(in_new).join(format!("{unique}{suffix}"));
             match self.place(&message.path, &path, transfer, message.row.internal_date.0) {
-                Ok(Placed::Linked) => placed.push((path, message.path.clone())),
+                Ok(Placed::Named) => {
+                    let back = (transfer == Transfer::Move).then(|| message.path.clone());
+                    placed.push((path, back));
+                }
+                Ok(Placed::Copied) => {
+                    placed.push((path, None));
+                    copied.insert(message.uid);
+                }
                 Ok(Placed::Gone) => {
                     self.keywords.forget(&unique);
                     missing.push(message.uid);
@@ -471,27 +487,30 @@ impl State {
             Err(error) => Err(error),
         };
         if committed.is_err() {
-            undo(placed.iter().map(|(path, source)| {
-                let back = match transfer {
-                    Transfer::Copy => None,
-                    Transfer::Move => Some(source.as_path()),
-                };
-                (path.as_path(), back)
-            }));
+            undo(
+                placed
+                    .iter()
+                    .map(|(path, back)| (path.as_path(), back.as_deref())),
+            );
             self.must_scan = true;
         }
         self.settle(before);
         let pairs = sources.into_iter().zip(committed?).collect();
-        Ok(Received { pairs, missing })
+        Ok(Received {
+            pairs,
+            missing,
+            copied,
+        })
     }
-    /// Brings one file here: a rename or a hard link, a copy where neither can be.
+    /// Brings one file here: a rename or a hard link, a copy where neither can be. The
+    /// copy is durable but for its name; the file that was copied stays until that is.
     fn place(&self, from: &Path, to: &Path, transfer: Transfer, date: i64) -> Result<Placed> {
         let tried = match transfer {
             Transfer::Copy => disk::link(from, to),
             Transfer::Move => disk::rename(from, to),
         };
         match tried {
-            Ok(()) => return Ok(Placed::Linked),
+            Ok(()) => return Ok(Placed::Named),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Placed::Gone),
             Err(error)
                 if matches!(
@@ -519,12 +538,9 @@ impl State {
             let _ = disk::unlink(&temporary);
             return Err(failed("copy", to, error));
         }
-        if transfer == Transfer::Move {
-            disk::unlink(from).map_err(|error| failed("remove", from, error))?;
-        }
-        Ok(Placed::Linked)
+        Ok(Placed::Copied)
     }
-    /// After a move: syncs the source's directories and forgets what went.
+    /// After a move: syncs the source's directories and forgets what was renamed.
     pub(super) fn release(&mut self, uids: &[Uid], before: [bool; 2]) -> Result<()> {
         self.settle(before);
         let gone: HashSet<Uid> = uids.iter().copied().collect();

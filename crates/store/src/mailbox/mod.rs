@@ -634,10 +634,16 @@ fn transfer_all(
         // Where even undoing failed, the directories tell what is where.
         source.must_scan |= received.is_err();
         let received = received?;
-        let gone: Vec<Uid> = received.pairs.iter().map(|(from, _)| *from).collect();
-        pairs.extend(received.pairs);
+        let (copied, placed): (Vec<_>, Vec<_>) = received
+            .pairs
+            .iter()
+            .partition(|(from, _)| transfer == Transfer::Move && received.copied.contains(from));
+        let gone: Vec<Uid> = placed.iter().map(|(from, _)| *from).collect();
+        pairs.extend(placed);
         if transfer == Transfer::Move {
-            source.release(&gone, before)?;
+            let released = source.release(&gone, before);
+            let removed = remove_copied(source, target.as_deref_mut(), &copied, pairs);
+            released.and(removed)?;
         }
         if received.missing.is_empty() {
             break;
@@ -646,6 +652,34 @@ fn transfer_all(
         left = received.missing;
     }
     Ok(())
+}
+
+/// Removes from the source what a move had to copy, once the copies are durable with their
+/// UIDs, and adds it to `pairs`. A crash leaves a message in both, or moved. Of what the
+/// disk refuses to remove the copy is taken back.
+fn remove_copied(
+    source: &mut State,
+    target: Option<&mut State>,
+    copied: &[(Uid, Uid)],
+    pairs: &mut Vec<(Uid, Uid)>,
+) -> Result<()> {
+    if copied.is_empty() {
+        return Ok(());
+    }
+    let old: Vec<Uid> = copied.iter().map(|(from, _)| *from).collect();
+    let removed = source.expunge(&old, Doomed::All);
+    let (twice, moved): (Vec<_>, Vec<_>) = copied
+        .iter()
+        .partition(|(from, _)| source.find(*from).is_some());
+    pairs.extend(moved);
+    if removed.is_err() {
+        let copies: Vec<Uid> = twice.iter().map(|(_, to)| *to).collect();
+        let state = target.unwrap_or(source);
+        if let Err(error) = state.expunge(&copies, Doomed::All) {
+            tracing::error!(%error, "a copy cannot be taken back");
+        }
+    }
+    removed.map(drop)
 }
 
 /// Ends its subscription when dropped.

@@ -24,6 +24,8 @@ pub(super) struct Image {
 #[derive(Debug, Clone)]
 struct Inode {
     kind: Kind,
+    /// The device it is on: nothing is renamed or linked from one to another.
+    device: u64,
     now: Content,
     durable: Content,
     /// How `now` came from `durable`.
@@ -149,6 +151,7 @@ impl Image {
             .unwrap_or_default();
         let root = Inode {
             kind: Kind::Directory,
+            device: ROOT,
             now: Content::default(),
             durable: Content::default(),
             steps: Vec::new(),
@@ -313,6 +316,7 @@ impl Image {
         };
         let inode = Inode {
             kind,
+            device: self.inode(parent).device,
             now: content.clone(),
             durable: content,
             steps: Vec::new(),
@@ -327,6 +331,9 @@ impl Image {
         if self.named(parent, name).is_some() {
             return Err(ErrorKind::AlreadyExists.into());
         }
+        if self.inode(number).device != self.inode(parent).device {
+            return Err(ErrorKind::CrossesDevices.into());
+        }
         self.change_names(parent, &[(name, Some(number))]);
         self.touch(number);
         Ok(())
@@ -335,6 +342,15 @@ impl Image {
         let number = self.find(from)?;
         let (old_parent, old_name) = self.parent(from)?;
         let (new_parent, new_name) = self.parent(to)?;
+        let [device, old_device, new_device] =
+            [number, old_parent, new_parent].map(|number| self.inode(number).device);
+        if device != old_device {
+            // Where a device begins.
+            return Err(ErrorKind::ResourceBusy.into());
+        }
+        if device != new_device {
+            return Err(ErrorKind::CrossesDevices.into());
+        }
         if let Some(replaced) = self.named(new_parent, new_name) {
             if replaced == number {
                 // Two names of one file stay so.
@@ -393,7 +409,7 @@ impl Image {
         Ok(Metadata {
             kind: inode.kind,
             stamp: Stamp {
-                device: 1,
+                device: inode.device,
                 inode: number,
                 size_octets: inode.now.octets.len() as u64,
                 seconds: seconds(inode.now.modified),
@@ -401,6 +417,15 @@ impl Image {
             },
             changed_seconds: seconds(inode.now.changed),
         })
+    }
+    /// Has a directory, with all in it, be on a device of its own.
+    pub(super) fn set_apart(&mut self, directory: u64) {
+        let mut waiting = vec![directory];
+        while let Some(number) = waiting.pop() {
+            let inode = self.inode_mut(number);
+            inode.device = directory;
+            waiting.extend(inode.now.names.values());
+        }
     }
     pub(super) fn length(&self, number: u64) -> u64 {
         self.inode(number).now.octets.len() as u64
@@ -536,6 +561,25 @@ mod tests {
             image.sync(directory).unwrap();
             assert_eq!(places(&image.after(Loss::Everything)), [false, true]);
         }
+    }
+
+    #[test]
+    fn nothing_is_renamed_from_one_device_to_another() {
+        let mut image = Image::new();
+        image.create(&["a"], Kind::Directory).unwrap();
+        let apart = image.create(&["b"], Kind::Directory).unwrap();
+        image.create(&["a", "f"], Kind::File).unwrap();
+        image.set_apart(apart);
+        image.create(&["b", "c"], Kind::Directory).unwrap();
+        image.create(&["b", "g"], Kind::File).unwrap();
+        let crosses = |done: io::Result<()>| {
+            done.is_err_and(|error| error.kind() == ErrorKind::CrossesDevices)
+        };
+        assert!(crosses(image.rename(&["a", "f"], &["b", "f"])));
+        assert!(crosses(image.link(&["a", "f"], &["b", "c", "f"])));
+        assert!(crosses(image.rename(&["b", "g"], &["a", "g"])));
+        assert!(image.rename(&["b"], &["d"]).is_err());
+        image.rename(&["b", "g"], &["b", "c", "h"]).unwrap();
     }
 
     #[test]

@@ -150,6 +150,14 @@ impl Simulated {
     pub(crate) fn root(&self) -> PathBuf {
         Path::new(MOUNTS).join(self.number.to_string())
     }
+    /// Has a directory, with all in it, be on a device of its own from now on.
+    pub(crate) fn set_apart(&self, path: &Path) -> io::Result<()> {
+        let place = beneath(path)?;
+        let image = &mut self.machine.lock().image;
+        let directory = image.find(&place)?;
+        image.set_apart(directory);
+        Ok(())
+    }
     /// Lets something go wrong from now on, or nothing more.
     pub(crate) fn arm(&self, fault: Option<Fault>) {
         let mut machine = self.machine.lock();
