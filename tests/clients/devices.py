@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import server as demo
-from server import context
+from server import context, login
 
 PROGRAM = None
 
@@ -79,3 +79,30 @@ def test_passwords_are_taken_back(server, _):
         time.sleep(0.2)
     assert "no device phone" in pillarbox(server, *device, "remove", "anna", "phone", fails=True)
     assert "no user ben" in pillarbox(server, *device, "list", "ben", fails=True)
+
+
+def test_commands_that_look_write_nothing(server, _):
+    """What they find beside a server is not theirs: mod-sequences, or a mailbox being made."""
+    server.deliver(2)
+    unfinished = server.maildir / "..PILLARBOX-NEW-x"
+    unfinished.mkdir()
+    imap = login(server)
+    assert imap.select()[1] == [b"2"]
+    asked = '(UIDNEXT UIDVALIDITY HIGHESTMODSEQ)'
+    told = imap.status("INBOX", asked)
+
+    def written():
+        files = [path for path in server.maildir.rglob("*") if path.is_file()]
+        return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
+
+    before = written()
+    began = time.monotonic()
+    status = pillarbox(server, "mailbox", "status", "anna", "INBOX")
+    assert "messages 2\nunseen 2\n" in status and "uidnext 3\n" in status, status
+    assert "\tsubscribed" in pillarbox(server, "mailbox", "list", "anna")
+    pillarbox(server, "user", "device", "list", "anna")
+    assert time.monotonic() - began < 3, "they waited for the server"
+    assert written() == before
+    assert unfinished.is_dir()
+    assert imap.status("INBOX", asked) == told
+    imap.logout()

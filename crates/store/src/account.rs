@@ -6,14 +6,17 @@
 //! there. What may be left over has a name starting with `..`, which is no
 //! mailbox's, and is removed when the account is opened.
 
+mod inspection;
 mod lookout;
 mod metadata;
 
+pub use inspection::Inspection;
 pub use lookout::Lookout;
 pub use metadata::SPECIAL_USE_ENTRY;
 
 use crate::control_file::{self, failed};
 use crate::disk::{self, Kind};
+use crate::index;
 use crate::kept_open::KeptOpen;
 use crate::maildir::{subscriptions, uidvalidity};
 use crate::metadata::{Metadata, OF_MAILBOX};
@@ -128,6 +131,8 @@ pub struct Shared {
 pub struct Account {
     root: PathBuf,
     layout: Layout,
+    /// Whether another process may own the mail.
+    is_guest: bool,
     /// What is open. Only changed with `changing` locked, so that no mailbox is in
     /// memory twice.
     open: DashMap<MailboxName, Weak<Mailbox>>,
@@ -160,16 +165,33 @@ impl Account {
         // What a process that died made, renamed or removed is durable before anyone
         // is told of it.
         control_file::sync_directory(root)?;
+        Ok(Arc::new(Self::of(root, layout, shared)))
+    }
+
+    /// As [`Account::open`], for a command that works on the mail while a server may do so
+    /// too: what that one may be making or removing is left alone, and a mailbox that it
+    /// has open is not opened.
+    pub fn open_beside(root: &Path, layout: Layout) -> Result<Arc<Self>> {
+        make_maildir(root)?;
         Ok(Arc::new(Self {
+            is_guest: true,
+            ..Self::of(root, layout, Shared::default())
+        }))
+    }
+
+    /// What is known of an account before anything is read.
+    fn of(root: &Path, layout: Layout, shared: Shared) -> Self {
+        Self {
             root: root.to_owned(),
             layout,
+            is_guest: false,
             open: DashMap::new(),
             changing: Mutex::new(()),
             noting_visits: Mutex::new(()),
             shared,
             feed: Arc::default(),
             posts: lookout::Posts::default(),
-        }))
+        }
     }
 
     /// Hears what others do to the account's mailboxes; a user is told of entries of
@@ -504,6 +526,10 @@ impl Account {
         }
         let directory = self.directory(name)?.ok_or(Error::NonExistent)?;
         make_maildir(&directory)?;
+        let busy = |error| failed("look at the index in", &directory, error);
+        if self.is_guest && index::is_busy(&directory).map_err(busy)? {
+            return Err(Error::CannotDo("a server has the mailbox open"));
+        }
         let mailbox = Mailbox::open(directory, || uidvalidity::next(&self.root))?;
         if let Some(search_texts) = &self.shared.search_texts {
             mailbox.complete_texts_by(search_texts);

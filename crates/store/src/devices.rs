@@ -70,8 +70,7 @@ impl Account {
     /// When the file cannot be read, or INBOX not be opened.
     pub fn device_ledger(&self, device: &str) -> Result<DeviceLedger> {
         let inbox = self.mailbox(&MailboxName::inbox())?;
-        let mut ledgers = read(self.root(), inbox.snapshot().uid_validity())?;
-        Ok(ledgers.remove(device).unwrap_or_default())
+        ledger(self.root(), device, inbox.snapshot().uid_validity())
     }
 
     /// Notes a device's visit durably; `known` are the user's devices: ledgers of others
@@ -98,6 +97,12 @@ impl Account {
         ledgers.insert(device.to_owned(), after);
         control_file::replace(self.root(), NAME, &show(&ledgers, &inbox))
     }
+}
+
+/// What a device did so far in an INBOX of this UIDVALIDITY.
+pub(crate) fn ledger(root: &Path, device: &str, uid_validity: UidValidity) -> Result<DeviceLedger> {
+    let mut ledgers = read(root, uid_validity)?;
+    Ok(ledgers.remove(device).unwrap_or_default())
 }
 
 fn read(root: &Path, uid_validity: UidValidity) -> Result<BTreeMap<String, DeviceLedger>> {

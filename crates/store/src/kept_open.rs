@@ -46,7 +46,11 @@ impl KeptOpen {
     /// Somebody uses this mailbox, and it stays open after that.
     pub(crate) fn keep(&self, mailbox: &Arc<Mailbox>) {
         let mut open = self.0.lock();
-        if open.has_ended || mailbox.is_gone() {
+        if open.has_ended || mailbox.is_gone() || !mailbox.has_index() {
+            // Without its index it is to be opened again by who comes next.
+            let kept = open.mailboxes.remove(&mailbox.id());
+            drop(open);
+            drop(kept);
             return;
         }
         if let Some(kept) = open.mailboxes.get_mut(&mailbox.id()) {
@@ -88,7 +92,8 @@ impl KeptOpen {
             let unused = kept
                 .unused_since
                 .is_some_and(|since| now.saturating_duration_since(since) >= UNUSED);
-            kept.mailbox.is_gone() || (unused && kept.is_unused())
+            let is_worth = kept.mailbox.has_index() && !unused;
+            kept.mailbox.is_gone() || (!is_worth && kept.is_unused())
         };
         let over = open.mailboxes.extract_if(|_, kept| is_over(kept));
         let mut closed: Vec<Kept> = over.map(|(_, kept)| kept).collect();
@@ -112,7 +117,8 @@ impl KeptOpen {
 }
 
 impl Open {
-    /// Takes out what is more than may be kept: what was unused for the longest time.
+    /// Takes out what is more than may be kept: what was unused for the longest time, and
+    /// what is too large.
     fn take_excess(&mut self, now: Instant) -> Vec<Kept> {
         let unused = self.mailboxes.values().filter(|kept| kept.is_unused());
         let mut unused: Vec<(Instant, u64, usize)> = unused
@@ -124,16 +130,24 @@ impl Open {
             .collect();
         // The latest first.
         unused.sort_unstable_by_key(|(since, id, _)| std::cmp::Reverse((*since, *id)));
-        let mut taken = Vec::new();
-        let mut all = 0_usize;
-        for (place, (_, id, messages)) in unused.into_iter().enumerate() {
-            all = all.saturating_add(messages);
-            if place >= MAILBOXES || all > MESSAGES {
-                taken.extend(self.mailboxes.remove(&id));
-            }
-        }
-        taken
+        let sizes = unused.into_iter().map(|(_, id, messages)| (id, messages));
+        let excess = excess(sizes).into_iter();
+        excess.filter_map(|id| self.mailboxes.remove(&id)).collect()
     }
+}
+
+/// Which of these are more than may be kept, the first being the last to go. What is not
+/// kept takes no room from others.
+fn excess(sizes: impl Iterator<Item = (u64, usize)>) -> Vec<u64> {
+    let (mut mailboxes, mut room) = (MAILBOXES, MESSAGES);
+    let mut excess = Vec::new();
+    for (id, messages) in sizes {
+        match (mailboxes.checked_sub(1), room.checked_sub(messages)) {
+            (Some(fewer), Some(left)) => (mailboxes, room) = (fewer, left),
+            _ => excess.push(id),
+        }
+    }
+    excess
 }
 
 #[cfg(test)]
@@ -214,6 +228,39 @@ mod tests {
         kept_open.end();
         assert!(!opened.iter().any(open));
         assert_eq!(weak(&account, "m1").strong_count(), 0);
+    }
+
+    #[test]
+    fn what_is_too_large_takes_no_room_from_others() {
+        let unused = |sizes: &[usize]| {
+            let sizes = sizes.iter().enumerate();
+            excess(sizes.map(|(id, size)| (id as u64, *size)))
+        };
+        assert_eq!(unused(&[MESSAGES + 1, 7, MESSAGES - 7, 1, 0]), [0, 3]);
+        assert_eq!(unused(&[60_000, 60_000, 40_000]), [1]);
+        let mut many = [1; MAILBOXES + 1];
+        many[0] = MESSAGES + 1;
+        assert_eq!(unused(&many), [0]);
+    }
+
+    /// While another has its index it is opened again and again, until it has it.
+    #[test]
+    fn what_has_no_index_is_not_kept() {
+        let kept_open = Arc::new(KeptOpen::default());
+        let (directory, account) = account(&kept_open);
+        account.create(&name("a"), None).unwrap();
+        let now = Instant::now();
+        kept_open.look(now);
+        kept_open.look(now + UNUSED);
+        let index = directory.path().join(".a/pillarbox.index");
+        let other = crate::disk::open_for_update(&index).unwrap();
+        assert!(other.try_lock().unwrap());
+        assert_eq!(weak(&account, "a").strong_count(), 0);
+        drop(other);
+        let kept = weak(&account, "a");
+        assert!(kept.upgrade().unwrap().has_index());
+        kept_open.look(now);
+        assert_eq!(kept.strong_count(), 1);
     }
 
     #[test]

@@ -23,13 +23,17 @@ pub mod snapshot;
 pub(crate) mod special_use;
 pub(crate) mod summaries;
 
-pub use account::{Account, Layout, ListEntry, Lookout, MailboxStatus, Shared, SpecialUse};
+pub use account::{
+    Account, Inspection, Layout, ListEntry, Lookout, MailboxStatus, Shared, SpecialUse,
+};
 pub use devices::{DeviceLedger, DeviceVisit};
 pub use error::{Error, Result};
 pub use index::inspect_index;
 pub use kept_open::KeptOpen;
 pub use mailbox::{AsciiSize, TextCompletion, TextStep};
-pub use mailbox::{Copied, FlagAction, FlagOutcome, Incoming, Mailbox, OpenedMessage, Vanished};
+pub use mailbox::{
+    Copied, FlagAction, FlagOutcome, Incoming, Inspected, Mailbox, OpenedMessage, Vanished,
+};
 pub use metadata::{Annotated, Annotation, EntryName, Unset};
 pub use model::{Flags, InternalDate, Keyword, MailboxName, ModSeq, Uid, UidValidity};
 pub use news::{Heard, Listener, News};

@@ -13,13 +13,14 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use store::MailboxName;
 
 /// How often the progress line is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n  pillarbox check --search anna\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway more than 36 hours ago; it never removes a message.\n--search finds texts that are damaged, or not those of the messages; --repair makes them\nanew, unless a server has the mailbox open.\nExit code 1 tells that something is wrong and was not repaired."
+    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n  pillarbox check --search anna\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway more than 36 hours ago; it never removes a message.\nWhat a server has open it does not open: stop that first, or repair again a minute later.\n--search finds texts that are damaged, or not those of the messages; --repair makes them\nanew, unless a server has the mailbox open.\nExit code 1 tells that something is wrong and was not repaired."
 )]
 pub struct Arguments {
     /// The users to check; all if none is given
@@ -192,14 +193,15 @@ fn check(
     }
     // The store mends its lists when a mailbox is opened.
     let account = super::mailbox::open(config, root)?;
-    for entry in account.list()? {
-        if entry.selectable && entry.exists {
-            account
-                .mailbox(&entry.name)
-                .with_context(|| format!("cannot open {}", account.show_name(&entry.name)))?;
-        }
-    }
     for (shown, directory, before) in to_open {
+        let name = match directory.file_name().filter(|_| directory != root) {
+            Some(level) => MailboxName::from_directory_name(level).context("it has no name")?,
+            None => MailboxName::inbox(),
+        };
+        if let Err(error) = account.mailbox(&name) {
+            progress.tell(&format!("{shown}: cannot be opened, not repaired: {error}"))?;
+            continue;
+        }
         let left = inspection::inspect(&directory, &mut |_| {})?
             .faults
             .iter()

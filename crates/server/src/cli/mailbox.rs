@@ -36,31 +36,39 @@ enum Command {
     },
 }
 
-/// Opens a user's mailboxes.
-fn account(config: &ConfigArgument, name: &str) -> anyhow::Result<Arc<store::Account>> {
+/// Looks at a user's mailboxes, beside a server that may be running.
+fn inspection(config: &ConfigArgument, name: &str) -> anyhow::Result<store::Inspection> {
     let config = config.load_for_mail()?;
     let users = Users::load(&config.users_file)?;
     let user = users
         .find(name)
         .with_context(|| format!("there is no user {name}; `pillarbox user list` shows all"))?;
-    let root = user.maildir(&config);
-    open(&config, &root)
+    Ok(inspect(&config, &user.maildir(&config)))
 }
 
-/// Opens the mailboxes in a Maildir.
+/// Looks at the mailboxes in a Maildir.
+pub(super) fn inspect(config: &Config, root: &Path) -> store::Inspection {
+    store::Inspection::new(root, layout(config))
+}
+
+/// Opens the mailboxes in a Maildir to work on them, as far as no server has them open.
 pub(super) fn open(config: &Config, root: &Path) -> anyhow::Result<Arc<store::Account>> {
     super::refuse_foreign_owner(config, root)?;
-    let layout = store::Layout {
+    store::Account::open_beside(root, layout(config))
+        .with_context(|| format!("cannot open {}", root.display()))
+}
+
+fn layout(config: &Config) -> store::Layout {
+    store::Layout {
         delimiter: config.layout.delimiter,
         prefix: config.layout.prefix.clone(),
-    };
-    store::Account::open(root, layout).with_context(|| format!("cannot open {}", root.display()))
+    }
 }
 
 pub fn run(arguments: &Arguments) -> Exit {
     match &arguments.command {
         Command::List { user } => {
-            let account = account(&arguments.config, user)?;
+            let account = inspection(&arguments.config, user)?;
             for entry in account.list()? {
                 let subscribed = if entry.subscribed { "subscribed" } else { "" };
                 let special = entry
@@ -73,10 +81,12 @@ pub fn run(arguments: &Arguments) -> Exit {
             }
         }
         Command::Status { user, mailbox } => {
-            let account = account(&arguments.config, user)?;
-            let status = account
-                .status(&account.parse_name(mailbox)?)
+            let account = inspection(&arguments.config, user)?;
+            let inspected = account
+                .mailbox(&account.parse_name(mailbox)?)
                 .with_context(|| format!("mailbox {mailbox}"))?;
+            let status = store::MailboxStatus::of(&inspected.snapshot, [0; 16]);
+            let uid_validity = inspected.uid_validity.map(|number| number.to_string());
             println!(
                 "messages {}\nunseen {}\nrecent {}\noctets {}\nuidnext {}\nuidvalidity {}",
                 status.messages,
@@ -84,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Exit {
                 status.recent,
                 status.size_octets,
                 status.uid_next,
-                status.uid_validity
+                uid_validity.as_deref().unwrap_or("none yet")
             );
         }
     }

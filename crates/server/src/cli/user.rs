@@ -198,16 +198,20 @@ fn list_devices(user: &User, config: Option<&Config>) -> anyhow::Result<()> {
             .for_each(|device| println!("{}", device.name));
         return Ok(());
     };
-    let account = super::mailbox::open(config, &root)?;
+    let account = super::mailbox::inspect(config, &root);
     let inbox = account.mailbox(&store::MailboxName::inbox())?;
-    let snapshot = inbox.sync()?;
     for device in &user.devices {
-        let ledger = account.device_ledger(&device.name)?;
+        // In an INBOX that was never opened no device did anything.
+        let ledger = inbox
+            .uid_validity
+            .map(|uid_validity| account.device_ledger(&device.name, uid_validity))
+            .transpose()?
+            .unwrap_or_default();
         let visit = match ledger.visited_seconds {
             0 => "never".to_owned(),
             seconds => show_time(seconds),
         };
-        let backlog = pop3d::backlog(&snapshot, &ledger);
+        let backlog = pop3d::backlog(&inbox.snapshot, &ledger);
         println!("{}\t{visit}\t{backlog} not fetched", device.name);
     }
     Ok(())

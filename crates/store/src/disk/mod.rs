@@ -324,14 +324,16 @@ pub(crate) fn replace(
 
 /// As [`replace`], but nothing is made durable: a loss of power leaves old, new or
 /// no content.
-pub(crate) fn replace_unsynced(directory: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
+pub(crate) fn replace_unsynced(directory: &Path, name: &str, octets: &[u8]) -> io::Result<Stamp> {
     let fresh = directory.join(format!("{name}.tmp"));
     match unlink(&fresh) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    create_new(&fresh)?.write_all(octets)?;
-    rename(&fresh, &directory.join(name))
+    let mut file = create_new(&fresh)?;
+    file.write_all(octets)?;
+    rename(&fresh, &directory.join(name))?;
+    Ok(file.metadata()?.stamp)
 }
 
 /// All names in a directory, in no order. Any failure is an error: a directory that

@@ -1,6 +1,6 @@
-//! Looking at an index without opening its mailbox, for `pillarbox check`.
+//! Looking at an index without opening its mailbox, for `pillarbox check` and others.
 
-use super::replay::{self, Unreadable};
+use super::replay::{self, Contents, Unreadable};
 use super::{MAX_OCTETS, NAME};
 use crate::Result;
 use crate::control_file::failed;
@@ -12,6 +12,29 @@ use std::path::Path;
 
 /// So many differences are told.
 const TOLD: usize = 3;
+
+/// What the index beside a mailbox says, if one is there that can be read. Another may be
+/// writing it: of what is being written nothing or all is seen. How the directories were
+/// it does not say: they are to be read.
+pub(crate) fn look(directory: &Path) -> Result<Option<Contents>> {
+    let path = directory.join(NAME);
+    let (file, metadata) = match disk::open_regular(&path) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("open", &path, error)),
+    };
+    if metadata.stamp.size_octets > MAX_OCTETS {
+        return Ok(None);
+    }
+    match replay::replay(file.take(MAX_OCTETS)) {
+        Ok(replay) => Ok(Some(Contents {
+            settled: None,
+            ..replay.contents
+        })),
+        Err(Unreadable::Content(_)) => Ok(None),
+        Err(Unreadable::Disk(error)) => Err(failed("read", &path, error)),
+    }
+}
 
 /// What the index beside a mailbox says that the UID list or the files contradict, in
 /// words; `None` if there is no index or nothing speaks against it. That it lacks

@@ -25,7 +25,9 @@
 //!   that lacks what was told.
 //! - Who opens a mailbox whose index another keeps locked tells mod-sequences that no
 //!   index knows. Where they begin is durable before, in `pillarbox-modseq`: an index
-//!   that knows no mod-sequence as high is in doubt.
+//!   that knows no mod-sequence as high is in doubt. Who has that index open sees that
+//!   file change, begins above it and gives the index up; from then on both go by the
+//!   clock.
 //!
 //! A lock on the file keeps other processes, and a predecessor in this one that is
 //! still closing, from writing it at the same time.
@@ -41,6 +43,7 @@ mod tests;
 pub(crate) use checksum::crc32;
 pub(crate) use history::History;
 pub use inspect::inspect_index;
+pub(crate) use inspect::look;
 pub(crate) use record::Settled;
 pub(crate) use replay::Contents;
 
@@ -425,6 +428,15 @@ pub(crate) fn abandon(directory: &Path) -> io::Result<()> {
     match (spoiled, removed) {
         (Err(error), Err(_)) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Whether another has the index of this directory open now.
+pub(crate) fn is_busy(directory: &Path) -> io::Result<bool> {
+    match disk::open_for_update(&directory.join(NAME)) {
+        Ok(file) => Ok(!file.try_lock()?),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -419,6 +419,56 @@ fn what_was_told_without_the_index_survives_the_power() {
     disk::OTHER_BOOT.set(None);
 }
 
+/// Two processes have a mailbox open, a third comes, and sessions go from one to the other.
+#[test]
+fn who_comes_from_another_process_misses_no_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let first = open(path);
+    for _ in 0..3 {
+        put(&first, Flags::default(), &[]);
+    }
+    first.settle();
+    let second = open(path);
+    assert!(first.has_index() && !second.has_index());
+    add(&second, 1, Flags::SEEN, &[]);
+    let told = second.sync().unwrap().highest_modseq();
+    let highest = first.sync().unwrap().highest_modseq();
+    assert!(highest > told);
+    // What either does from here on is above all that the other told.
+    add(&second, 2, Flags::FLAGGED, &[]);
+    let told = second.snapshot().highest_modseq();
+    assert!(told > highest);
+    add(&first, 3, Flags::DRAFT, &[]);
+    assert!(changed_since(&first.snapshot(), told).contains(&3));
+    first.sync().unwrap();
+    drop(first);
+    let third = open(path);
+    assert!(third.has_index());
+    assert!(third.snapshot().highest_modseq() > second.snapshot().highest_modseq());
+    // The third has its index, and learns that it is not alone.
+    second.sync().unwrap();
+    let told = second.snapshot().highest_modseq();
+    assert!(third.sync().unwrap().highest_modseq() > told);
+    assert!(!third.has_index());
+    add(&second, 1, Flags::DELETED, &[]);
+    let told = second.snapshot().highest_modseq();
+    add(&third, 2, Flags::DELETED, &[]);
+    assert!(changed_since(&third.snapshot(), told).contains(&2));
+    // Nothing rises while nothing happens.
+    let sync = || [&second, &third].map(|mailbox| mailbox.sync().unwrap().highest_modseq());
+    sync();
+    let told = sync();
+    assert_eq!([sync(), sync()], [told; 2]);
+    drop((second, third));
+    let last = open(path);
+    assert!(last.has_index());
+    assert!(
+        told.iter()
+            .all(|told| last.snapshot().highest_modseq() > *told)
+    );
+}
+
 #[test]
 fn status_raises_nothing() {
     let directory = tempfile::tempdir().unwrap();

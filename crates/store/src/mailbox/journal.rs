@@ -217,6 +217,18 @@ impl State {
             tracing::error!(directory = %self.directory.display(), %error, "a stale index is left");
         }
     }
+    /// Writes the UID list anew if that is worth it.
+    pub(super) fn compact_list(&mut self) {
+        if !self.uidlist.is_wasteful(&self.snapshot.rows) {
+            return;
+        }
+        match self.rewrite_list() {
+            Ok(()) => self.settle_header(),
+            Err(error) => {
+                tracing::warn!(directory = %self.directory.display(), %error, "the UID list stays as it is");
+            }
+        }
+    }
     /// At the end: what is known now can be relied on by the next opening.
     pub(super) fn close(&mut self) {
         if self.unsynced.contains(&true) && self.own_changes {

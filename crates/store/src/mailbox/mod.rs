@@ -10,7 +10,9 @@ mod group;
 mod incoming;
 #[cfg(test)]
 mod index_tests;
+mod inspection;
 mod journal;
+mod modseq;
 mod names;
 mod open;
 mod renames;
@@ -26,6 +28,7 @@ mod texts;
 mod texts_tests;
 
 pub use incoming::Incoming;
+pub use inspection::Inspected;
 pub(crate) use scan::measured_octets;
 pub use surrogates::AsciiSize;
 pub use texts::{TextCompletion, TextStep};
@@ -47,13 +50,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Of so many messages that come at once summaries are made at once.
 const SUMMARISED: u32 = 64;
 /// How long the watch waits for a mailbox before it turns to others.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "inotify only"))]
 const BUSY: Duration = Duration::from_millis(1);
+/// How often what deliveries left in `tmp` is looked for, while it is kept open.
+const CLEAN_AFTER: Duration = Duration::from_secs(3600);
 /// How often a file that keeps changing its name is looked for.
 const ATTEMPTS: usize = 10;
 
@@ -63,6 +68,8 @@ pub struct Mailbox {
     id: u64,
     guid: [u8; 16],
     gone: AtomicBool,
+    /// Whether it has its index.
+    indexed: AtomicBool,
     /// Somebody is about to claim what is recent.
     claiming: AtomicBool,
     /// A change that was noticed could not be read.
@@ -196,6 +203,7 @@ impl Mailbox {
     /// sessions see changed.
     fn publish(&self, mut state: MutexGuard<'_, State>) -> bool {
         state.commit();
+        self.indexed.store(state.index.is_some(), Ordering::Release);
         let mut published = self.published.lock();
         let came = published.uid_next != state.snapshot.uid_next;
         let changed = came || published.highest_modseq != state.snapshot.highest_modseq;
@@ -258,6 +266,11 @@ impl Mailbox {
     /// look for itself.
     pub fn is_behind(&self) -> bool {
         self.behind.load(Ordering::Acquire)
+    }
+    /// Whether it has its index. Without one, as another process has it or it cannot be
+    /// written, the next opening may have one again.
+    pub(crate) fn has_index(&self) -> bool {
+        self.indexed.load(Ordering::Acquire)
     }
     /// Whether it was deleted (or renamed away, for INBOX never).
     pub fn is_gone(&self) -> bool {
@@ -325,7 +338,14 @@ impl Mailbox {
             return Err(Error::NonExistent);
         }
         let directory = self.state.lock().directory.clone();
-        Incoming::begin(&directory)
+        match Incoming::begin(&directory) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                let mut state = self.state.lock();
+                state.make_missing()?;
+                Incoming::begin(&state.directory)
+            }
+            begun => begun,
+        }
     }
     /// Changes flags and keywords of these UIDs, those whose mod-sequence is at
     /// most `unchanged_since` if given.
@@ -529,13 +549,25 @@ impl Mailbox {
         self.summaries.lock().rest();
     }
     /// Leaves it on the disk as if it were closed: the index says all there is to say, and
-    /// the next change says that there are changes again. A crash at any point leaves what
-    /// one in [`State::close`] leaves.
+    /// the next change says that there are changes again. What is tidied up when it is
+    /// opened is tidied up, too. A crash at any point leaves what one in [`State::close`]
+    /// leaves, or the UID list as it was.
     pub(crate) fn settle(&self) {
         self.rest();
         let mut state = self.state.lock();
-        if !self.is_gone() {
-            state.close();
+        if self.is_gone() {
+            return;
+        }
+        state.compact_list();
+        state.close();
+        self.indexed.store(state.index.is_some(), Ordering::Release);
+        let cleaned = state.cleaned;
+        if cleaned.is_none_or(|cleaned| cleaned.elapsed() > CLEAN_AFTER) {
+            state.cleaned = Some(Instant::now());
+            let temporaries = state.directory.join("tmp");
+            // Nobody waits for that.
+            drop(state);
+            open::remove_old_temporaries(&temporaries);
         }
     }
     /// POP3 unique-ids and order: for each message of the snapshot, in the order

@@ -1,16 +1,17 @@
 //! Opening a mailbox: its control files, and what crashes left.
 
+use super::modseq::{self, FirstModseq};
 use super::state::{State, failed};
 use super::{FlagAction, Mailbox, Summaries, Wakers};
 use crate::control_file;
-use crate::disk;
+use crate::disk::{self, Stamp};
 use crate::index::{Found, Index};
 use crate::maildir::courier;
 use crate::maildir::imported::Imported;
 use crate::maildir::keywords::KeywordTable;
 use crate::maildir::uidlist::{Record, Uidlist};
 use crate::maildir::watch::Queue;
-use crate::{Error, Flags, Keyword, ModSeq, Result, UidValidity};
+use crate::{Error, Flags, Keyword, Result, UidValidity};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -21,10 +22,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Files in `tmp/` older than this are nobody's.
 const TMP_AGE: Duration = Duration::from_secs(36 * 3600);
-/// Holds the mod-sequence of the last opening that had no index to rely on.
-const MODSEQ_NAME: &str = "pillarbox-modseq";
-/// More changes than this happen in no run.
-const MODSEQ_GAP: ModSeq = 1_000_000_000;
+/// So many of them are looked at at once.
+const TMP_FILES: usize = 10_000;
 
 impl Mailbox {
     /// Opens the mailbox at `directory`; `new_uid_validity` is asked when it has
@@ -41,6 +40,7 @@ impl Mailbox {
             control_file::make_directory(&directory.join(name))?;
         }
         remove_old_temporaries(&directory.join("tmp"));
+        let modseq_stamp = modseq::stamp(&directory)?;
         let found = known_modseqs(read_index(&directory), &directory)?;
         let settled = match &found {
             Found::Exact(_, contents) => Uidlist::settled(&directory, contents)?,
@@ -79,6 +79,7 @@ impl Mailbox {
             list_is_read,
             keywords,
             found,
+            modseq_stamp,
         };
         let mut state = begin(directory, known, Arc::clone(&queue))?;
         for (unique, names) in imported_keywords {
@@ -97,6 +98,7 @@ impl Mailbox {
             id,
             guid,
             gone: AtomicBool::new(false),
+            indexed: AtomicBool::new(state.index.is_some()),
             claiming: AtomicBool::new(false),
             behind: AtomicBool::new(false),
             unmoved: AtomicBool::new(unmoved),
@@ -126,8 +128,8 @@ fn read_index(directory: &Path) -> Found {
 /// then it lacks what was told, and is as one whose end was lost.
 fn known_modseqs(found: Found, directory: &Path) -> Result<Found> {
     Ok(match found {
-        Found::Exact(index, contents) => match kept_modseq(directory)? {
-            Some((kept, _)) if kept > contents.highest_modseq => Found::Outrun(contents),
+        Found::Exact(index, contents) => match modseq::kept(directory)? {
+            Some(kept) if kept.modseq > contents.highest_modseq => Found::Outrun(contents),
             _ => Found::Exact(index, contents),
         },
         found => found,
@@ -155,6 +157,8 @@ struct Known {
     list_is_read: bool,
     keywords: KeywordTable,
     found: Found,
+    /// What tells whether another has begun without the index since that was read.
+    modseq_stamp: Option<Stamp>,
 }
 
 /// The first state of a mailbox: what its index says, brought up to date.
@@ -164,9 +168,9 @@ fn begin(directory: PathBuf, known: Known, queue: Arc<Queue>) -> Result<State> {
         list_is_read,
         keywords,
         found,
+        modseq_stamp,
     } = known;
     let mut healed = Vec::new();
-    let mut writes_index = true;
     // An index that may still be there, and be believed without a doubt.
     let mut is_left = false;
     let mut modseq = None;
@@ -199,13 +203,14 @@ fn begin(directory: PathBuf, known: Known, queue: Arc<Queue>) -> Result<State> {
                 }
                 Found::Busy => {
                     tracing::warn!(directory = %path, "another process has the index; none is kept");
-                    writes_index = false;
+                    state.is_shared = true;
                 }
                 Found::Nothing | Found::Exact(..) => {}
             }
             state
         }
     };
+    state.modseq_stamp = modseq_stamp;
     if state.unsynced == [true; 2] {
         // Whoever wrote the list or gave keywords letters last may have died before
         // that was durable.
@@ -223,16 +228,19 @@ fn begin(directory: PathBuf, known: Known, queue: Arc<Queue>) -> Result<State> {
     } else {
         state.uidlist.keep_second_name(&state.directory);
     }
-    if state.index.is_none() && writes_index {
+    if state.index.is_none() && !state.is_shared {
         state.make_index();
     }
     if let Some(first) = modseq {
         // What is told from here on is not in the index that another opening may find.
         let is_left = is_left || state.index.is_none();
-        if let Err(error) = first.keep(&state.directory, is_left) {
-            tracing::warn!(%error, "the mod-sequence could not be kept");
-            if is_left {
-                state.lose_index();
+        match first.keep(&state.directory, is_left, state.is_shared) {
+            Ok(stamp) => state.modseq_stamp = Some(stamp),
+            Err(error) => {
+                tracing::warn!(%error, "the mod-sequence could not be kept");
+                if is_left {
+                    state.lose_index();
+                }
             }
         }
     }
@@ -241,7 +249,7 @@ fn begin(directory: PathBuf, known: Known, queue: Arc<Queue>) -> Result<State> {
 }
 
 /// A uidlist of what another server's files say.
-fn take_over(imported: Imported) -> Result<Uidlist> {
+pub(super) fn take_over(imported: Imported) -> Result<Uidlist> {
     let mut list = Uidlist::new(imported.uid_validity)?;
     for (uid, name) in imported.uids {
         let mut record = Record {
@@ -259,66 +267,12 @@ fn take_over(imported: Imported) -> Result<Uidlist> {
     Ok(list)
 }
 
-/// The mod-sequence that a run without a reliable index begins with, and when that is,
-/// in microseconds since 1970.
-#[derive(Debug, Clone, Copy)]
-struct FirstModseq {
-    modseq: ModSeq,
-    now: u64,
-}
-
-impl FirstModseq {
-    /// One above all told before. The first is unix time in microseconds; the next is
-    /// above the last by the time that went by, as no run makes a change in each
-    /// microsecond, or by a good way, should the clock have gone back.
-    fn find(directory: &Path) -> Result<Self> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(1, |age| u64::try_from(age.as_micros()).unwrap_or(1));
-        let before = kept_modseq(directory)?;
-        let modseq = before.map_or(now, |(modseq, began)| match now.checked_sub(began) {
-            Some(went_by) => now.max(modseq + went_by),
-            None => modseq + MODSEQ_GAP,
-        });
-        Ok(Self { modseq, now })
-    }
-    /// Keeps it, before anybody is told of it, for the next run without index and for
-    /// whoever finds an index that knows less; durably if such an index may be left. A
-    /// crash leaves the old or the new one, or, if not durably, none: then time goes on.
-    fn keep(self, directory: &Path, is_index_left: bool) -> Result<()> {
-        let Self { modseq, now } = self;
-        let text = format!("{modseq} {now}\n");
-        // Ahead of the clock: were it lost, the next would be below it.
-        if is_index_left || modseq > now + MODSEQ_GAP / 2 {
-            return control_file::replace(directory, MODSEQ_NAME, text.as_bytes());
-        }
-        disk::replace_unsynced(directory, MODSEQ_NAME, text.as_bytes())
-            .map_err(|error| failed("write", &directory.join(MODSEQ_NAME), error))
-    }
-}
-
-/// The mod-sequence that the last run without a reliable index began with, and its time.
-fn kept_modseq(directory: &Path) -> Result<Option<(ModSeq, u64)>> {
-    let octets = control_file::read(&directory.join(MODSEQ_NAME))?;
-    Ok(octets.and_then(|octets| parse_modseq(&octets)))
-}
-
-/// The mod-sequence of the last beginning, and its time in microseconds. None if a
-/// crash left only a part.
-fn parse_modseq(octets: &[u8]) -> Option<(ModSeq, u64)> {
-    let text = std::str::from_utf8(octets.strip_suffix(b"\n")?).ok()?;
-    let mut numbers = text.split_ascii_whitespace().map(str::parse);
-    let modseq: ModSeq = numbers.next()?.ok()?;
-    let began = numbers.next().and_then(|number| number.ok());
-    (modseq < 1 << 62).then_some((modseq, began.unwrap_or(modseq)))
-}
-
 /// Removes what deliveries that never ended left in `tmp/`.
-fn remove_old_temporaries(path: &Path) {
+pub(super) fn remove_old_temporaries(path: &Path) {
     let Ok(names) = disk::list_messages(path).map_err(|error| failed("read", path, error)) else {
         return;
     };
-    for name in names {
+    for name in names.into_iter().take(TMP_FILES) {
         let file = path.join(name);
         let age = disk::metadata(&file)
             .ok()

@@ -3,13 +3,14 @@
 use super::follow::Coverage;
 use super::incoming::unended_octets;
 use super::state::{NAMES, Seen, State, failed};
+use crate::control_file;
 use crate::disk;
 use crate::maildir::filename::{self, Info};
 use crate::maildir::watch;
 use crate::message::count_line_ends;
 use crate::model::InternalDate;
 use crate::snapshot::{Listed, OwnedRow, RowChange};
-use crate::{Result, Uid, processors};
+use crate::{Error, Result, Uid, processors};
 use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -45,8 +46,40 @@ impl State {
         }
         Ok(false)
     }
-    /// Learns what others did; tells whether anything changed.
+    /// Learns what others did; tells whether anything changed. What they removed of the
+    /// mailbox's own directories is made again, as when it is opened.
     pub(super) fn refresh(&mut self) -> Result<bool> {
+        self.heed_others()?;
+        match self.look_around() {
+            Err(Error::Io { source, .. })
+                if source.kind() == ErrorKind::NotFound && self.make_missing()? =>
+            {
+                self.look_around()
+            }
+            looked => looked,
+        }
+    }
+    /// Makes `tmp` and `new` where someone removed them; tells whether it did. Without
+    /// `cur` there is no mailbox any more. A crash leaves them or not, empty.
+    pub(super) fn make_missing(&mut self) -> Result<bool> {
+        if !control_file::is_directory(&self.half(false))? {
+            return Ok(false);
+        }
+        let mut made = false;
+        for part in ["tmp", "new"] {
+            made |= control_file::make_directory(&self.directory.join(part))?;
+        }
+        if made {
+            tracing::warn!(directory = %self.directory.display(), "tmp or new was removed and is made again");
+            control_file::sync_directory(&self.directory)?;
+            self.must_scan = true;
+            if self.coverage != Coverage::None {
+                self.watch();
+            }
+        }
+        Ok(made)
+    }
+    fn look_around(&mut self) -> Result<bool> {
         let due = |state: &Self| {
             let long_ago = |scanned: Instant| scanned.elapsed() > RESCAN_AFTER;
             let scanned = state.scanned;
@@ -65,7 +98,7 @@ impl State {
         self.read_directories()
     }
     /// Reads both directories.
-    fn read_directories(&mut self) -> Result<bool> {
+    pub(super) fn read_directories(&mut self) -> Result<bool> {
         if self.coverage != Coverage::None {
             // What happened until now is going to be read.
             watch::gather();
@@ -290,8 +323,12 @@ impl State {
             measured.push((unique, in_new, suffix, size, internal_date, listed));
         }
         if !unlisted.is_empty() {
-            self.sync_halves(unlisted_in)?;
             unlisted.sort_by(|a, b| filename::delivery_order(a).cmp(&filename::delivery_order(b)));
+        }
+        if self.is_inspected {
+            self.uidlist.foresee(&unlisted, known_next);
+        } else if !unlisted.is_empty() {
+            self.sync_halves(unlisted_in)?;
             let rows = &mut self.snapshot.rows;
             self.uidlist
                 .assign(&self.directory, &unlisted, &sizes, rows, known_next)?;

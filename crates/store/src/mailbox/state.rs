@@ -34,6 +34,14 @@ pub(super) struct State {
     pub(super) history: History,
     /// What keeps all this; none if another process has it, or it cannot be written.
     pub(super) index: Option<Index>,
+    /// The file that tells of others who tell mod-sequences, as last read or written.
+    pub(super) modseq_stamp: Option<Stamp>,
+    /// Whether another process tells mod-sequences of this mailbox.
+    pub(super) is_shared: bool,
+    /// Whether it is only looked at: nothing is written.
+    pub(super) is_inspected: bool,
+    /// When `tmp` was cleaned last.
+    pub(super) cleaned: Option<Instant>,
     /// Whether an index is left that lacks what was told.
     pub(super) stale_index: bool,
     /// Whether `new` and `cur` hold renames that are not synced.
@@ -78,6 +86,10 @@ impl State {
             recent_in_cur: HashSet::new(),
             history: History::new(modseq),
             index: None,
+            modseq_stamp: None,
+            is_shared: false,
+            is_inspected: false,
+            cleaned: Some(Instant::now()),
             stale_index: false,
             unsynced: [true; 2],
             seen: [Seen::default(); 2],
@@ -110,11 +122,6 @@ impl State {
     /// The row of a unique name.
     pub(super) fn named(&self, unique: &str) -> Option<MessageRow<'_>> {
         self.names.find(unique, &self.snapshot.rows)
-    }
-    /// The mod-sequence of a new change.
-    pub(super) fn tick(&mut self) -> ModSeq {
-        self.snapshot.highest_modseq += 1;
-        self.snapshot.highest_modseq
     }
     /// Removes rows and remembers that they went.
     pub(super) fn forget(&mut self, uids: &HashSet<Uid>) {

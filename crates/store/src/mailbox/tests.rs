@@ -599,3 +599,82 @@ fn a_last_line_without_end_is_known_with_and_without_the_index() {
     std::fs::remove_file(path.join(crate::index::NAME)).unwrap();
     assert_eq!(shown(&open(path)), expected);
 }
+
+/// A mailbox that is asked after all the time is tidied up as one that is opened.
+#[test]
+fn what_is_kept_open_is_tidied_up() {
+    let disk = disk::simulated::Simulated::new();
+    let path = disk.root().join("m");
+    for directory in [path.clone(), path.join("tmp")] {
+        disk::make_directory(&directory).unwrap();
+    }
+    disk.set_clock(Duration::from_secs(48 * 3600));
+    drop(disk::create_new(&path.join("tmp/old")).unwrap());
+    disk.set_clock(Duration::from_secs(3600));
+    let mailbox = open(&path);
+    assert!(disk::is_regular(&path.join("tmp/old")).is_ok_and(|there| !there));
+    disk.set_clock(Duration::from_secs(48 * 3600));
+    drop(disk::create_new(&path.join("tmp/old")).unwrap());
+    disk.set_clock(Duration::from_secs(3600));
+    drop(disk::create_new(&path.join("tmp/new")).unwrap());
+    let mut uids = Vec::new();
+    for number in 0..300 {
+        uids.push(put_text(&mailbox, format!("A: {number}\n\n").as_bytes()));
+    }
+    mailbox.expunge(&uids[..299]).unwrap();
+    let lines = || {
+        let list = crate::control_file::read(&path.join("dovecot-uidlist")).unwrap();
+        String::from_utf8(list.unwrap()).unwrap().lines().count()
+    };
+    assert_eq!(lines(), 301);
+    let there =
+        || ["old", "new"].map(|name| disk::is_regular(&path.join("tmp").join(name)).unwrap());
+    mailbox.settle();
+    assert_eq!(lines(), 2);
+    assert_eq!(there(), [true, true], "it was cleaned a moment ago");
+    mailbox.state.lock().cleaned = None;
+    mailbox.settle();
+    assert_eq!(there(), [false, true]);
+    // What was written anew is what the index says at the next opening.
+    let told = mailbox.snapshot();
+    drop(mailbox);
+    let again = open(&path);
+    let again = again.snapshot();
+    assert_eq!(again.uid_next(), told.uid_next());
+    assert_eq!(again.highest_modseq(), told.highest_modseq());
+}
+
+#[test]
+fn what_is_removed_of_an_open_mailbox_is_made_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mailbox = open(path);
+    let deliver = |number: u32| {
+        let file = path.join(format!("new/{number}.M1P1.h"));
+        std::fs::write(file, "A: b\n\nc\n").unwrap();
+    };
+    for watched in [false, true] {
+        let subscription = watched.then(|| mailbox.subscribe(Waker::noop().clone()));
+        deliver(1);
+        assert_eq!(mailbox.sync().unwrap().len(), 1);
+        for part in ["new", "tmp"] {
+            std::fs::remove_dir_all(path.join(part)).unwrap();
+        }
+        assert_eq!(mailbox.sync().unwrap().len(), 0);
+        deliver(2);
+        assert_eq!(mailbox.sync().unwrap().len(), 1);
+        std::fs::remove_dir_all(path.join("tmp")).unwrap();
+        let uids = [put_text(&mailbox, b"A: b\n\nc\n")];
+        assert_eq!(mailbox.sync().unwrap().len(), 2);
+        mailbox.expunge(&uids).unwrap();
+        std::fs::remove_file(path.join("new/2.M1P1.h")).unwrap();
+        assert_eq!(mailbox.sync().unwrap().len(), 0);
+        drop(subscription);
+    }
+    // Without cur/ it is no mailbox any more.
+    for half in ["cur", "new"] {
+        std::fs::remove_dir_all(path.join(half)).unwrap();
+    }
+    assert!(mailbox.sync().is_err());
+    assert!(!path.join("new").exists());
+}

@@ -266,6 +266,20 @@ impl Uidlist {
             }
         }
     }
+    /// Lists names, in order, with the UIDs that they are going to get; the file stays as
+    /// it is.
+    pub(crate) fn foresee(&mut self, names: &[Arc<str>], known_next: u32) {
+        self.uid_next = self.uid_next.max(known_next);
+        for name in names {
+            if self.uid_of(name).is_none_or(|uid| uid < known_next) && self.uid_next < LAST_UID {
+                let record = Record {
+                    name: Arc::clone(name),
+                    fields: None,
+                };
+                self.insert(self.uid_next, record);
+            }
+        }
+    }
     /// The UID of a name.
     pub(crate) fn uid_of(&self, name: &str) -> Option<u32> {
         self.by_name.get(name).copied()

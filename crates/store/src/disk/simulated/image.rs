@@ -224,6 +224,11 @@ impl Image {
         }
         None
     }
+    /// Has the clock go on from so long ago.
+    pub(super) fn set_clock(&mut self, ago: Duration) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.clock = now.unwrap_or_default().saturating_sub(ago);
+    }
     fn tick(&mut self) -> Duration {
         self.clock += TICK;
         self.clock

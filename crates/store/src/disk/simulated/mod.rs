@@ -23,6 +23,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 /// Simulated disks are mounted beneath this path, by number.
 const MOUNTS: &str = "/simulated-disk";
@@ -149,6 +150,10 @@ impl Simulated {
     /// Where it is mounted.
     pub(crate) fn root(&self) -> PathBuf {
         Path::new(MOUNTS).join(self.number.to_string())
+    }
+    /// Has the disk's clock go on from so long ago.
+    pub(crate) fn set_clock(&self, ago: Duration) {
+        self.machine.lock().image.set_clock(ago);
     }
     /// Has a directory, with all in it, be on a device of its own from now on.
     pub(crate) fn set_apart(&self, path: &Path) -> io::Result<()> {
