@@ -18,13 +18,19 @@ fn told(client: &mut Client) -> String {
     }
 }
 
-#[test]
-fn what_other_programs_deliver_is_told() {
+/// A client of an account with the mailbox `Work`, and where that is.
+fn begun() -> (tempfile::TempDir, Client) {
     let directory = tempfile::tempdir().expect("a directory");
     let account = account(&directory);
     let name = account.parse_name("Work").expect("a name");
     account.create(&name, None).expect("made");
-    let mut client = Client::logged_in(&account);
+    let client = Client::logged_in(&account);
+    (directory, client)
+}
+
+#[test]
+fn what_other_programs_deliver_is_told() {
+    let (directory, mut client) = begun();
     let text = client.say("a NOTIFY SET STATUS (personal (MessageNew MessageExpunge))\r\n");
     assert!(
         text.contains("* STATUS INBOX (") && text.contains("* STATUS Work ("),
@@ -47,11 +53,7 @@ fn what_other_programs_deliver_is_told() {
 
 #[test]
 fn a_burst_is_told_in_few_responses() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let account = account(&directory);
-    let name = account.parse_name("Work").expect("a name");
-    account.create(&name, None).expect("made");
-    let mut client = Client::logged_in(&account);
+    let (directory, mut client) = begun();
     client.say("a NOTIFY SET (personal (MessageNew MessageExpunge))\r\n");
     let new = directory.path().join("Maildir/.Work/new");
     let began = Instant::now();
@@ -106,11 +108,7 @@ fn too_many_mailboxes_are_refused() {
 
 #[test]
 fn what_cannot_be_read_is_told_once() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let account = account(&directory);
-    let name = account.parse_name("Work").expect("a name");
-    account.create(&name, None).expect("made");
-    let mut client = Client::logged_in(&account);
+    let (directory, mut client) = begun();
     client.say("a NOTIFY SET (personal (MessageNew MessageExpunge))\r\n");
     let work = directory.path().join("Maildir/.Work");
     // As root no permission is denied.
