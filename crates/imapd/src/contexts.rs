@@ -97,8 +97,8 @@ pub struct Known<'a> {
     pub mailbox: &'a Mailbox,
     /// What the client was told of: only this can be named.
     pub told: &'a Snapshot,
-    /// Whether a message is `\Recent` in the session.
-    pub recent: &'a dyn Fn(Uid) -> bool,
+    /// What is `\Recent` in the session.
+    pub recent: &'a BTreeSet<Uid>,
     /// For OLDER and YOUNGER, in seconds since 1970.
     pub now_seconds: i64,
 }
@@ -314,7 +314,7 @@ impl Contexts {
             for (((kept, evaluation), came), went) in contexts.zip(&mut came).zip(&mut went) {
                 let scope = Scope {
                     mailbox: known.mailbox,
-                    recent: known.recent,
+                    recent: &|uid| known.recent.contains(&uid),
                     saved: &[],
                 };
                 cost += LOOK_COST;

@@ -219,25 +219,23 @@ impl View {
     /// Tells what came to the results of searches, and went; what came and has attributes
     /// to be told waits for [`View::tell_held`].
     pub fn update_contexts(&mut self, now_seconds: i64, out: &mut Writer) -> Result<()> {
-        let (contexts, recent) = (&mut self.contexts, &self.recent);
-        let known = Known {
-            mailbox: &self.mailbox,
-            told: &self.told,
-            recent: &|uid| recent.contains(&uid),
-            now_seconds,
-        };
+        let (contexts, known) = self.contexts_and_known(now_seconds);
         contexts.update(&known, out)
     }
     /// Tells what came to the results of searches after its attributes were told.
     pub fn tell_held(&mut self, now_seconds: i64, out: &mut Writer) -> Result<()> {
-        let (contexts, recent) = (&mut self.contexts, &self.recent);
+        let (contexts, known) = self.contexts_and_known(now_seconds);
+        contexts.tell_held(&known, out)
+    }
+    /// The searches that are kept up to date, and what they are to know.
+    fn contexts_and_known(&mut self, now_seconds: i64) -> (&mut Contexts, Known<'_>) {
         let known = Known {
             mailbox: &self.mailbox,
             told: &self.told,
-            recent: &|uid| recent.contains(&uid),
+            recent: &self.recent,
             now_seconds,
         };
-        contexts.tell_held(&known, out)
+        (&mut self.contexts, known)
     }
     /// Whether UIDBATCHES may be answered: not the same again before more than half a
     /// batch came or went (RFC 10022 section 3.1.1). Notes that it was.
