@@ -1,5 +1,6 @@
 //! How cost grows with the mailbox.
 
+use super::asked::{come_back, fetch, select};
 use super::{Row, Stage, Workload, at_most, rate, told};
 use crate::client::imap::Imap;
 use crate::corpus::{CHINESE, Corpus, RARE};
@@ -69,20 +70,13 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
     let mut other = Imap::login(stage.imap(), "anna")?;
     drop(session);
     let count = stage.scale.big;
-    stage.measure(&RESTART, |_| {
-        let exists = other.run("SELECT INBOX")?.exists;
-        ensure!(exists == Some(count), "there are {exists:?}");
-        Ok(1.0)
-    })?;
+    stage.measure(&RESTART, |_| select(&mut other, count))?;
     stage.tell(
         &MEMORY,
         process::memory(process).saturating_sub(before) as f64 / 1_024.0,
     );
     session = other;
-    stage.measure(&FLAGS, |_| {
-        ensure!(session.run("FETCH 1:* FLAGS")?.fetched == count, "not all");
-        Ok(1.0)
-    })?;
+    stage.measure(&FLAGS, |_| fetch(&mut session, "FETCH 1:* FLAGS", count))?;
     if stage.peer.has(Extension::Qresync) {
         return_to_changes(stage, &mut session)?;
     }
@@ -118,19 +112,7 @@ fn return_to_changes(stage: &mut Stage, session: &mut Imap) -> anyhow::Result<()
     session.run("ENABLE QRESYNC")?;
     let known = session.run("SELECT INBOX")?;
     session.run("STORE 200:209 +FLAGS.SILENT (\\Draft)")?;
-    let (Some(validity), Some(mod_sequence)) = (known.uid_validity, known.highest_mod_sequence)
-    else {
-        anyhow::bail!("no UIDVALIDITY or HIGHESTMODSEQ");
-    };
-    let mut returning = Imap::login(stage.imap(), "anna")?;
-    returning.run("ENABLE QRESYNC")?;
-    stage.measure(&QRESYNC, |_| {
-        let answer = returning.run(&format!(
-            "SELECT INBOX (QRESYNC ({validity} {mod_sequence}))"
-        ))?;
-        ensure!(answer.fetched == 10, "{answer:?}");
-        Ok(1.0)
-    })
+    come_back(stage, &QRESYNC, &known, (10, 0))
 }
 
 /// Milliseconds of one STORE in a mailbox of so many.

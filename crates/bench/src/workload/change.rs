@@ -1,5 +1,6 @@
 //! Changing flags, copying, moving, expunging.
 
+use super::asked::come_back;
 use super::{Row, Stage, Workload, rate, time, told};
 use crate::client::imap::Imap;
 use crate::peer::Extension;
@@ -104,19 +105,7 @@ fn qresync(stage: &mut Stage, session: &mut Imap) -> anyhow::Result<()> {
     session.run("STORE 20:29 +FLAGS.SILENT (\\Draft)")?;
     session.run("STORE 1:5 +FLAGS.SILENT (\\Deleted)")?;
     session.run("EXPUNGE")?;
-    let (Some(validity), Some(mod_sequence)) = (known.uid_validity, known.highest_mod_sequence)
-    else {
-        anyhow::bail!("no UIDVALIDITY or HIGHESTMODSEQ");
-    };
     stage.settle();
     Imap::selected(stage.imap(), "anna", "INBOX")?.run("LOGOUT")?;
-    let mut returning = Imap::login(stage.imap(), "anna")?;
-    returning.run("ENABLE QRESYNC")?;
-    stage.measure(&QRESYNC, |_| {
-        let answer = returning.run(&format!(
-            "SELECT INBOX (QRESYNC ({validity} {mod_sequence}))"
-        ))?;
-        ensure!(answer.fetched == 10 && answer.expunged == 5, "{answer:?}");
-        Ok(1.0)
-    })
+    come_back(stage, &QRESYNC, &known, (10, 5))
 }

@@ -1,9 +1,9 @@
 //! What one mailbox costs, cold and warm: played with mailboxes of several sizes, so that
 //! the table shows how cost grows.
 
+use super::asked::{LIST, come_back, fetch, pop3_list, select};
 use super::{Row, Stage, Workload, told};
 use crate::client::imap::Imap;
-use crate::client::pop3::Pop3;
 use crate::corpus::{Corpus, RARE};
 use crate::peer::Extension;
 use crate::process;
@@ -47,7 +47,6 @@ pub const WORKLOAD: Workload = Workload {
     play,
 };
 
-const LIST: &str = "FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)";
 /// So many appends are measured together.
 const APPENDS: usize = 20;
 /// So many stores.
@@ -118,43 +117,7 @@ fn return_to_changes(stage: &mut Stage, session: &mut Imap) -> anyhow::Result<()
     session.run("ENABLE QRESYNC")?;
     let known = session.run("SELECT INBOX")?;
     session.run("STORE 20:29 +FLAGS.SILENT (\\Draft)")?;
-    let (Some(validity), Some(mod_sequence)) = (known.uid_validity, known.highest_mod_sequence)
-    else {
-        anyhow::bail!("no UIDVALIDITY or HIGHESTMODSEQ");
-    };
     stage.settle();
     Imap::selected(stage.imap(), "anna", "INBOX")?.run("LOGOUT")?;
-    let mut returning = Imap::login(stage.imap(), "anna")?;
-    returning.run("ENABLE QRESYNC")?;
-    stage.measure(&QRESYNC, |_| {
-        let answer = returning.run(&format!(
-            "SELECT INBOX (QRESYNC ({validity} {mod_sequence}))"
-        ))?;
-        ensure!(answer.fetched == 10, "{answer:?}");
-        Ok(1.0)
-    })
-}
-
-fn select(session: &mut Imap, count: usize) -> anyhow::Result<f64> {
-    let exists = session.run("SELECT INBOX")?.exists;
-    ensure!(exists == Some(count), "there are {exists:?}");
-    Ok(1.0)
-}
-
-fn fetch(session: &mut Imap, command: &str, count: usize) -> anyhow::Result<f64> {
-    let fetched = session.run(command)?.fetched;
-    ensure!(fetched == count, "{fetched} messages");
-    Ok(1.0)
-}
-
-fn pop3_list(stage: &Stage, count: usize) -> anyhow::Result<f64> {
-    let mut session = Pop3::login(stage.pop3(), "anna")?;
-    let identifiers = session.run_lines("UIDL")?.0;
-    let sizes = session.run_lines("LIST")?.0;
-    ensure!(
-        identifiers == count && sizes == count,
-        "{identifiers} and {sizes}"
-    );
-    session.run("QUIT")?;
-    Ok(1.0)
+    come_back(stage, &QRESYNC, &known, (10, 0))
 }

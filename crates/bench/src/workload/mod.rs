@@ -2,6 +2,7 @@
 //! checks what it is answered.
 
 mod append;
+mod asked;
 mod big;
 mod change;
 mod growth;

@@ -1,5 +1,6 @@
 //! One device that downloads.
 
+use super::asked::pop3_list;
 use super::{Row, Stage, Workload, rate, time, told};
 use crate::client::pop3::Pop3;
 use crate::sample::Unit;
@@ -31,10 +32,10 @@ pub const WORKLOAD: Workload = Workload {
 fn play(stage: &mut Stage) -> anyhow::Result<()> {
     let count = stage.scale.messages;
     stage.begin(&["anna"], "new", count)?;
-    stage.measure(&LIST_FIRST, |stage| list(stage, count))?;
+    stage.measure(&LIST_FIRST, |stage| pop3_list(stage, count))?;
     stage.settle();
-    list(stage, count)?;
-    stage.measure(&LIST_LATER, |stage| list(stage, count))?;
+    pop3_list(stage, count)?;
+    stage.measure(&LIST_LATER, |stage| pop3_list(stage, count))?;
     for (row, window) in [(&RETR, 1), (&RETR_PIPELINED, 64)] {
         stage.measure(row, |stage| {
             let commands: Vec<String> =
@@ -56,16 +57,4 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
     let left = Pop3::login(stage.pop3(), "anna")?.run("STAT")?;
     ensure!(left.starts_with("0 0"), "STAT says {left:?}");
     Ok(())
-}
-
-fn list(stage: &Stage, count: usize) -> anyhow::Result<f64> {
-    let mut session = Pop3::login(stage.pop3(), "anna")?;
-    let identifiers = session.run_lines("UIDL")?.0;
-    let sizes = session.run_lines("LIST")?.0;
-    ensure!(
-        identifiers == count && sizes == count,
-        "{identifiers} and {sizes}"
-    );
-    session.run("QUIT")?;
-    Ok(1.0)
 }

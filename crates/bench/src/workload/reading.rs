@@ -1,5 +1,6 @@
 //! Opening a mailbox and reading what is in it.
 
+use super::asked::{LIST, fetch, select};
 use super::{Row, Stage, Workload, rate, time};
 use crate::client::imap::Imap;
 use crate::peer::Extension;
@@ -52,7 +53,6 @@ pub const WORKLOAD: Workload = Workload {
     play,
 };
 
-const LIST: &str = "FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)";
 const HEADERS: &str =
     "FETCH 1:* BODY.PEEK[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID REFERENCES)]";
 const SINGLES: usize = 1_000;
@@ -113,16 +113,4 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
         }
         Ok(SINGLES as f64)
     })
-}
-
-fn select(session: &mut Imap, count: usize) -> anyhow::Result<f64> {
-    let exists = session.run("SELECT INBOX")?.exists;
-    ensure!(exists == Some(count), "there are {exists:?}");
-    Ok(1.0)
-}
-
-fn fetch(session: &mut Imap, command: &str, count: usize) -> anyhow::Result<f64> {
-    let fetched = session.run(command)?.fetched;
-    ensure!(fetched == count, "{fetched} messages");
-    Ok(1.0)
 }
