@@ -406,6 +406,25 @@ impl Mailbox {
             (self.state.lock(), Some(target))
         }
     }
+    /// Runs a change of this mailbox and another (none if it is this one), shows what came
+    /// of it in both even if it failed midway, and wakes.
+    fn change_with<T>(
+        &self,
+        destination: &Self,
+        change: impl FnOnce(&mut State, Option<&mut State>) -> Result<T>,
+    ) -> Result<T> {
+        let (mut source, mut target) = self.lock_with(destination);
+        let result = change(&mut source, target.as_deref_mut());
+        let target_changed = target.is_some_and(|target| destination.publish(target));
+        let source_changed = self.publish(source);
+        if target_changed {
+            destination.wake();
+        }
+        if source_changed {
+            self.wake();
+        }
+        result
+    }
     /// A file that was renamed meanwhile is looked for once more; one that is gone is
     /// left out.
     fn transfer(
@@ -418,18 +437,10 @@ impl Mailbox {
         if self.is_gone() || destination.is_gone() {
             return Err(Error::NonExistent);
         }
-        let (mut source, mut target) = self.lock_with(destination);
-        let result = transfer_locked(&mut source, target.as_deref_mut(), uids, transfer, pairs);
-        let uid_validity = target.as_deref().unwrap_or(&source).snapshot.uid_validity;
-        let target_changed = target.is_some_and(|target| destination.publish(target));
-        let source_changed = self.publish(source);
-        if target_changed {
-            destination.wake();
-        }
-        if source_changed {
-            self.wake();
-        }
-        result.map(|()| uid_validity)
+        self.change_with(destination, |source, mut target| {
+            transfer_locked(source, target.as_deref_mut(), uids, transfer, pairs)?;
+            Ok(target.unwrap_or(source).snapshot.uid_validity)
+        })
     }
     /// What was expunged after this mod-sequence.
     pub fn vanished_since(&self, modseq: ModSeq) -> Vanished {

@@ -22,17 +22,9 @@ impl Mailbox {
         }
         destination.seal(&mut new)?;
         new.sync()?;
-        let (mut source, mut target) = self.lock_with(destination);
-        let result = replace_locked(&mut source, target.as_deref_mut(), old, new);
-        let target_changed = target.is_some_and(|target| destination.publish(target));
-        let source_changed = self.publish(source);
-        if target_changed {
-            destination.wake();
-        }
-        if source_changed {
-            self.wake();
-        }
-        let uid = result?;
+        let uid = self.change_with(destination, |source, target| {
+            replace_locked(source, target, old, new)
+        })?;
         destination.summarise_new(uid, uid.saturating_add(1));
         Ok(uid)
     }
