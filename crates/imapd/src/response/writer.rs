@@ -377,14 +377,7 @@ impl Writer {
             .nstring(envelope.date.as_deref())
             .text(" ")
             .nstring(envelope.subject.as_deref());
-        for addresses in [
-            &envelope.from,
-            &envelope.sender,
-            &envelope.reply_to,
-            &envelope.to,
-            &envelope.cc,
-            &envelope.bcc,
-        ] {
+        for addresses in envelope.address_lists() {
             self.text(" ").addresses(addresses);
         }
         self.text(" ")

@@ -16,6 +16,7 @@ mod folded;
 mod header;
 mod html;
 mod parameter;
+mod part;
 mod preview;
 mod quoted_printable;
 mod scan;
@@ -107,6 +108,20 @@ pub struct Envelope {
     pub bcc: Vec<Address>,
     pub in_reply_to: Option<Vec<u8>>,
     pub message_id: Option<Vec<u8>>,
+}
+
+impl Envelope {
+    /// The lists of addresses, in the order of RFC 3501 section 7.4.2.
+    pub fn address_lists(&self) -> [&[Address]; 6] {
+        [
+            &self.from,
+            &self.sender,
+            &self.reply_to,
+            &self.to,
+            &self.cc,
+            &self.bcc,
+        ]
+    }
 }
 
 /// One address. A group starts with `host: None, mailbox: Some(name)` and ends with all None.

@@ -1,6 +1,5 @@
 //! [`preview`]: the first words of a message (RFC 8970).
 
-use super::decode::{Transfer, Unicode};
 use super::html::{HtmlText, Shown};
 use super::{Content, Part};
 
@@ -49,13 +48,9 @@ enum Quotes {
 /// Collects the parts to look at, the best first; false if the message is encrypted. The
 /// scanner caps how deep parts lie, so recursion is capped.
 fn collect<'a>(part: &'a Part, parts: &mut Vec<&'a Part>) -> bool {
-    let is = |kind: &[u8], subtype: &[u8]| {
-        part.media_type.eq_ignore_ascii_case(kind)
-            && part.media_subtype.eq_ignore_ascii_case(subtype)
-    };
-    if is(b"multipart", b"encrypted")
-        || is(b"application", b"pkcs7-mime")
-        || is(b"application", b"x-pkcs7-mime")
+    if part.is(b"multipart", b"encrypted")
+        || part.is(b"application", b"pkcs7-mime")
+        || part.is(b"application", b"x-pkcs7-mime")
     {
         return false;
     }
@@ -67,32 +62,19 @@ fn collect<'a>(part: &'a Part, parts: &mut Vec<&'a Part>) -> bool {
     match &part.content {
         Content::Multipart(inner) => {
             let mut inner: Vec<&Part> = inner.iter().take(PARTS).collect();
-            if is(b"multipart", b"alternative") {
-                inner.sort_by_key(|part| !is_plain(part));
+            if part.is(b"multipart", b"alternative") {
+                inner.sort_by_key(|part| !part.is(b"text", b"plain"));
             }
             inner.into_iter().all(|part| collect(part, parts))
         }
         Content::Message(message) => collect(&message.1, parts),
         Content::Single => {
-            if is_plain(part) || is_html(part) {
+            if part.is(b"text", b"plain") || part.is(b"text", b"html") {
                 parts.push(part);
             }
             true
         }
     }
-}
-
-fn is_text(part: &Part, subtype: &[u8]) -> bool {
-    part.media_type.eq_ignore_ascii_case(b"text")
-        && part.media_subtype.eq_ignore_ascii_case(subtype)
-}
-
-fn is_plain(part: &Part) -> bool {
-    is_text(part, b"plain")
-}
-
-fn is_html(part: &Part) -> bool {
-    is_text(part, b"html")
 }
 
 /// The first words of a part.
@@ -101,13 +83,8 @@ fn words(text: &[u8], part: &Part, quotes: Quotes) -> Words {
     let (start, end) = (place(part.body_start), place(part.end).min(text.len()));
     let raw = text.get(start..end).unwrap_or_default();
     let raw = &raw[..raw.len().min(LOOKED_AT_OCTETS)];
-    let charset = part
-        .parameters
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(b"charset"));
-    let mut transfer = Transfer::new(&part.encoding);
-    let mut unicode = Unicode::new(charset.map(|(_, label)| label.as_slice()));
-    let mut html = is_html(part).then(|| {
+    let (mut transfer, mut unicode) = part.decoders();
+    let mut html = part.is(b"text", b"html").then(|| {
         HtmlText::showing(match quotes {
             Quotes::Left => Shown::Words,
             Quotes::Shown => Shown::WordsAndQuotes,

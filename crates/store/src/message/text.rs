@@ -1,6 +1,6 @@
 //! Looking for a string in a message's text (SEARCH TEXT and BODY).
 
-use super::decode::{Transfer, Unicode, decode_header};
+use super::decode::decode_header;
 use super::header::{HEADER_OCTETS, fields};
 use super::html::HtmlText;
 use super::{Content, Extent, Part, Summary};
@@ -195,12 +195,6 @@ fn is_text(part: &Part) -> bool {
     types.any(|text| part.media_type.eq_ignore_ascii_case(text))
 }
 
-/// Whether a part is HTML.
-fn is_html(part: &Part) -> bool {
-    part.media_type.eq_ignore_ascii_case(b"text")
-        && part.media_subtype.eq_ignore_ascii_case(b"html")
-}
-
 /// Says the fields of a part's header, each for itself.
 pub(super) fn say_header(
     message: &OpenedMessage,
@@ -244,15 +238,10 @@ fn say_text(
         octets: part.body_octets,
     };
     let mut reader = message.reader(extent, 0, PART_OCTETS)?;
-    let charset = part
-        .parameters
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(b"charset"));
-    let mut transfer = Transfer::new(&part.encoding);
-    let mut unicode = Unicode::new(charset.map(|(_, label)| label.as_slice()));
+    let (mut transfer, mut unicode) = part.decoders();
     let size = usize::try_from(part.body_octets).unwrap_or(PIECE_OCTETS);
     let mut piece = vec![0; size.clamp(1, PIECE_OCTETS)];
-    let mut html = is_html(part).then(HtmlText::default);
+    let mut html = part.is(b"text", b"html").then(HtmlText::default);
     let (mut text, mut source) = (String::new(), String::new());
     loop {
         let count = reader.read(&mut piece).map_err(failed)?;

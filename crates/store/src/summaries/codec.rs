@@ -84,7 +84,7 @@ fn envelope(out: &mut Vec<u8>, envelope: &Envelope) {
     ] {
         optional(out, text.as_deref());
     }
-    for addresses in address_lists(envelope) {
+    for addresses in envelope.address_lists() {
         number(out, addresses.len() as u64);
         for address in addresses {
             for text in [
@@ -97,17 +97,6 @@ fn envelope(out: &mut Vec<u8>, envelope: &Envelope) {
             }
         }
     }
-}
-
-fn address_lists(envelope: &Envelope) -> [&Vec<Address>; 6] {
-    [
-        &envelope.from,
-        &envelope.sender,
-        &envelope.reply_to,
-        &envelope.to,
-        &envelope.cc,
-        &envelope.bcc,
-    ]
 }
 
 fn part(out: &mut Vec<u8>, shown: &Part) {

@@ -217,8 +217,13 @@ impl RecordFile {
     /// A crash leaves the old file, the new one, or none; any part of the new one.
     fn create(directory: &Path, kind: Kind, owner: Owner) -> io::Result<Self> {
         disk::replace_unsynced(directory, kind.file_name(), &owner.header(kind))?;
-        Ok(Self {
-            file: disk::open_for_update(&directory.join(kind.file_name()))?,
+        let file = disk::open_for_update(&directory.join(kind.file_name()))?;
+        Ok(Self::empty(file, kind))
+    }
+    /// A file no record of which is known yet.
+    fn empty(file: File, kind: Kind) -> Self {
+        Self {
+            file,
             kind,
             places: Vec::new(),
             near: 0,
@@ -226,7 +231,7 @@ impl RecordFile {
             end: kind.header_octets() as u64,
             pending: Vec::new(),
             window: (0, Vec::new()),
-        })
+        }
     }
     /// Finds the records of the mailbox's messages; `None` if the file is not this mailbox's.
     fn read(
@@ -238,16 +243,7 @@ impl RecordFile {
         // A file may hold any number of records, in any order: what is kept of them is
         // bounded by the messages.
         let mut places = BTreeMap::new();
-        let mut kept = Self {
-            file,
-            kind,
-            places: Vec::new(),
-            near: 0,
-            known_below: 0,
-            end: kind.header_octets() as u64,
-            pending: Vec::new(),
-            window: (0, Vec::new()),
-        };
+        let mut kept = Self::empty(file, kind);
         let length = kind.header_octets();
         let Some(header) = kept.view(0, length, kind.step_octets())? else {
             return Ok(None);
