@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use std::io::Write;
+use std::io::{Read, Write};
 
 /// The hash function of a mechanism.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +95,18 @@ impl Scram {
         BASE64.encode(format!("{},,{}", self.flag, self.first_bare))
     }
 
+    /// Answers the server's challenge.
+    fn answer<S: Read + Write>(&mut self, talk: &mut Talk<S>, password: &str) {
+        let last = self.last(&talk.expect("+ "), password);
+        talk.send(&format!("{last}\r\n"));
+    }
+
+    /// Answers the server's challenge with the right password, and checks what it proves.
+    fn prove<S: Read + Write>(&mut self, talk: &mut Talk<S>) {
+        self.answer(talk, "secret");
+        self.verify(&talk.expect("+ "));
+    }
+
     /// The answer to the server's challenge (after `+ `).
     fn last(&mut self, challenge: &str, password: &str) -> String {
         let challenge = BASE64.decode(challenge.strip_prefix("+ ").expect("a challenge"));
@@ -156,8 +168,7 @@ fn scram_logs_in_to_imap() {
         "a AUTHENTICATE SCRAM-SHA-256 {}\r\n",
         scram.first()
     ));
-    let last = scram.last(&talk.expect("+ "), "wrong");
-    talk.send(&format!("{last}\r\n"));
+    scram.answer(&mut talk, "wrong");
     talk.expect("a NO [AUTHENTICATIONFAILED] ");
     for (tag, hash, name) in [
         ("b1", Hash::Sha256, "SCRAM-SHA-256"),
@@ -165,17 +176,14 @@ fn scram_logs_in_to_imap() {
     ] {
         let mut scram = Scram::bound(hash, "nobody", "n", b"");
         talk.send(&format!("{tag} AUTHENTICATE {name} {}\r\n", scram.first()));
-        let last = scram.last(&talk.expect("+ "), "secret");
-        talk.send(&format!("{last}\r\n"));
+        scram.answer(&mut talk, "secret");
         talk.expect(&format!("{tag} NO [AUTHENTICATIONFAILED] "));
     }
     let mut scram = Scram::bound(Hash::Sha1, "anna", "y", b"");
     talk.send("c AUTHENTICATE SCRAM-SHA-1\r\n");
     assert_eq!(talk.line(), "+ ");
     talk.send(&format!("{}\r\n", scram.first()));
-    let last = scram.last(&talk.expect("+ "), "secret");
-    talk.send(&format!("{last}\r\n"));
-    scram.verify(&talk.expect("+ "));
+    scram.prove(&mut talk);
     // Cancelled after the proof: nobody is logged in.
     talk.send("*\r\n");
     talk.expect("c BAD ");
@@ -186,9 +194,7 @@ fn scram_logs_in_to_imap() {
         "e AUTHENTICATE SCRAM-SHA-256 {}\r\n",
         scram.first()
     ));
-    let last = scram.last(&talk.expect("+ "), "secret");
-    talk.send(&format!("{last}\r\n"));
-    scram.verify(&talk.expect("+ "));
+    scram.prove(&mut talk);
     talk.send("\r\nf STATUS INBOX (MESSAGES)\r\n");
     talk.expect("e OK [CAPABILITY ");
     assert_eq!(talk.line(), "* STATUS INBOX (MESSAGES 1)");
@@ -304,16 +310,13 @@ fn scram_logs_in_to_pop3() {
     talk.expect("+OK ");
     let mut scram = Scram::new("anna");
     talk.send(&format!("AUTH SCRAM-SHA-256 {}\r\n", scram.first()));
-    let last = scram.last(&talk.expect("+ "), "wrong");
-    talk.send(&format!("{last}\r\n"));
+    scram.answer(&mut talk, "wrong");
     talk.expect("-ERR [AUTH] ");
     let mut scram = Scram::bound(Hash::Sha1, "anna", "n", b"");
     talk.send("AUTH SCRAM-SHA-1\r\n");
     assert_eq!(talk.line(), "+ ");
     talk.send(&format!("{}\r\n", scram.first()));
-    let last = scram.last(&talk.expect("+ "), "secret");
-    talk.send(&format!("{last}\r\n"));
-    scram.verify(&talk.expect("+ "));
+    scram.prove(&mut talk);
     talk.send("\r\nSTAT\r\n");
     talk.expect("+OK ");
     assert_eq!(talk.line(), "+OK 1 181");
@@ -343,8 +346,7 @@ fn scram_binds_to_the_tls_connection() {
         "b AUTHENTICATE SCRAM-SHA-256-PLUS {}\r\n",
         scram.first()
     ));
-    let last = scram.last(&talk.expect("+ "), "secret");
-    talk.send(&format!("{last}\r\n"));
+    scram.answer(&mut talk, "secret");
     talk.expect("b NO [AUTHENTICATIONFAILED] The channel binding is of another");
     for (tag, flag) in [("c", "n"), ("d", "p=tls-unique")] {
         let scram = Scram::bound(Hash::Sha256, "anna", flag, b"");
@@ -359,9 +361,7 @@ fn scram_binds_to_the_tls_connection() {
         "e AUTHENTICATE SCRAM-SHA-256-PLUS {}\r\n",
         scram.first()
     ));
-    let last = scram.last(&talk.expect("+ "), "secret");
-    talk.send(&format!("{last}\r\n"));
-    scram.verify(&talk.expect("+ "));
+    scram.prove(&mut talk);
     talk.send("\r\n");
     talk.expect("e OK ");
 
@@ -373,9 +373,7 @@ fn scram_binds_to_the_tls_connection() {
         "a AUTHENTICATE SCRAM-SHA-256 {}\r\n",
         scram.first()
     ));
-    let last = scram.last(&talk.expect("+ "), "secret");
-    talk.send(&format!("{last}\r\n"));
-    scram.verify(&talk.expect("+ "));
+    scram.prove(&mut talk);
     talk.send("\r\n");
     talk.expect("a OK ");
 
@@ -394,9 +392,7 @@ fn scram_binds_to_the_tls_connection() {
         &bound.server_end_point,
     );
     talk.send(&format!("AUTH SCRAM-SHA-1-PLUS {}\r\n", scram.first()));
-    let last = scram.last(&talk.expect("+ "), "secret");
-    talk.send(&format!("{last}\r\n"));
-    scram.verify(&talk.expect("+ "));
+    scram.prove(&mut talk);
     talk.send("\r\n");
     talk.expect("+OK ");
 }
