@@ -1,4 +1,4 @@
-//! Who may import whom: reads the manifests and the `use` lines of every crate
+//! Who may import whom: reads the manifests and sources of every crate
 //! and fails on a breach of ARCHITECTURE.md.
 
 use std::fs;
