@@ -9,6 +9,7 @@
 mod inspection;
 mod lookout;
 mod metadata;
+mod rename;
 
 pub use inspection::Inspection;
 pub use lookout::Lookout;
@@ -18,6 +19,7 @@ use crate::control_file::{self, failed};
 use crate::disk::{self, Kind};
 use crate::index;
 use crate::kept_open::KeptOpen;
+use crate::maildir::uidlist::Uidlist;
 use crate::maildir::{subscriptions, uidvalidity};
 use crate::metadata::{Metadata, OF_MAILBOX};
 use crate::news::{Feed, Listener, News};
@@ -35,6 +37,8 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// How many mailboxes a user may make.
 const MAX_MAILBOXES: usize = 10_000;
+/// How often a mailbox is opened anew whose place another takes at that moment.
+const ATTEMPTS: usize = 3;
 /// Deleted mailboxes get this name first.
 const TRASHED: &str = "..DOVECOT-TRASHED-";
 /// New mailboxes are made under this name.
@@ -107,14 +111,6 @@ impl MailboxStatus {
         }
         status
     }
-}
-
-/// A mailbox that is to be renamed.
-struct Move {
-    name: MailboxName,
-    directory: PathBuf,
-    renamed: MailboxName,
-    place: PathBuf,
 }
 
 /// What the accounts of a process share.
@@ -329,11 +325,17 @@ impl Account {
             let _changing = self.changing.lock();
             let directory = self.directory(name)?.ok_or(Error::NonExistent)?;
             let trashed = self.unique(TRASHED)?;
+            // What is done there is complete before; who waits for it finds it gone.
+            let open = self.open.get(name).and_then(|mailbox| mailbox.upgrade());
+            let held = open.as_ref().map(|mailbox| mailbox.hold());
             disk::rename(&directory, &trashed)
                 .map_err(|error| failed("remove", &directory, error))?;
             if let Err(error) = control_file::sync_directory(&self.root) {
                 self.put_back(&trashed, &directory);
                 return Err(error);
+            }
+            if let Some(held) = held {
+                held.end();
             }
             self.posts.end(name);
             self.lose(name);
@@ -348,91 +350,6 @@ impl Account {
         Ok(())
     }
 
-    /// Renames with inferiors; INBOX's messages move, INBOX stays (RFC 3501 6.3.5).
-    /// Subscriptions stay as they are. Each directory is renamed by itself: after a
-    /// crash some inferiors may still be under the old name, none is lost.
-    pub fn rename(&self, from: &MailboxName, to: &MailboxName) -> Result<()> {
-        if to.is_inbox() || from == to {
-            return Err(Error::AlreadyExists);
-        }
-        if from.is_inbox() {
-            return self.rename_inbox(to);
-        }
-        if to.is_inferior_of(from) {
-            return Err(Error::CannotDo("a mailbox cannot become its own inferior"));
-        }
-        let _changing = self.changing.lock();
-        let directories = self.directories()?;
-        // In order of their names, so shallow before deep: where the new name is a
-        // superior of the old one, each place is left before it is taken.
-        let mut moves = Vec::new();
-        for (name, directory) in &directories {
-            if name != from && !name.is_inferior_of(from) {
-                continue;
-            }
-            let mut levels = to.levels().to_vec();
-            levels.extend(name.levels().iter().skip(from.levels().len()).cloned());
-            let renamed = MailboxName::new(levels)?;
-            if renamed.is_inbox() {
-                return Err(Error::AlreadyExists);
-            }
-            let taken = directories.contains_key(&renamed)
-                && renamed != *from
-                && !renamed.is_inferior_of(from);
-            if taken {
-                return Err(Error::AlreadyExists);
-            }
-            let place = self.place(&renamed)?;
-            moves.push(Move {
-                name: name.clone(),
-                directory: directory.clone(),
-                renamed,
-                place,
-            });
-        }
-        if moves.is_empty() {
-            return Err(Error::NonExistent);
-        }
-        if directories.contains_key(to) {
-            return Err(Error::AlreadyExists);
-        }
-        if let Err(error) = self.rename_directories(&moves) {
-            if let Err(error) = control_file::sync_directory(&self.root) {
-                tracing::error!(%error, "a rename undone may not last");
-            }
-            return Err(error);
-        }
-        let mut reopened = Vec::new();
-        for moved in &moves {
-            self.posts.end(&moved.name);
-            self.posts.end(&moved.renamed);
-            if let Some(mailbox) = self.forget(&moved.name) {
-                mailbox.relocate(moved.place.clone());
-                reopened.push((moved.renamed.clone(), Arc::downgrade(&mailbox)));
-            }
-        }
-        for (renamed, mailbox) in reopened {
-            self.open.insert(renamed, mailbox);
-        }
-        self.feed.publish(&News::Renamed {
-            from: from.clone(),
-            to: to.clone(),
-        });
-        let renamed: BTreeMap<_, _> = moves
-            .iter()
-            .map(|moved| (&moved.name, &moved.renamed))
-            .collect();
-        // A use that only the old name told goes along (RFC 6154 section 2).
-        let uses = SpecialUses::read(&self.root)?;
-        let told_by_name = SpecialUses::read(&self.root)?
-            .of_existing(|name| directories.contains_key(name))
-            .into_iter()
-            .filter(|(name, _)| renamed.contains_key(name));
-        uses.with(told_by_name).change(&self.root, |name| {
-            Some((*renamed.get(name).unwrap_or(&name)).clone())
-        })
-    }
-
     /// Subscribes or unsubscribes; the mailbox need not exist.
     pub fn set_subscribed(&self, name: &MailboxName, subscribed: bool) -> Result<()> {
         let _changing = self.changing.lock();
@@ -444,31 +361,32 @@ impl Account {
 
     /// Opens a mailbox, or gives the one that is open, up to date with the disk.
     pub fn mailbox(&self, name: &MailboxName) -> Result<Arc<Mailbox>> {
-        let known = self.open.get(name).and_then(|mailbox| mailbox.upgrade());
-        let mailbox = match known {
-            Some(mailbox) if !mailbox.is_gone() => mailbox,
-            _ => {
-                let _changing = self.changing.lock();
-                self.open_locked(name)?
-            }
-        };
-        match mailbox.sync() {
-            Ok(_) => {
+        for _ in 0..ATTEMPTS {
+            let known = self.open.get(name).and_then(|mailbox| mailbox.upgrade());
+            let mailbox = match known {
+                Some(mailbox) if !mailbox.is_gone() => mailbox,
+                _ => {
+                    let _changing = self.changing.lock();
+                    self.open_locked(name)?
+                }
+            };
+            let result = mailbox.sync();
+            if result.is_ok() && !mailbox.is_gone() {
                 if let Some(kept_open) = &self.shared.kept_open {
                     kept_open.keep(&mailbox);
                 }
-                Ok(mailbox)
+                return Ok(mailbox);
             }
-            Err(error) => {
-                let _changing = self.changing.lock();
-                if self.directory(name)?.is_some() {
-                    return Err(error);
-                }
-                // Someone removed its directory.
-                self.lose(name);
-                Err(Error::NonExistent)
+            let _changing = self.changing.lock();
+            if let Err(error) = result
+                && self.directory(name)?.is_some()
+            {
+                return Err(error);
             }
+            // Someone removed its directory, or put another mailbox there.
+            self.lose_one(name, &mailbox);
         }
+        Err(Error::NonExistent)
     }
 
     /// What STATUS tells, without claiming new mail.
@@ -487,6 +405,8 @@ impl Account {
             return Err(Error::AlreadyExists);
         }
         self.posts.end(name);
+        // What had this name was removed by another program, and nobody noticed.
+        self.lose(name);
         let place = self.place(name)?;
         if self.directories()?.len() >= MAX_MAILBOXES {
             return Err(Error::CannotDo("there are too many mailboxes"));
@@ -526,11 +446,17 @@ impl Account {
         }
         let directory = self.directory(name)?.ok_or(Error::NonExistent)?;
         make_maildir(&directory)?;
+        self.lose_moved(&directory)?;
         let busy = |error| failed("look at the index in", &directory, error);
         if self.is_guest && index::is_busy(&directory).map_err(busy)? {
             return Err(Error::CannotDo("a server has the mailbox open"));
         }
-        let mailbox = Mailbox::open(directory, || uidvalidity::next(&self.root))?;
+        let open = || Mailbox::open(directory.clone(), || uidvalidity::next(&self.root));
+        let mailbox = match open() {
+            // Another program put another there at that moment.
+            Err(Error::NonExistent) => open()?,
+            opened => opened?,
+        };
         if let Some(search_texts) = &self.shared.search_texts {
             mailbox.complete_texts_by(search_texts);
         }
@@ -540,30 +466,6 @@ impl Account {
         Ok(mailbox)
     }
 
-    /// Gives directories their new names, durably; all, or as far as can be none.
-    fn rename_directories(&self, moves: &[Move]) -> Result<()> {
-        let mut renamed = Ok(());
-        let mut done = 0;
-        for Move {
-            directory, place, ..
-        } in moves
-        {
-            renamed =
-                disk::rename(directory, place).map_err(|error| failed("rename", directory, error));
-            if renamed.is_err() {
-                break;
-            }
-            done += 1;
-        }
-        let renamed = renamed.and_then(|()| control_file::sync_directory(&self.root));
-        if renamed.is_err() {
-            for moved in moves.iter().take(done).rev() {
-                self.put_back(&moved.place, &moved.directory);
-            }
-        }
-        renamed
-    }
-
     /// Undoes a rename that could not be made durable.
     fn put_back(&self, to: &Path, from: &Path) {
         if let Err(error) = disk::rename(to, from) {
@@ -571,35 +473,42 @@ impl Account {
         }
     }
 
-    fn rename_inbox(&self, to: &MailboxName) -> Result<()> {
-        let inbox = self.mailbox(&MailboxName::inbox())?;
-        let destination = {
-            let _changing = self.changing.lock();
-            // Its metadata stay, and are the new mailbox's too (RFC 5464 section 4.1).
-            let metadata = Metadata::read(&self.root, OF_MAILBOX)?;
-            self.create_locked(to, None, metadata.as_ref())?
-        };
-        self.feed.publish(&News::Renamed {
-            from: MailboxName::inbox(),
-            to: to.clone(),
-        });
-        let uids: Vec<Uid> = inbox.snapshot().rows().map(|row| row.uid).collect();
-        inbox.move_to(&uids, &destination, &mut Vec::new())
-    }
-
     /// A mailbox is no more; who has it open is told.
     fn lose(&self, name: &MailboxName) {
-        if let Some(mailbox) = self.forget(name) {
-            mailbox.mark_gone();
-            if let Some(kept_open) = &self.shared.kept_open {
-                kept_open.let_go(&mailbox);
-            }
+        let open = self.open.get(name).and_then(|mailbox| mailbox.upgrade());
+        if let Some(mailbox) = open {
+            self.lose_one(name, &mailbox);
         }
     }
 
-    /// Takes a mailbox out of the registry; gives it if someone has it open.
-    fn forget(&self, name: &MailboxName) -> Option<Arc<Mailbox>> {
-        self.open.remove(name)?.1.upgrade()
+    /// The same of one that another may have followed under its name.
+    fn lose_one(&self, name: &MailboxName, mailbox: &Arc<Mailbox>) {
+        let is_it = |open: &Weak<Mailbox>| std::ptr::eq(open.as_ptr(), Arc::as_ptr(mailbox));
+        self.open.remove_if(name, |_, open| is_it(open));
+        mailbox.mark_gone();
+        if let Some(kept_open) = &self.shared.kept_open {
+            kept_open.let_go(mailbox);
+        }
+    }
+
+    /// Mailboxes that are open under other names and were moved to this directory by
+    /// another program are lost there: they have its index locked.
+    fn lose_moved(&self, directory: &Path) -> Result<()> {
+        let Some(guid) = Uidlist::guid_at(directory)? else {
+            return Ok(());
+        };
+        let upgraded = self.open.iter().filter_map(|open| {
+            let mailbox = open.value().upgrade()?;
+            Some((open.key().clone(), mailbox))
+        });
+        // What is dropped meanwhile is closed, which is not to happen within the table.
+        let upgraded: Vec<_> = upgraded.collect();
+        for (name, mailbox) in upgraded {
+            if mailbox.guid() == guid && mailbox.has_left() {
+                self.lose_one(&name, &mailbox);
+            }
+        }
+        Ok(())
     }
 
     /// Where a mailbox of that name is or would be.
@@ -712,6 +621,8 @@ fn remove_left_over(root: &Path) {
     }
 }
 
+#[cfg(test)]
+mod replaced_tests;
 #[cfg(test)]
 #[path = "account_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 use super::*;
 
-fn account() -> (tempfile::TempDir, Arc<Account>) {
+pub(super) fn account() -> (tempfile::TempDir, Arc<Account>) {
     let directory = tempfile::tempdir().unwrap();
     let account = reopen(directory.path());
     (directory, account)
@@ -14,11 +14,11 @@ fn reopen(directory: &Path) -> Arc<Account> {
     Account::open(&directory.join("Maildir"), layout).unwrap()
 }
 
-fn name(text: &str) -> MailboxName {
+pub(super) fn name(text: &str) -> MailboxName {
     MailboxName::new(text.split('/').map(str::to_owned).collect()).unwrap()
 }
 
-fn append(mailbox: &Mailbox, text: &str) -> Uid {
+pub(super) fn append(mailbox: &Mailbox, text: &str) -> Uid {
     let mut incoming = mailbox.begin_append().unwrap();
     incoming.write(text.as_bytes()).unwrap();
     mailbox.append(vec![incoming]).unwrap()[0]

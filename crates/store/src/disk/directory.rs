@@ -57,6 +57,19 @@ impl Directory {
             _ => super::open_regular(&self.place_of(name)?),
         }
     }
+    /// As [`super::create_new`].
+    pub(crate) fn create_new(&self, name: &str) -> io::Result<File> {
+        use rustix::fs::{Mode, OFlags};
+        match &self.opened {
+            Some(Opened::Real(directory)) => {
+                let new = OFlags::CREATE | OFlags::EXCL;
+                let flags = OFlags::WRONLY | new | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?;
+                Ok(std::fs::File::from(file).into())
+            }
+            _ => super::create_new(&self.place_of(name)?),
+        }
+    }
     /// As [`super::rename`].
     pub(crate) fn rename(&self, name: &str, to: &Self, new_name: &str) -> io::Result<()> {
         match (&self.opened, &to.opened) {
@@ -97,20 +110,23 @@ mod tests {
         one.rename("a", &two, "A").unwrap();
         disk::rename(&root.join("one"), &root.join("two")).unwrap();
         one.rename("b", &one, "B").unwrap();
+        drop(two.create_new("d").unwrap());
         one.unlink("c").unwrap();
         let mut done = Vec::new();
         for error in [
             one.unlink("c").unwrap_err(),
             one.rename("a", &two, "A").unwrap_err(),
             one.open_regular("A").unwrap_err(),
+            two.create_new("A").unwrap_err(),
         ] {
             done.push(format!("{:?}", error.kind()));
         }
         assert!(one.open_regular("B").is_ok() && two.open_regular("A").is_ok());
         for name in ["two", "moved"] {
             let names = disk::list(&root.join(name)).unwrap();
-            let names = names.into_iter().map(|listed| listed.name);
-            done.push(format!("{name}: {:?}", names.collect::<Vec<_>>()));
+            let mut names: Vec<_> = names.into_iter().map(|listed| listed.name).collect();
+            names.sort();
+            done.push(format!("{name}: {names:?}"));
         }
         done
     }
@@ -121,6 +137,6 @@ mod tests {
         let simulated = Simulated::new();
         let done = done_in(directory.path());
         assert_eq!(done, done_in(&simulated.root()));
-        assert_eq!(done[3..], [r#"two: ["B"]"#, r#"moved: ["A"]"#]);
+        assert_eq!(done[4..], [r#"two: ["B"]"#, r#"moved: ["A", "d"]"#]);
     }
 }

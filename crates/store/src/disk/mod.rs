@@ -146,6 +146,10 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
+    /// Whether it is of the same file or directory, changed or not.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
     /// When it was written last; times before 1970 are 1970.
     fn modified(&self) -> SystemTime {
         let seconds = u64::try_from(self.seconds).unwrap_or(0);

@@ -416,18 +416,37 @@ fn fields_of<'f>(row: &MessageRow<'_>, fields: &'f HashMap<u32, Box<str>>) -> &'
 
 /// Gives up an index that cannot be written, durably: it lacks what is going to be
 /// told, and must not be believed after a loss of power. Fails if it may be.
-pub(crate) fn abandon(directory: &Path) -> io::Result<()> {
+///
+/// One that is open is spoiled wherever its directory is by now. Where none is open, one
+/// that is not found is no longer there only if the directory is.
+pub(crate) fn abandon(directory: &Path, open: Option<&Index>) -> io::Result<()> {
     let path = directory.join(NAME);
     // Overwriting the header needs no space; removing needs a directory that can be
     // written. One of both does.
-    let spoiled = disk::open_for_update(&path).and_then(|file| {
+    let spoil = |file: &File| {
         file.write_at(&[0; HEADER], 0)?;
         file.sync_data()
+    };
+    let remove = || disk::unlink(&path).and_then(|()| disk::sync_directory(directory));
+    let Some(index) = open else {
+        let spoiled = disk::open_for_update(&path).and_then(|file| spoil(&file));
+        return match (spoiled, remove()) {
+            (Err(error), Err(_)) if error.kind() == ErrorKind::NotFound => {
+                disk::metadata(directory).map(drop)
+            }
+            (Err(error), Err(_)) => Err(error),
+            _ => Ok(()),
+        };
+    };
+    let spoiled = spoil(&index.file);
+    // What has its name may be another mailbox's.
+    let is_there = index.file.metadata().is_ok_and(|own| {
+        let named = disk::stamp(&path);
+        matches!(named, Ok(Some(named)) if named.is_same_file(&own.stamp))
     });
-    let removed = disk::unlink(&path).and_then(|()| disk::sync_directory(directory));
-    match (spoiled, removed) {
-        (Err(error), Err(_)) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    match (spoiled, is_there.then(remove)) {
+        (Ok(()), _) | (_, Some(Ok(()))) => Ok(()),
+        (Err(error), _) => Err(error),
     }
 }
 

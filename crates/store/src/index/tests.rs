@@ -287,6 +287,6 @@ fn rewriting_keeps_what_it_says_and_shortens_it() {
     assert_eq!(contents.rows.len(), rows.len());
     assert_eq!(contents.history, history);
     drop(index);
-    super::abandon(path).unwrap();
+    super::abandon(path, None).unwrap();
     assert!(matches!(open(path), Found::Nothing));
 }

@@ -1,7 +1,7 @@
 //! What survives closing, killing and losing power.
 
 use super::*;
-use crate::index;
+use crate::index::{self, Found, Index};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
@@ -633,4 +633,54 @@ fn an_expunge_that_fails_midway_tells_nothing_that_is_not_durable() {
         }
     }
     assert!(told_early > 0);
+}
+
+/// Another program moves the mailbox at the worst moment: the index that cannot be written
+/// anew went along, and is not believed where it is now.
+#[test]
+fn an_index_that_went_along_is_not_believed() {
+    let directory = tempfile::tempdir().unwrap();
+    let [here, there] = ["here", "there"].map(|name| directory.path().join(name));
+    std::fs::create_dir(&here).unwrap();
+    let mailbox = open(&here);
+    put(&mailbox, Flags::SEEN, &[]);
+    std::fs::rename(&here, &there).unwrap();
+    let told = {
+        let mut state = mailbox.state.lock();
+        state.uidlist.fields_changed = true;
+        state.commit();
+        assert!(state.index.is_none());
+        // What is told from here on no index knows.
+        for _ in 0..10 {
+            state.tick();
+        }
+        state.snapshot.highest_modseq
+    };
+    let found = Index::open(&there).unwrap();
+    assert!(matches!(found, Found::Nothing | Found::Unreadable(_)));
+    drop(mailbox);
+    assert!(open(&there).snapshot().highest_modseq() > told);
+    // Which directory it went to is not known where no index is open.
+    assert!(index::abandon(&here, None).is_err());
+    index::abandon(directory.path(), None).unwrap();
+}
+
+/// An index that stands where the open one stood is another mailbox's, and stays.
+#[test]
+fn only_the_index_that_is_open_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let [here, there] = ["here", "there"].map(|name| directory.path().join(name));
+    for place in [&here, &there] {
+        std::fs::create_dir(place).unwrap();
+    }
+    let mailbox = open(&here);
+    put(&mailbox, Flags::SEEN, &[]);
+    drop(open(&there));
+    std::fs::rename(&here, directory.path().join("away")).unwrap();
+    std::fs::rename(&there, &here).unwrap();
+    let theirs = std::fs::read(here.join(index::NAME)).unwrap();
+    mailbox.state.lock().lose_index();
+    assert_eq!(std::fs::read(here.join(index::NAME)).unwrap(), theirs);
+    let away = Index::open(&directory.path().join("away")).unwrap();
+    assert!(matches!(away, Found::Unreadable(_)));
 }

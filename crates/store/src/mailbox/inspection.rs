@@ -41,7 +41,7 @@ impl Inspected {
         });
         let known = match (list, &contents) {
             (Some(list), _) => Some(list),
-            (None, Some(contents)) => Some(Uidlist::of_index(contents)),
+            (None, Some(contents)) => Some(Uidlist::of_index(contents)?),
             (None, None) => courier::import(&directory)?.map(take_over).transpose()?,
         };
         let uid_validity = known.as_ref().map(|list| list.uid_validity);

@@ -1,10 +1,10 @@
 //! What a mailbox keeps in its index, and takes from it.
 
-use super::state::{Seen, State};
+use super::state::{Seen, StaleIndex, State};
 use crate::index::{self, Contents, History, Index, Picture, Settled};
 use crate::maildir::uidlist::Uidlist;
 use crate::snapshot::{MessageRow, RowChange, Rows};
-use crate::{Keyword, ModSeq, Snapshot, Uid};
+use crate::{Error, Keyword, ModSeq, Snapshot, Uid};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
@@ -184,22 +184,33 @@ impl State {
     /// Writes what changed; before any of it is told.
     pub(super) fn commit(&mut self) {
         let Some(index) = &mut self.index else {
-            if self.stale_index {
-                self.abandon_index();
-            }
+            self.abandon_index();
             return;
         };
         let fields_changed = std::mem::take(&mut self.uidlist.fields_changed);
-        let result = index.commit().and_then(|()| {
-            if !index.wants_rewrite() && !fields_changed {
-                return Ok(());
-            }
-            let picture = picture(&self.snapshot, &self.history, &self.uidlist);
-            index.rewrite(&self.directory, picture)
+        let committed = index.commit();
+        let wants_rewrite = index.wants_rewrite() || fields_changed;
+        let result = committed.and_then(|()| match wants_rewrite {
+            true => self.rewrite_index(),
+            false => Ok(()),
         });
         if let Err(error) = result {
             self.warn_of_index(&error);
             self.lose_index();
+        }
+    }
+    /// Makes a new index in place of the one that is open, unless that place is another
+    /// mailbox's: then the open one lacks nothing that is told of this mailbox.
+    fn rewrite_index(&mut self) -> io::Result<()> {
+        match self.look_for_another() {
+            Ok(()) => {}
+            Err(Error::NonExistent) => return Ok(()),
+            Err(error) => return Err(io::Error::other(error)),
+        }
+        let picture = picture(&self.snapshot, &self.history, &self.uidlist);
+        match &mut self.index {
+            Some(index) => index.rewrite(&self.directory, picture),
+            None => Ok(()),
         }
     }
     fn warn_of_index(&self, error: &io::Error) {
@@ -207,14 +218,25 @@ impl State {
     }
     /// Does without an index, and removes the one that is there: it will lack what is told.
     pub(super) fn lose_index(&mut self) {
-        self.index = None;
+        self.stale_index = match (self.index.take(), &self.stale_index) {
+            (Some(index), _) => StaleIndex::Open(Box::new(index)),
+            (None, StaleIndex::Open(_)) => return self.abandon_index(),
+            (None, _) => StaleIndex::Left,
+        };
         self.abandon_index();
     }
+    /// Spoils or removes an index that is stale, if there is one.
     fn abandon_index(&mut self) {
-        let abandoned = index::abandon(&self.directory);
-        self.stale_index = abandoned.is_err();
-        if let Err(error) = abandoned {
-            tracing::error!(directory = %self.directory.display(), %error, "a stale index is left");
+        let open = match &self.stale_index {
+            StaleIndex::None => return,
+            StaleIndex::Left => None,
+            StaleIndex::Open(index) => Some(&**index),
+        };
+        match index::abandon(&self.directory, open) {
+            Ok(()) => self.stale_index = StaleIndex::None,
+            Err(error) => {
+                tracing::error!(directory = %self.directory.display(), %error, "a stale index is left");
+            }
         }
     }
     /// Writes the UID list anew if that is worth it.

@@ -7,6 +7,7 @@ mod follow;
 #[cfg(test)]
 mod follow_tests;
 mod group;
+mod identity;
 mod incoming;
 #[cfg(test)]
 mod index_tests;
@@ -134,17 +135,6 @@ pub struct OpenedMessage {
 }
 
 impl Mailbox {
-    /// Marks it deleted and wakes all.
-    pub(crate) fn mark_gone(&self) {
-        self.gone.store(true, Ordering::Release);
-        self.wake();
-    }
-    /// Follows a rename of its directory.
-    pub(crate) fn relocate(&self, directory: PathBuf) {
-        let mut state = self.state.lock();
-        state.directory = directory;
-        state.must_scan = true;
-    }
     /// A number that is this mailbox's alone in this process.
     pub fn id(&self) -> u64 {
         self.id
@@ -169,14 +159,14 @@ impl Mailbox {
         Ok(format!("M{}", filename::identifier(guid)))
     }
     /// Looks for foreign changes (cheap when the directories did not change) and
-    /// gives the state after it.
+    /// gives the state after it; of a mailbox that is gone, the last that was known.
     pub fn sync(&self) -> Result<Snapshot> {
-        if self.is_gone() {
-            return Ok(self.snapshot());
-        }
         self.sync_locked(self.state.lock())
     }
     fn sync_locked(&self, mut state: MutexGuard<'_, State>) -> Result<Snapshot> {
+        if self.is_gone() {
+            return Ok(self.snapshot());
+        }
         let before = state.snapshot.uid_next();
         let refreshed = state.refresh();
         let snapshot = state.snapshot.clone();
@@ -186,6 +176,10 @@ impl Mailbox {
             self.unmoved.store(unmoved, Ordering::Release);
         }
         let changed = self.publish(state);
+        if self.is_gone() {
+            self.wake();
+            return Ok(self.snapshot());
+        }
         refreshed?;
         self.behind.store(false, Ordering::Release);
         if changed {
@@ -194,11 +188,19 @@ impl Mailbox {
         }
         Ok(snapshot)
     }
-    /// Keeps in the index what changed, shows the state as it is now and releases it; tells whether anything that
-    /// sessions see changed.
+    /// Keeps in the index what changed, shows the state as it is now and releases it; tells
+    /// whether anything that sessions see changed. Where another mailbox was found this one
+    /// is gone, and nothing that came of the change is kept or told.
     fn publish(&self, mut state: MutexGuard<'_, State>) -> bool {
-        state.commit();
+        if !state.uidlist.is_anothers {
+            state.commit();
+        }
         self.indexed.store(state.index.is_some(), Ordering::Release);
+        if state.uidlist.is_anothers {
+            let path = state.directory.display();
+            tracing::warn!(directory = %path, "another program put another mailbox in its place");
+            return !self.gone.swap(true, Ordering::AcqRel);
+        }
         let mut published = self.published.lock();
         let came = published.uid_next != state.snapshot.uid_next;
         let changed = came || published.highest_modseq != state.snapshot.highest_modseq;
@@ -210,11 +212,11 @@ impl Mailbox {
     }
     /// Runs a change, shows what came of it even if it failed midway, and wakes.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
-        if self.is_gone() {
-            return Err(Error::NonExistent);
-        }
-        let mut state = self.state.lock();
-        let result = change(&mut state);
+        let mut state = self.lock()?;
+        let result = match state.look_for_another() {
+            Ok(()) => change(&mut state),
+            Err(error) => Err(error),
+        };
         if self.publish(state) {
             self.wake();
         }
@@ -329,13 +331,10 @@ impl Mailbox {
     }
     /// Starts a message in `tmp/`.
     pub fn begin_append(&self) -> Result<Incoming> {
-        if self.is_gone() {
-            return Err(Error::NonExistent);
-        }
-        let directory = self.state.lock().directory.clone();
-        match Incoming::begin(&directory) {
+        // While it is locked nobody gives the directory another name.
+        let mut state = self.lock()?;
+        match Incoming::begin(&state.directory) {
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                let mut state = self.state.lock();
                 state.make_missing()?;
                 Incoming::begin(&state.directory)
             }
@@ -365,20 +364,20 @@ impl Mailbox {
         self.change(|state| state.expunge(uids, Doomed::Deleted))
     }
     /// Locks this mailbox and another (none if it is this one), in the order of their
-    /// numbers.
+    /// numbers. Both are there then.
     fn lock_with<'a>(
         &'a self,
         destination: &'a Mailbox,
-    ) -> (MutexGuard<'a, State>, Option<MutexGuard<'a, State>>) {
-        if self.id == destination.id {
-            (self.state.lock(), None)
+    ) -> Result<(MutexGuard<'a, State>, Option<MutexGuard<'a, State>>)> {
+        Ok(if self.id == destination.id {
+            (self.lock()?, None)
         } else if self.id < destination.id {
-            let source = self.state.lock();
-            (source, Some(destination.state.lock()))
+            let source = self.lock()?;
+            (source, Some(destination.lock()?))
         } else {
-            let target = destination.state.lock();
-            (self.state.lock(), Some(target))
-        }
+            let target = destination.lock()?;
+            (self.lock()?, Some(target))
+        })
     }
     /// Runs a change of this mailbox and another (none if it is this one), shows what came
     /// of it in both even if it failed midway, and wakes.
@@ -387,8 +386,11 @@ impl Mailbox {
         destination: &Self,
         change: impl FnOnce(&mut State, Option<&mut State>) -> Result<T>,
     ) -> Result<T> {
-        let (mut source, mut target) = self.lock_with(destination);
-        let result = change(&mut source, target.as_deref_mut());
+        let (mut source, mut target) = self.lock_with(destination)?;
+        let present = source.look_for_another();
+        let others = target.as_deref_mut();
+        let present = present.and_then(|()| others.map_or(Ok(()), State::look_for_another));
+        let result = present.and_then(|()| change(&mut source, target.as_deref_mut()));
         let target_changed = target.is_some_and(|target| destination.publish(target));
         let source_changed = self.publish(source);
         if target_changed {
@@ -574,8 +576,11 @@ impl Mailbox {
             }
         }
         if stored && !self.is_gone() {
-            state.rewrite_list()?;
-            self.publish(state);
+            let written = state.rewrite_list();
+            if self.publish(state) {
+                self.wake();
+            }
+            written?;
         }
         numbered.sort_unstable_by_key(|(number, uid, _)| (*number, *uid));
         let mut listing: Vec<(Uid, Arc<str>)> = numbered

@@ -28,6 +28,9 @@ const TMP_FILES: usize = 10_000;
 impl Mailbox {
     /// Opens the mailbox at `directory`; `new_uid_validity` is asked when it has
     /// no usable UIDVALIDITY.
+    ///
+    /// # Errors
+    /// [`Error::NonExistent`] also if another program put another there meanwhile.
     pub(crate) fn open(
         directory: PathBuf,
         new_uid_validity: impl FnOnce() -> Result<UidValidity>,
@@ -60,7 +63,7 @@ impl Mailbox {
                 Found::Exact(_, contents) | Found::Doubtful(contents) | Found::Outrun(contents),
             ) => {
                 tracing::warn!(directory = %directory.display(), "the UID list is lost and made again from the index");
-                Uidlist::of_index(contents)
+                Uidlist::of_index(contents)?
             }
             (None, _) => match courier::import(&directory)? {
                 Some(mut imported) => {
@@ -163,6 +166,8 @@ struct Known {
 
 /// The first state of a mailbox: what its index says, brought up to date.
 fn begin(directory: PathBuf, known: Known, queue: Arc<Queue>) -> Result<State> {
+    // None where another program removes it at this moment.
+    let home = disk::stamp(&directory).map_err(|error| failed("look at", &directory, error))?;
     let Known {
         uidlist,
         list_is_read,
@@ -211,6 +216,7 @@ fn begin(directory: PathBuf, known: Known, queue: Arc<Queue>) -> Result<State> {
         }
     };
     state.modseq_stamp = modseq_stamp;
+    state.home = home;
     if state.unsynced == [true; 2] {
         // Whoever wrote the list or gave keywords letters last may have died before
         // that was durable.

@@ -49,6 +49,7 @@ impl State {
     /// Learns what others did; tells whether anything changed. What they removed of the
     /// mailbox's own directories is made again, as when it is opened.
     pub(super) fn refresh(&mut self) -> Result<bool> {
+        self.look_for_another()?;
         self.heed_others()?;
         match self.look_around() {
             Err(Error::Io { source, .. })

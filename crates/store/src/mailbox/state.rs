@@ -22,9 +22,22 @@ pub(super) struct Seen {
     pub(super) doubtful: bool,
 }
 
+/// An index that lacks what was told, and cannot be spoiled or removed.
+#[derive(Debug)]
+pub(super) enum StaleIndex {
+    None,
+    /// What may lie in the directory.
+    Left,
+    /// One that is open, and locked as long as it is.
+    Open(Box<Index>),
+}
+
 #[derive(Debug)]
 pub(super) struct State {
+    /// Where the mailbox is.
     pub(super) directory: PathBuf,
+    /// That directory when the mailbox was opened; none while it is not open yet.
+    pub(super) home: Option<Stamp>,
     pub(super) uidlist: Uidlist,
     pub(super) keywords: KeywordTable,
     pub(super) snapshot: Snapshot,
@@ -42,8 +55,8 @@ pub(super) struct State {
     pub(super) is_inspected: bool,
     /// When `tmp` was cleaned last.
     pub(super) cleaned: Option<Instant>,
-    /// Whether an index is left that lacks what was told.
-    pub(super) stale_index: bool,
+    /// What is left of an index that lacks what was told.
+    pub(super) stale_index: StaleIndex,
     /// Whether `new` and `cur` hold renames that are not synced.
     pub(super) unsynced: [bool; 2],
     pub(super) seen: [Seen; 2],
@@ -79,6 +92,7 @@ impl State {
         };
         Self {
             directory,
+            home: None,
             uidlist,
             keywords,
             snapshot,
@@ -90,7 +104,7 @@ impl State {
             is_shared: false,
             is_inspected: false,
             cleaned: Some(Instant::now()),
-            stale_index: false,
+            stale_index: StaleIndex::None,
             unsynced: [true; 2],
             seen: [Seen::default(); 2],
             scanned: None,

@@ -1,9 +1,9 @@
 //! The lock file beside a uidlist, `dovecot-uidlist.lock`.
 
-use crate::disk::{self, host_name};
+use crate::disk::{Directory, host_name};
 use crate::{Error, Result};
 use std::io::{ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A lock untouched this long is nobody's.
@@ -13,23 +13,27 @@ const EMPTY_STALE_AFTER: Duration = Duration::from_secs(5);
 /// How long to wait for a living holder.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Held until dropped.
+/// The file's name.
+const NAME: &str = "dovecot-uidlist.lock";
+
+/// Held until dropped, wherever the directory is then.
 #[derive(Debug)]
 pub(crate) struct Dotlock {
-    path: PathBuf,
+    directory: Directory,
 }
 
 impl Dotlock {
     /// Takes the lock of this directory's uidlist. A crash while it is held leaves
     /// the file; its process number tells the next taker that it is stale.
     pub(crate) fn take(directory: &Path) -> Result<Self> {
-        let path = directory.join("dovecot-uidlist.lock");
+        let directory = Directory::opened(directory.to_owned());
+        let path = directory.path_of(NAME);
         let began = Instant::now();
         let mut pause = Duration::from_millis(2);
         loop {
-            match disk::create_new(&path) {
+            match directory.create_new(NAME) {
                 Ok(mut file) => {
-                    let lock = Self { path };
+                    let lock = Self { directory };
                     let owner = format!("{}:{}", std::process::id(), host_name());
                     file.write_all(owner.as_bytes())
                         .map_err(|error| Error::io("write uidlist lock", error))?;
@@ -40,9 +44,9 @@ impl Dotlock {
                     return Err(Error::io(format!("lock {}", path.display()), error));
                 }
             }
-            if is_stale(&path) {
+            if is_stale(&directory) {
                 tracing::warn!(path = %path.display(), "a stale lock was removed");
-                let _ = disk::unlink(&path);
+                let _ = directory.unlink(NAME);
                 continue;
             }
             if began.elapsed() > PATIENCE {
@@ -57,14 +61,14 @@ impl Dotlock {
 
 impl Drop for Dotlock {
     fn drop(&mut self) {
-        let _ = disk::unlink(&self.path);
+        let _ = self.directory.unlink(NAME);
     }
 }
 
 /// Whether a lock's holder is gone. Our own process number is stale as well: within
 /// the process the mailbox's mutex comes first.
-fn is_stale(path: &Path) -> bool {
-    let Ok((file, metadata)) = disk::open_regular(path) else {
+fn is_stale(directory: &Directory) -> bool {
+    let Ok((file, metadata)) = directory.open_regular(NAME) else {
         return false;
     };
     let age = metadata.age().unwrap_or_default();

@@ -2,9 +2,11 @@
 //! written, version 1 read. Records are appended under the lock; a rewrite
 //! replaces the whole file. Nothing unknown in it is lost.
 
+mod header;
 mod record;
 mod writing;
 
+use header::Header;
 pub(crate) use record::Record;
 use record::{LAST_UID, parse_record};
 use writing::stamp_of;
@@ -15,7 +17,6 @@ use crate::index::Contents;
 use crate::snapshot::{Listed, MessageRow, Rows};
 use crate::{Error, Result, UidValidity};
 use std::collections::{BTreeMap, HashMap};
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,8 +28,6 @@ const SECOND_NAME: &str = "pillarbox-uidlist";
 /// How far UIDs jump when the list had to be taken from its second name, which may
 /// lack what others appended.
 const HEALING_GAP: u32 = 10_000;
-/// A header is not longer.
-const HEADER_OCTETS: usize = 4 << 10;
 /// A line that is longer is no record.
 const LINE_OCTETS: usize = 32 << 10;
 /// The list in memory. What it says of the mailbox's messages stands in their rows;
@@ -55,6 +54,10 @@ pub(crate) struct Uidlist {
     pub(crate) dead: usize,
     /// The file as last read or written.
     stamp: Option<Stamp>,
+    /// The file as others wrote it, when its header was found to be this list's.
+    checked: Option<Stamp>,
+    /// Whether the list of another mailbox stands in its place; it is never written then.
+    pub(crate) is_anothers: bool,
     /// Whether the file must be rewritten (older version, no GUID, bad lines).
     pub(crate) needs_rewrite: bool,
 }
@@ -67,40 +70,31 @@ pub(crate) fn default_unique_id(uid: u32, uid_validity: UidValidity) -> String {
 impl Uidlist {
     /// An empty list with a new GUID, not written yet.
     pub(crate) fn new(uid_validity: UidValidity) -> Result<Self> {
-        Ok(Self {
+        let mut list = Self::of_header(Header {
+            version: 3,
             uid_validity,
             uid_next: 1,
-            guid: new_guid()?,
+            guid: None,
             unknown_keys: Vec::new(),
-            records: BTreeMap::new(),
-            by_name: HashMap::new(),
-            fields: HashMap::new(),
-            fields_changed: false,
-            dead: 0,
-            stamp: None,
-            needs_rewrite: true,
-        })
+        })?;
+        list.needs_rewrite = true;
+        Ok(list)
     }
     /// The list that an index knows: every UID, unique-id and other field as of when it
     /// was read last. Others may have listed more since.
-    pub(crate) fn of_index(contents: &Contents) -> Self {
-        let mut list = Self {
+    pub(crate) fn of_index(contents: &Contents) -> Result<Self> {
+        let mut list = Self::of_header(Header {
+            version: 3,
             uid_validity: UidValidity::new(contents.uid_validity).unwrap_or(UidValidity::MIN),
             uid_next: contents.uid_next.saturating_add(HEALING_GAP).min(LAST_UID),
-            guid: contents.guid,
+            guid: Some(contents.guid),
             unknown_keys: Vec::new(),
-            records: BTreeMap::new(),
-            by_name: HashMap::new(),
-            fields: HashMap::new(),
-            fields_changed: false,
-            dead: 0,
-            stamp: None,
-            needs_rewrite: true,
-        };
+        })?;
+        list.needs_rewrite = true;
         for row in contents.rows.iter() {
             list.insert_indexed(&row, &contents.fields);
         }
-        list
+        Ok(list)
     }
     /// Adds the record that an index knows of a message; `fields` is what it has whole of
     /// some.
@@ -147,98 +141,63 @@ impl Uidlist {
         let Some(settled) = &contents.settled else {
             return Ok(None);
         };
-        let path = directory.join(NAME);
-        let mut header = vec![0; HEADER_OCTETS];
-        let opened = disk::open_regular(&path).and_then(|(file, metadata)| {
-            let length = file.read_at(&mut header, 0)?;
-            header.truncate(length);
-            Ok(metadata.stamp)
-        });
-        let stamp = match opened {
-            Ok(stamp) => stamp,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(control_file::failed("read", &path, error)),
-        };
-        let end = memchr::memchr(b'\n', &header);
-        let line = end.and_then(|end| header.get(..end));
-        let (Some(line), true) = (line, settled.uidlist == Some(stamp)) else {
+        let Some((Some(header), stamp)) = Header::read(directory)? else {
             return Ok(None);
         };
-        let Some(mut list) = Self::parse(line)? else {
-            return Ok(None);
-        };
-        let theirs = (list.uid_validity.get(), list.guid) == (contents.uid_validity, contents.guid);
-        if !theirs || list.needs_rewrite {
+        let theirs = (header.uid_validity.get(), header.guid);
+        let is_whole = header.version == 3;
+        if settled.uidlist != Some(stamp)
+            || theirs != (contents.uid_validity, Some(contents.guid))
+            || !is_whole
+        {
             return Ok(None);
         }
+        let mut list = Self::of_header(header)?;
         list.uid_next = list.uid_next.max(contents.uid_next);
         list.dead = usize::try_from(settled.dead).unwrap_or_default();
         list.stamp = Some(stamp);
         Ok(Some(list))
     }
-    /// Reads the octets of a list; `None` if the header is none.
-    pub(crate) fn parse(octets: &[u8]) -> Result<Option<Self>> {
-        let mut lines = octets.split(|octet| *octet == b'\n');
-        let header = lines
-            .next()
-            .and_then(|line| std::str::from_utf8(line).ok())
-            .unwrap_or_default();
-        let mut words = header.split(' ').filter(|word| !word.is_empty());
-        let version = words.next();
-        let mut uid_validity = None;
-        let mut uid_next = 1;
-        let mut guid = None;
-        let mut unknown_keys = Vec::new();
-        match version {
-            Some("3") => {
-                for word in words {
-                    if let Some(value) = word.strip_prefix('V') {
-                        uid_validity = value.parse().ok();
-                    } else if let Some(value) = word.strip_prefix('N') {
-                        uid_next = value.parse().unwrap_or(1);
-                    } else if let Some(value) = word.strip_prefix('G') {
-                        guid = parse_guid(value);
-                    } else {
-                        unknown_keys.push(word.to_owned());
-                    }
-                }
-            }
-            Some("1") => {
-                uid_validity = words.next().and_then(|word| word.parse().ok());
-                uid_next = words.next().and_then(|word| word.parse().ok()).unwrap_or(1);
-            }
-            _ => return Ok(None),
-        }
-        let Some(uid_validity) = uid_validity else {
-            return Ok(None);
+    /// A list without records.
+    fn of_header(header: Header) -> Result<Self> {
+        let guid = match header.guid {
+            Some(guid) => guid,
+            None => new_guid()?,
         };
-        let mut list = Self {
-            uid_validity,
-            uid_next,
-            guid: match guid {
-                Some(guid) => guid,
-                None => new_guid()?,
-            },
-            unknown_keys,
+        Ok(Self {
+            uid_validity: header.uid_validity,
+            uid_next: header.uid_next.max(1),
+            guid,
+            unknown_keys: header.unknown_keys,
             records: BTreeMap::new(),
             by_name: HashMap::new(),
             fields: HashMap::new(),
             fields_changed: false,
             dead: 0,
             stamp: None,
-            needs_rewrite: guid.is_none() || version != Some("3"),
+            checked: None,
+            is_anothers: false,
+            needs_rewrite: header.guid.is_none() || header.version != 3,
+        })
+    }
+    /// Reads the octets of a list; `None` if the header is none.
+    pub(crate) fn parse(octets: &[u8]) -> Result<Option<Self>> {
+        let mut lines = octets.split(|octet| *octet == b'\n');
+        let Some(header) = lines.next().and_then(Header::parse) else {
+            return Ok(None);
         };
+        let has_fields = header.version == 3;
+        let mut list = Self::of_header(header)?;
         for line in lines.filter(|line| !line.is_empty()) {
             let record = std::str::from_utf8(line)
                 .ok()
                 .filter(|line| line.len() <= LINE_OCTETS)
-                .and_then(|line| parse_record(line, version == Some("3")));
+                .and_then(|line| parse_record(line, has_fields));
             match record {
                 Some((uid, record)) => list.insert(uid, record),
                 None => list.needs_rewrite = true,
             }
         }
-        list.uid_next = list.uid_next.max(1);
         Ok(Some(list))
     }
     /// Adds a record; of one name only the highest UID counts.
@@ -373,6 +332,30 @@ impl Uidlist {
             .extend(record.fields.map(|fields| (uid, fields)));
         row.listed
     }
+    /// The mailbox GUID that the list in a directory says.
+    pub(crate) fn guid_at(directory: &Path) -> Result<Option<[u8; 16]>> {
+        Ok(Header::read(directory)?.and_then(|(header, _)| header?.guid))
+    }
+    /// Whether a list is in its place; [`Uidlist::is_anothers`] is whether that is another
+    /// mailbox's now. Other servers may have written this one anew. Where the file is as it
+    /// was read or written nothing of it is read.
+    pub(crate) fn is_there(&mut self, directory: &Path) -> Result<bool> {
+        let stamp = stamp_of(&directory.join(NAME))?;
+        let Some(stamp) = stamp.map(Some) else {
+            return Ok(false);
+        };
+        if stamp == self.stamp || stamp == self.checked {
+            return Ok(true);
+        }
+        let Some((header, stamp)) = Header::read(directory)? else {
+            return Ok(false);
+        };
+        match header {
+            Some(header) if !header.is_of(self) => self.is_anothers = true,
+            _ => self.checked = Some(stamp),
+        }
+        Ok(true)
+    }
     /// The file as last read or written.
     pub(crate) fn stamp(&self) -> Option<Stamp> {
         self.stamp
@@ -403,11 +386,6 @@ fn listed_fields(
         fields.push_str(&format!("{space}W{}", row.size_octets));
     }
     (!fields.is_empty()).then(|| fields.into_boxed_str())
-}
-
-fn parse_guid(text: &str) -> Option<[u8; 16]> {
-    let number = u128::from_str_radix(text, 16).ok()?;
-    (text.len() == 32).then(|| number.to_be_bytes())
 }
 
 fn new_guid() -> Result<[u8; 16]> {
@@ -447,6 +425,40 @@ mod tests {
             text,
             "3 V7 N10 G000102030405060708090a0b0c0d0e0f Xkeep\n4 :b\n6 :a,S=1\n9 Zkeep O2 Px :c\n"
         );
+    }
+
+    /// Whatever is to be written, the list of another mailbox stays as it is.
+    #[test]
+    fn never_writes_over_anothers() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(NAME);
+        let own = || Uidlist::parse(LIST.as_bytes()).unwrap().unwrap();
+        let other_guid = LIST.replace("G0001", "G0002");
+        let other_validity = LIST.replace("V7", "V8");
+        for theirs in [&other_guid, &other_validity] {
+            std::fs::write(&path, theirs).unwrap();
+            let (mut appended, mut rewritten) = (own(), own());
+            let (names, rows) = (["new".into()], &mut Rows::default());
+            let sizes = HashMap::new();
+            let assigned = appended.assign(directory.path(), &names, &sizes, rows, 9);
+            assert!(matches!(assigned, Err(Error::NonExistent)));
+            let written = rewritten.rewrite(directory.path(), rows);
+            assert!(matches!(written, Err(Error::NonExistent)));
+            assert!(appended.is_anothers && rewritten.is_anothers);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), *theirs);
+        }
+        // What another server appends, or writes anew, is still this one's.
+        std::fs::write(&path, format!("{LIST}10 :more\n")).unwrap();
+        let mut list = own();
+        assert!(list.is_there(directory.path()).unwrap() && !list.is_anothers);
+        let (names, rows) = (["new".into()], &mut Rows::default());
+        let uids = list.assign(directory.path(), &names, &HashMap::new(), rows, 9);
+        assert_eq!(uids.unwrap(), [11]);
+        assert_eq!(list.uid_of("more"), Some(10));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!list.is_there(directory.path()).unwrap() && !list.is_anothers);
+        list.rewrite(directory.path(), rows).unwrap();
+        assert!(path.exists());
     }
 
     #[test]

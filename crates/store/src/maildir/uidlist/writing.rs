@@ -1,6 +1,7 @@
 //! The file of a UID list: assigned UIDs are appended, and what became wasteful is
 //! written anew.
 
+use super::header::Header;
 use super::record::{LAST_UID, Record, write_record};
 use super::{NAME, SECOND_NAME, Uidlist, default_unique_id};
 use crate::control_file;
@@ -115,18 +116,27 @@ impl Uidlist {
     }
     /// Takes over what other programs wrote since: records at or above our next UID,
     /// and a higher next UID. A file that is gone is written again.
+    ///
+    /// # Errors
+    /// [`Error::NonExistent`] if it is another mailbox's, or this one's with another
+    /// UIDVALIDITY: then it stays as it is, and [`Uidlist::is_anothers`].
     fn merge(&mut self, directory: &Path, rows: &mut Rows) -> Result<()> {
         let path = directory.join(NAME);
         let stamp = stamp_of(&path)?;
         if stamp.is_some() && stamp == self.stamp {
             return Ok(());
         }
-        let theirs = match control_file::read(&path)? {
-            Some(octets) => Self::parse(&octets)?,
-            None => None,
-        };
-        match theirs {
-            Some(theirs) if theirs.uid_validity == self.uid_validity => {
+        let octets = control_file::read(&path)?.unwrap_or_default();
+        let line = octets.split(|octet| *octet == b'\n').next();
+        let header = line.and_then(Header::parse);
+        if header.is_some_and(|header| !header.is_of(self)) {
+            self.is_anothers = true;
+        }
+        if self.is_anothers {
+            return Err(Error::NonExistent);
+        }
+        match Self::parse(&octets)? {
+            Some(theirs) => {
                 let next = self.uid_next;
                 for (uid, record) in theirs.records {
                     let row = Uid::new(uid).and_then(|uid| rows.of_uid(uid));
@@ -156,10 +166,6 @@ impl Uidlist {
                 }
                 self.stamp = stamp;
             }
-            Some(_) => {
-                tracing::error!(path = %path.display(), "another UIDVALIDITY was written; ours stays");
-                self.needs_rewrite = true;
-            }
             None => self.stamp = None,
         }
         Ok(())
@@ -175,9 +181,7 @@ impl Uidlist {
     /// Writes the list anew, under the lock.
     pub(crate) fn rewrite(&mut self, directory: &Path, rows: &mut Rows) -> Result<()> {
         let _lock = Dotlock::take(directory)?;
-        if self.stamp.is_some() {
-            self.merge(directory, rows)?;
-        }
+        self.merge(directory, rows)?;
         self.rewrite_locked(directory, rows)
     }
     /// A crash leaves the old or the new list, never part of one.
