@@ -62,6 +62,8 @@ impl Account {
         let mut posts = self.posts.0.lock();
         let known = posts.get(name).and_then(Weak::upgrade);
         if let Some(post) = known.filter(|post| post.sentry.is_at(&directory)) {
+            drop(posts);
+            post.sentry.follow();
             return Ok(Some(post));
         }
         let Some(sentry) = Sentry::post(&directory) else {
@@ -134,6 +136,8 @@ impl Lookout {
     pub fn status(&self, name: &MailboxName) -> Result<MailboxStatus> {
         let post = self.posts.get(name).ok_or(Error::NonExistent)?;
         let mut known = post.status.lock();
+        // Where the system does not tell of it: another may have taken its place.
+        post.sentry.follow();
         let generation = post.sentry.generation();
         if let Some((at, status)) = &*known
             && *at == generation
@@ -209,6 +213,28 @@ mod tests {
         lookout.take_changed();
         std::fs::write(directory.path().join(".Play/new/2.a.b"), "Subject: x\n\n").unwrap();
         waits(&lookout, &name("Play"));
-        assert_eq!(lookout.status(&name("Play")).unwrap().messages, 2);
+        let before = lookout.status(&name("Play")).unwrap();
+        assert_eq!(before.messages, 2);
+        // Another program makes it anew, while it is open.
+        let mailbox = account.mailbox(&name("Play")).unwrap();
+        let place = directory.path().join(".Play");
+        lookout.take_changed();
+        std::fs::rename(&place, directory.path().join("away")).unwrap();
+        for part in ["", "cur", "new", "tmp"] {
+            std::fs::create_dir(place.join(part)).unwrap();
+        }
+        waits(&lookout, &name("Play"));
+        std::fs::write(place.join("new/3.a.b"), "Subject: x\n\n").unwrap();
+        let began = Instant::now();
+        loop {
+            waits(&lookout, &name("Play"));
+            let status = lookout.status(&name("Play"));
+            if let Some(status) = status.ok().filter(|status| status.messages == 1) {
+                assert_ne!(status.mailbox_id, before.mailbox_id);
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "not found");
+        }
+        assert!(mailbox.is_gone());
     }
 }

@@ -191,6 +191,7 @@ mod kernel {
     use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
     use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
     use std::collections::HashMap;
+    use std::ffi::OsString;
     use std::os::fd::{AsFd, OwnedFd};
     use std::path::PathBuf;
     use std::sync::{Arc, OnceLock, Weak};
@@ -229,14 +230,18 @@ mod kernel {
         untold: HashMap<u64, Weak<Queue>>,
         /// Sentries who do not know that something happened.
         unalerted: HashMap<u64, Weak<Sentry>>,
+        /// Sentries of mailboxes whose directories came or went.
+        moved: HashMap<u64, Weak<Sentry>>,
     }
 
     /// Who watches a directory: the mailbox while it is open, which hears of names, and
-    /// a sentry.
+    /// a sentry; where mailboxes are, their sentries.
     #[derive(Default)]
     struct Watched {
         queue: Option<(Weak<Queue>, bool)>,
         sentry: Option<(u64, Weak<Sentry>)>,
+        /// Sentries of mailboxes in it, by the names of their directories.
+        mailboxes: HashMap<OsString, (u64, Weak<Sentry>)>,
     }
 
     fn mask() -> WatchMask {
@@ -337,11 +342,29 @@ mod kernel {
                     table.by_sentry.entry(id).or_default().push(descriptor);
                 }
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "cannot be watched; looked at");
+                    // There may be none at this moment.
+                    if error.kind() != std::io::ErrorKind::NotFound {
+                        tracing::warn!(path = %path.display(), %error, "cannot be watched; looked at");
+                    }
                     drop(table);
                     dismiss(id);
                     return false;
                 }
+            }
+        }
+        let Some((above, name)) = sentry.place() else {
+            return true;
+        };
+        match watcher.watches.clone().add(above, mask()) {
+            Ok(descriptor) => {
+                let watched = table.by_descriptor.entry(descriptor.clone()).or_default();
+                let entry = (id, Arc::downgrade(sentry));
+                watched.mailboxes.insert(name.to_owned(), entry);
+                table.by_sentry.entry(id).or_default().push(descriptor);
+            }
+            // That another mailbox takes its place is then found when somebody asks.
+            Err(error) => {
+                tracing::debug!(path = %above.display(), %error, "cannot be watched");
             }
         }
         true
@@ -353,9 +376,11 @@ mod kernel {
         };
         let mut table = watcher.table.lock();
         table.unalerted.remove(&id);
+        table.moved.remove(&id);
         for descriptor in table.by_sentry.remove(&id).unwrap_or_default() {
             if let Some(watched) = table.by_descriptor.get_mut(&descriptor) {
                 watched.sentry.take_if(|(other, _)| *other == id);
+                watched.mailboxes.retain(|_, (other, _)| *other != id);
             }
             table.end_if_unwatched(watcher, descriptor);
         }
@@ -399,7 +424,16 @@ mod kernel {
                     table.overflow();
                     continue;
                 }
-                let Some(name) = event.name.and_then(|name| name.to_str()) else {
+                let Some(name) = event.name else {
+                    continue;
+                };
+                if event.mask.contains(EventMask::ISDIR)
+                    && let Some(watched) = table.by_descriptor.get(&event.wd)
+                    && let Some((id, sentry)) = watched.mailboxes.get(name).cloned()
+                {
+                    table.moved.insert(id, sentry);
+                }
+                let Some(name) = name.to_str() else {
                     continue;
                 };
                 let kind = if event.mask.contains(EventMask::DELETE) {
@@ -448,8 +482,9 @@ mod kernel {
 
     impl Table {
         fn end_if_unwatched(&mut self, watcher: &Watcher, descriptor: WatchDescriptor) {
-            let is_watched =
-                |watched: &Watched| watched.queue.is_some() || watched.sentry.is_some();
+            let is_watched = |watched: &Watched| {
+                watched.queue.is_some() || watched.sentry.is_some() || !watched.mailboxes.is_empty()
+            };
             if self
                 .by_descriptor
                 .get(&descriptor)
@@ -462,6 +497,9 @@ mod kernel {
         /// Nobody knows what happened.
         fn overflow(&mut self) {
             for watched in self.by_descriptor.values() {
+                for (id, sentry) in watched.mailboxes.values() {
+                    self.moved.insert(*id, Weak::clone(sentry));
+                }
                 if let Some((id, sentry)) = &watched.sentry {
                     self.unalerted.insert(*id, Weak::clone(sentry));
                 }
@@ -482,10 +520,11 @@ mod kernel {
             watcher.wait(busy.then_some(&AGAIN));
             std::thread::sleep(DEBOUNCE.saturating_sub(told.elapsed()));
             watcher.gather();
-            let (untold, unalerted) = {
+            let (untold, unalerted, moved) = {
                 let mut table = watcher.table.lock();
                 let untold = std::mem::take(&mut table.untold);
-                (untold, std::mem::take(&mut table.unalerted))
+                let unalerted = std::mem::take(&mut table.unalerted);
+                (untold, unalerted, std::mem::take(&mut table.moved))
             };
             busy = false;
             for (id, queue) in untold {
@@ -494,6 +533,9 @@ mod kernel {
                     watcher.table.lock().untold.insert(id, queue);
                     busy = true;
                 }
+            }
+            for sentry in moved.values().filter_map(Weak::upgrade) {
+                sentry.follow();
             }
             // After the mailboxes that are open: who is alerted asks them.
             for sentry in unalerted.values().filter_map(Weak::upgrade) {

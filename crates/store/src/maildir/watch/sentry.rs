@@ -7,7 +7,8 @@ use crate::disk::{self, Stamp};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
@@ -48,15 +49,16 @@ pub(crate) struct Sentry {
     halves: [PathBuf; 2],
     generation: AtomicU64,
     notices: Mutex<Vec<Weak<Notices>>>,
-    /// What the directories looked like, where they are looked at.
-    stamps: Mutex<Option<[Option<Stamp>; 2]>>,
+    /// What the directories looked like: where they are looked at, at the last look, else
+    /// when watching them began.
+    stamps: Mutex<[Option<Stamp>; 2]>,
 }
 
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 impl Sentry {
-    /// Watches the mailbox in a directory; `None` if there are too many.
-    pub(crate) fn post(directory: &std::path::Path) -> Option<Arc<Self>> {
+    /// Watches the mailbox in a directory, whichever it is; `None` if there are too many.
+    pub(crate) fn post(directory: &Path) -> Option<Arc<Self>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         if NUMBER.fetch_add(1, Ordering::AcqRel) >= MOST {
             NUMBER.fetch_sub(1, Ordering::AcqRel);
@@ -69,17 +71,43 @@ impl Sentry {
             notices: Mutex::default(),
             stamps: Mutex::default(),
         });
-        if !watch(&sentry) {
-            look_at(&sentry);
-        }
+        sentry.begin();
         Some(sentry)
+    }
+    fn begin(self: &Arc<Self>) {
+        *self.stamps.lock() = self.stamps();
+        if !watch(self) {
+            look_at(self);
+        }
+    }
+    /// Watches what is in its place now, should another program have put another mailbox
+    /// there, or the same one back.
+    pub(crate) fn follow(self: &Arc<Self>) {
+        let is_same = |(before, now): (&Option<Stamp>, &Option<Stamp>)| match (before, now) {
+            (Some(before), Some(now)) => before.is_same_file(now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        let now = self.stamps();
+        if self.stamps.lock().iter().zip(&now).all(is_same) {
+            return;
+        }
+        #[cfg(target_os = "linux")]
+        super::kernel::dismiss(self.id);
+        self.begin();
+        self.alert();
+    }
+    /// The name of the mailbox's directory, and where that is.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "inotify only"))]
+    pub(super) fn place(&self) -> Option<(&Path, &OsStr)> {
+        let directory = self.halves.first()?.parent()?;
+        Some((directory.parent()?, directory.file_name()?))
     }
     /// Its number, which no other has.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
     /// Whether it watches the mailbox in this directory.
-    pub(crate) fn is_at(&self, directory: &std::path::Path) -> bool {
+    pub(crate) fn is_at(&self, directory: &Path) -> bool {
         let [new, _] = &self.halves;
         new.parent() == Some(directory)
     }
@@ -138,7 +166,6 @@ fn watch(sentry: &Arc<Sentry>) -> bool {
 static LOOKED_AT: OnceLock<Mutex<HashMap<u64, Weak<Sentry>>>> = OnceLock::new();
 
 fn look_at(sentry: &Arc<Sentry>) {
-    *sentry.stamps.lock() = Some(sentry.stamps());
     let looked_at = LOOKED_AT.get_or_init(|| {
         let thread = std::thread::Builder::new().name("mailbox look".to_owned());
         if let Err(error) = thread.spawn(look_forever) {
@@ -164,9 +191,13 @@ fn look_forever() {
             is_there
         });
         for sentry in sentries {
-            let now = Some(sentry.stamps());
+            let now = sentry.stamps();
             let before = std::mem::replace(&mut *sentry.stamps.lock(), now);
             if before != now {
+                // It may be a mailbox again, or the system can watch one more.
+                if now.iter().all(Option::is_some) && watch(&sentry) {
+                    looked_at.lock().remove(&sentry.id);
+                }
                 sentry.alert();
             }
         }
@@ -211,6 +242,43 @@ mod tests {
         drop(sentry);
         std::fs::remove_file(directory.path().join("new/1.a.b")).expect("removed");
         waits(&notices, &second);
+    }
+
+    /// Another program makes the mailbox anew, or puts another there.
+    #[test]
+    fn what_takes_the_place_of_a_mailbox_is_watched() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let make = |text: &str| {
+            for name in NAMES {
+                let path = directory.path().join(text).join(name);
+                std::fs::create_dir_all(path).expect("a directory");
+            }
+        };
+        let path = |text: &str| directory.path().join(text);
+        let notices = Arc::new(Notices::new(Waker::noop().clone()));
+        for text in [".a", ".b"] {
+            make(text);
+        }
+        let sentries = [".a", ".b"].map(|text| Sentry::post(&path(text)).expect("a place"));
+        for sentry in &sentries {
+            sentry.tell(&notices);
+        }
+        let [a, b] = &sentries;
+        std::fs::rename(path(".a"), path("away")).expect("renamed");
+        waits(&notices, a);
+        make("other");
+        std::fs::rename(path("other"), path(".a")).expect("renamed");
+        waits(&notices, a);
+        std::fs::write(path(".a/new/1.a.b"), "x").expect("written");
+        waits(&notices, a);
+        // Made step by step, it is found when it is whole.
+        std::fs::remove_dir_all(path(".b")).expect("removed");
+        waits(&notices, b);
+        make(".b");
+        waits(&notices, b);
+        notices.take();
+        std::fs::write(path(".b/new/1.a.b"), "x").expect("written");
+        waits(&notices, b);
     }
 
     #[test]
