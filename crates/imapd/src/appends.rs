@@ -223,10 +223,11 @@ impl ImapSession {
 
     fn replace(&mut self, appending: Appending) -> Ran {
         let on = self.on();
+        self.expunging = true;
+        self.note_wanted();
         let Some(view) = &mut self.view else {
             return Err(Outcome::bad("Select a mailbox first"));
         };
-        self.expunging = true;
         let ran = appending.replace(view, (self.enabled, on, &mut self.out));
         self.note_saved();
         ran

@@ -11,7 +11,7 @@ use crate::commands::{
 use crate::dialect::{Messages, Text};
 use crate::grammar::command::{Command, Esearch, Notify, Select, Tagged};
 use crate::limit::MessageLimit;
-use crate::news::status;
+use crate::notify::Deed;
 use crate::progress::Progress;
 use crate::rules::{self, States, Told};
 use crate::session::{ImapSession, Work};
@@ -31,14 +31,7 @@ impl ImapSession {
             command,
             Command::Expunge | Command::UidExpunge(_) | Command::Move { .. }
         );
-        let changes_names = matches!(
-            command,
-            Command::Create { .. }
-                | Command::Delete(_)
-                | Command::Rename { .. }
-                | Command::Subscribe(_)
-                | Command::Unsubscribe(_)
-        );
+        self.note_wanted();
         let refusal = match rule.states {
             States::Any => None,
             States::NotAuthenticated => self.login.as_ref().map(|_| "You are logged in already"),
@@ -59,6 +52,7 @@ impl ImapSession {
             return self.finish(&tag, Told::Nothing, &Outcome::bad(text));
         }
         let supplied = self.normalise_names(&mut command);
+        let deed = self.deed(&command);
         let ran = match command {
             Command::Logout => {
                 self.out.text("* BYE ").human("Logging out").crlf();
@@ -114,8 +108,12 @@ impl ImapSession {
         if matches!(self.work, Work::Over) {
             return;
         }
-        if changes_names {
-            self.note_names();
+        if let Some(deed) = deed {
+            let deed = match &ran {
+                Ok(_) => deed,
+                Err(_) => Deed::Other,
+            };
+            self.note_names(&deed);
         }
         match ran {
             Ok(Outcome::Fetching(fetching)) => {
@@ -218,7 +216,7 @@ impl ImapSession {
         Ok(outcome)
     }
 
-    fn account(&self) -> Result<Arc<store::Account>, Outcome> {
+    pub(crate) fn account(&self) -> Result<Arc<store::Account>, Outcome> {
         match &self.login {
             Some(login) => Ok(Arc::clone(&login.account)),
             None => Err(not_logged_in()),
@@ -327,6 +325,18 @@ impl ImapSession {
         }
     }
 
+    /// What a command does to names and subscriptions, once it is done.
+    fn deed(&self, command: &Command) -> Option<Deed> {
+        let parse = |name: &str| self.login.as_ref()?.account.parse_name(name).ok();
+        let named = match command {
+            Command::Create { mailbox, .. } => parse(mailbox).map(Deed::Created),
+            Command::Rename { from, .. } => parse(from).map(Deed::Renamed),
+            Command::Delete(_) | Command::Subscribe(_) | Command::Unsubscribe(_) => None,
+            _ => return None,
+        };
+        Some(named.unwrap_or(Deed::Other))
+    }
+
     /// CLOSE expunges without telling (RFC 3501 section 6.4.2), UNSELECT does not
     /// (RFC 3691).
     fn close(&mut self, command: &Command) -> Ran {
@@ -335,10 +345,9 @@ impl ImapSession {
             Some(view)
                 if matches!(command, Command::Close) && view.access() == Access::ReadWrite =>
             {
-                if let Some(notify) = &mut self.notify {
-                    notify.closing = Some(status(view));
-                }
-                store_flags::close(view)
+                let closing = store_flags::close(view);
+                self.note_closing();
+                closing
             }
             _ => {
                 self.view = None;

@@ -20,6 +20,8 @@ mod login;
 mod news;
 mod notify;
 #[cfg(test)]
+mod notify_between_tests;
+#[cfg(test)]
 mod notify_tests;
 pub mod order;
 pub mod progress;

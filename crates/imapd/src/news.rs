@@ -6,7 +6,7 @@ use crate::commands::Outcome;
 use crate::commands::list::{Access, write_access, write_entry};
 use crate::commands::metadata::write_changed;
 use crate::grammar::command::{EventGroup, MessageEvents, StatusItem, StatusWanted};
-use crate::notify::{Event, Notify, QUIET, Watched};
+use crate::notify::{Closing, Deed, Event, Notify, QUIET, Watched};
 use crate::response::Writer;
 use crate::rules::Told;
 use crate::session::ImapSession;
@@ -14,24 +14,20 @@ use crate::view::{Look, View};
 use std::collections::VecDeque;
 use std::time::Instant;
 use store::news::Acting;
-use store::{Account, ListEntry, Lookout, Mailbox, MailboxName, MailboxStatus, News, Uid};
+use store::{Account, Flags, ListEntry, Lookout, Mailbox, MailboxName, MailboxStatus, News, Uid};
 
 /// So many mailboxes are looked at before other sessions have their turn: one that nobody
 /// has open may have to be opened.
 const LOOKED_AT: usize = 8;
+
+/// So often NOTIFY SET looks for mailboxes while they come and go all the time.
+const LOOKS: u32 = 4;
 
 /// A NOTIFY SET whose mailboxes are being looked at.
 pub struct Notifying {
     /// Those to be looked at yet.
     rest: VecDeque<MailboxName>,
     status: StatusWanted,
-}
-
-/// By whom names were changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
-    Client,
-    Others,
 }
 
 impl ImapSession {
@@ -51,9 +47,21 @@ impl ImapSession {
     /// NOTIFY NONE: nothing more is told of anything.
     pub(crate) fn notify_none(&mut self) {
         self.notify = Some(Notify::none(self.now));
-        if !self.enabled.metadata() {
+        self.rest_listening();
+    }
+
+    /// Listens no longer where nothing is to be told of what is heard.
+    fn rest_listening(&mut self) {
+        let listens = self.notify.as_ref().is_some_and(Notify::listens);
+        if !listens && !self.enabled.metadata() {
             self.listener = None;
         }
+    }
+
+    /// The name that the selected mailbox has now, which others may have renamed.
+    fn selected(&self) -> Option<MailboxName> {
+        let (view, login) = (self.view.as_ref()?, self.login.as_ref()?);
+        login.account.name_of(view.mailbox(), view.name())
     }
 
     /// NOTIFY SET: what there is to be told of the selected mailbox is told first, as
@@ -79,26 +87,18 @@ impl ImapSession {
                  SubscriptionChange{of_metadata})] An event is not supported"
             )));
         }
-        let Some(login) = &self.login else {
-            return Err(Outcome::bad("Log in first"));
-        };
-        let account = std::sync::Arc::clone(&login.account);
+        let account = self.account()?;
         let mut notify = Notify::set(groups, &account, self.now);
         let fetches_modseq = |item: &_| matches!(item, crate::grammar::command::FetchItem::ModSeq);
         let was_aware = self.enabled.condstore();
         if notify.selected.items.iter().any(fetches_modseq) {
             self.enabled.enable_condstore();
         }
-        // First it listens, then it looks: nothing is lost in between.
-        if notify.listens() {
-            self.listen();
-        }
-        let Ok(rest) = notify.watch(&account, &self.options.waker)? else {
-            return Err(Outcome::no(
-                "[NOTIFICATIONOVERFLOW] That is more than can be watched",
-            ));
+        let fresh = self.look_for_mailboxes(&mut notify)?;
+        let rest: VecDeque<MailboxName> = match status {
+            StatusWanted::Yes => notify.watched.keys().cloned().collect(),
+            StatusWanted::No => fresh.into(),
         };
-        self.tell_news();
         // What was wanted until now is told once more, under the new terms.
         let items = std::mem::take(&mut notify.selected.items);
         let events = std::mem::replace(&mut notify.selected.events, MessageEvents::WithFlags);
@@ -107,6 +107,7 @@ impl ImapSession {
             notify.selected.items.clone_from(&items);
         }
         self.notify = Some(notify);
+        self.rest_listening();
         self.tell(Told::All, Look::Now);
         if let Some(notify) = &mut self.notify {
             notify.selected.items = items;
@@ -119,15 +120,40 @@ impl ImapSession {
             // RFC 7162 section 3.1: the first command that enables CONDSTORE.
             view.write_highest_modseq(&mut self.out);
         }
-        Ok(Notifying {
-            rest: rest.into(),
-            status,
-        })
+        Ok(Notifying { rest, status })
+    }
+
+    /// Begins to watch under new terms. Gives the mailboxes that were not watched until now.
+    ///
+    /// What happened to names is told under the terms until now, what happens from here on
+    /// under the new ones. First it listens, then it looks; where it hears something then,
+    /// what it saw may be of after that, and it looks again.
+    fn look_for_mailboxes(&mut self, notify: &mut Notify) -> Result<Vec<MailboxName>, Outcome> {
+        let account = self.account()?;
+        let mut looks = 0;
+        loop {
+            self.tell_heard();
+            if notify.listens() {
+                self.listen();
+            }
+            notify.take_over(self.notify.as_ref());
+            let waker = &self.options.waker;
+            let Ok(fresh) = notify.watch(&account, waker, &Deed::Other)? else {
+                return Err(Outcome::no(
+                    "[NOTIFICATIONOVERFLOW] That is more than can be watched",
+                ));
+            };
+            looks += 1;
+            let hears = |listener: &store::Listener| !listener.is_empty();
+            if !self.listener.as_ref().is_some_and(hears) || looks >= LOOKS {
+                return Ok(fresh);
+            }
+        }
     }
 
     /// Looks at some of the mailboxes that are watched from now on; whether it is done.
     pub(crate) fn step_notifying(&mut self, notifying: &mut Notifying) -> bool {
-        let selected = self.view.as_ref().map(|view| view.name().clone());
+        let selected = self.selected();
         let mut looked_at = 0;
         while let Some(name) = notifying.rest.pop_front() {
             if let Some(notify) = &mut self.notify
@@ -155,6 +181,7 @@ impl ImapSession {
                     self.out.status(&shown, (&status, limit), &items);
                 }
                 watched.told = Some(status);
+                notify.changed.remove(&name);
             }
             looked_at += 1;
             if looked_at >= LOOKED_AT || self.out.is_long() {
@@ -188,14 +215,39 @@ impl ImapSession {
     /// CLOSE expunged: what the client did itself it is not told.
     pub(crate) fn note_departures(&mut self, view: &View) {
         if let Some(notify) = &mut self.notify {
-            notify.note_departures(view.name(), status(view));
+            notify.note_departures(status(view));
+        }
+    }
+
+    /// CLOSE begins to expunge what is marked `\Deleted`.
+    pub(crate) fn note_closing(&mut self) {
+        if let (Some(notify), Some(view)) = (&mut self.notify, &self.view) {
+            let (snapshot, id) = (view.mailbox().snapshot(), view.mailbox().guid());
+            let mut closing = Closing {
+                before: MailboxStatus::of(&snapshot, id),
+                messages: 0,
+                unseen: 0,
+            };
+            let marked = snapshot.rows();
+            for row in marked.filter(|row| row.flags.contains(Flags::DELETED)) {
+                closing.messages = closing.messages.saturating_add(1);
+                let unseen = u32::from(!row.flags.contains(Flags::SEEN));
+                closing.unseen = closing.unseen.saturating_add(unseen);
+            }
+            notify.closing = Some(closing);
         }
     }
 
     /// The client itself changed names or subscriptions: what is watched follows.
-    pub(crate) fn note_names(&mut self) {
+    pub(crate) fn note_names(&mut self, deed: &Deed) {
         if self.notify.as_ref().is_some_and(Notify::listens) {
-            self.watch_anew(By::Client);
+            // What others did is told later.
+            let hears = |listener: &store::Listener| !listener.is_empty();
+            let deed = match deed {
+                Deed::Renamed(_) if self.listener.as_ref().is_some_and(hears) => &Deed::Other,
+                deed => deed,
+            };
+            self.watch_anew(deed);
         }
     }
 
@@ -203,9 +255,16 @@ impl ImapSession {
     /// of it was to be told while it was selected, what the client did to flags there itself
     /// is told then with what others did.
     pub(crate) fn note_left(&mut self) {
-        if let (Some(notify), Some(view)) = (&mut self.notify, &self.view) {
-            let status = MailboxStatus::of(view.told(), view.mailbox().guid());
-            notify.note_told(view.name(), status);
+        if let Some(name) = self.selected()
+            && let (Some(notify), Some(view)) = (&mut self.notify, &self.view)
+        {
+            let current = view.mailbox().snapshot();
+            let known = match view.knows_all(&current) {
+                true => &current,
+                false => view.told(),
+            };
+            let status = MailboxStatus::of(known, view.mailbox().guid());
+            notify.note_told(&name, status, view.has_untold());
         }
     }
 
@@ -243,13 +302,18 @@ impl ImapSession {
             return self.overflow();
         }
         if heard.news.is_empty() {
+            if let Some(notify) = &mut self.notify {
+                notify.note_heard();
+            }
             return;
         }
         if let Some(notify) = &mut self.notify {
             // Reading names is work: what else happens to them is told together.
             notify.quiet_until = self.now + QUIET;
             let moves = |news: &News| notify.is_moved_by(news);
-            if heard.news.iter().any(moves) && !self.watch_anew(By::Others) {
+            let is_moved = heard.news.iter().any(moves);
+            let deed = notify.deed_of(heard.news.iter());
+            if is_moved && !self.watch_anew(&deed) {
                 return;
             }
         }
@@ -258,39 +322,46 @@ impl ImapSession {
         for news in heard.news {
             self.tell_one(news, &mut entries);
         }
+        if let Some(notify) = &mut self.notify {
+            notify.note_heard();
+        }
     }
 
     /// Notifications end (RFC 5465 section 5.8).
     fn overflow(&mut self) {
-        self.out.text("* OK [NOTIFICATIONOVERFLOW] ");
-        if self.notify.is_none() {
-            // RFC 5464 has no code for this.
+        self.out.text("* OK ");
+        if !self.notify.as_ref().is_some_and(Notify::listens) {
+            // RFC 5464 has no code for this, and that of NOTIFY would end what it tells of
+            // the selected mailbox.
             self.out
                 .human("Some changes of metadata are not told")
                 .crlf();
             return;
         }
+        self.out.text("[NOTIFICATIONOVERFLOW] ");
         self.out.human("Too much happens to tell all of it").crlf();
         self.notify_none();
     }
 
     /// Names came and went: what is watched follows. Whether that was possible.
-    fn watch_anew(&mut self, by: By) -> bool {
+    fn watch_anew(&mut self, deed: &Deed) -> bool {
         let (Some(notify), Some(login)) = (&mut self.notify, &self.login) else {
             return true;
         };
-        match notify.watch(&login.account, &self.options.waker) {
+        match notify.watch(&login.account, &self.options.waker, deed) {
             Ok(Ok(fresh)) => {
+                // The client may know nothing of them: all of them is news, unless it made
+                // one itself and nobody has used it since.
                 for name in fresh {
-                    // The client may know nothing of it: all of it is news.
-                    if by == By::Others {
-                        notify.changed.insert(name);
-                    } else if let Some(watched) = notify.watched.get_mut(&name)
+                    if matches!(deed, Deed::Created(made) if *made == name)
+                        && let Some(watched) = notify.watched.get_mut(&name)
                         && let Some(lookout) = &notify.lookout
                     {
-                        watched.told =
-                            watched.look(lookout, (&login.account, &name), &mut self.out);
+                        let of = (&*login.account, &name);
+                        let status = watched.look(lookout, of, &mut self.out);
+                        watched.told = status.filter(is_as_made);
                     }
+                    notify.changed.insert(name);
                 }
                 true
             }
@@ -387,7 +458,7 @@ impl ImapSession {
 
     /// Tells of mailboxes that are not selected in which messages came, went or changed.
     fn tell_changed(&mut self) {
-        let selected = self.view.as_ref().map(|view| view.name().clone());
+        let selected = self.selected();
         let (Some(notify), Some(login)) = (&mut self.notify, &self.login) else {
             return;
         };
@@ -395,6 +466,9 @@ impl ImapSession {
             return;
         };
         notify.changed.extend(lookout.take_changed());
+        if notify.changed.is_empty() {
+            notify.departed.clear();
+        }
         if self.now < notify.quiet_until || notify.changed.is_empty() {
             return;
         }
@@ -412,10 +486,8 @@ impl ImapSession {
                 told |= watched.denied;
                 continue;
             };
-            if watched.told.is_none() && (status.messages, status.uid_next) == (0, Uid::MIN) {
-                continue;
-            }
             let before = watched.told.replace(status.clone());
+            let before = before.or_else(|| notify.departed.remove(&status.mailbox_id));
             let condstore = self.enabled.condstore();
             let items = news_items(before.as_ref(), &status, watched.events, condstore);
             if !items.is_empty() {
@@ -435,6 +507,11 @@ impl ImapSession {
     }
 }
 
+/// Whether a mailbox has not been used yet.
+fn is_as_made(status: &MailboxStatus) -> bool {
+    (status.messages, status.uid_next) == (0, Uid::MIN)
+}
+
 /// What STATUS tells of the selected mailbox.
 pub(crate) fn status(view: &View) -> MailboxStatus {
     MailboxStatus::of(&view.mailbox().snapshot(), view.mailbox().guid())
@@ -449,7 +526,12 @@ impl Watched {
         (account, name): (&Account, &MailboxName),
         out: &mut Writer,
     ) -> Option<MailboxStatus> {
-        match lookout.status(name) {
+        let status = match lookout.status(name) {
+            // Another mailbox may have got its name just now.
+            Err(error) if !matches!(error, store::Error::NonExistent) => lookout.status(name),
+            status => status,
+        };
+        match status {
             Ok(status) => {
                 if std::mem::take(&mut self.denied) {
                     write_access(account, name, Access::Granted, out);
@@ -477,9 +559,14 @@ fn news_items(
     events: MessageEvents,
     condstore: bool,
 ) -> Vec<StatusItem> {
+    let is_it = |before: &&MailboxStatus| {
+        (before.mailbox_id, before.uid_validity) == (now.mailbox_id, now.uid_validity)
+    };
+    // Of another mailbox of the name nothing is known.
+    let before = before.filter(is_it);
+    let is_other = before.is_none();
     let differs = |is_other: &dyn Fn(&MailboxStatus) -> bool| before.is_none_or(is_other);
     let mut items = Vec::new();
-    let is_other = differs(&|before| before.uid_validity != now.uid_validity);
     let counts = is_other
         || differs(&|before| (before.messages, before.uid_next) != (now.messages, now.uid_next));
     if counts {
@@ -551,6 +638,10 @@ mod tests {
         assert_eq!(
             told(&other, Counts, false),
             [UidNext, Messages, UidValidity]
+        );
+        assert_eq!(
+            told(&other, WithFlags, true),
+            [UidNext, Messages, HighestModSeq, Unseen, UidValidity]
         );
     }
 }

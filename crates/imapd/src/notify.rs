@@ -3,7 +3,7 @@
 use crate::grammar::command::{EventGroup, FetchItem, MailboxFilter, MessageEvents};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-use store::{Account, Flags, Lookout, Mailbox, MailboxName, MailboxStatus, News};
+use store::{Account, Flags, Lookout, Mailbox, MailboxName, MailboxStatus, News, Watch};
 
 /// So many mailboxes a session may watch.
 pub const WATCHED: usize = if cfg!(test) { 40 } else { 2000 };
@@ -52,7 +52,8 @@ struct Group {
 pub struct Watched {
     /// Which events are told.
     pub events: MessageEvents,
-    /// What the client was told, or what was there when it asked.
+    /// What the client was told, or what was there when it asked; none where it is to be
+    /// told of it, whatever it is then.
     pub told: Option<MailboxStatus>,
     /// It could not be read when it was looked at last, which was told.
     pub denied: bool,
@@ -65,16 +66,43 @@ pub struct Notify {
     pub selected: Selected,
     groups: Vec<Group>,
     subscribed: BTreeSet<MailboxName>,
+    /// What was subscribed before that which is still to be told.
+    unsubscribed: BTreeSet<MailboxName>,
+    /// What was told of mailboxes that were renamed to the client's knowledge, until they
+    /// are looked at under their new names.
+    pub departed: BTreeMap<[u8; 16], MailboxStatus>,
     /// Looks out for what happens in other mailboxes.
     pub lookout: Option<Lookout>,
     /// Those mailboxes.
     pub watched: BTreeMap<MailboxName, Watched>,
     /// Those that may have changed and are still to be told of.
     pub changed: BTreeSet<MailboxName>,
-    /// The selected mailbox as it was when CLOSE began.
-    pub closing: Option<MailboxStatus>,
+    /// What CLOSE is to remove.
+    pub closing: Option<Closing>,
     /// Before this nothing is told of them while the client sends nothing.
     pub quiet_until: Instant,
+}
+
+/// What a CLOSE under way is to remove.
+#[derive(Debug)]
+pub struct Closing {
+    /// The mailbox when it began.
+    pub before: MailboxStatus,
+    /// How many messages.
+    pub messages: u32,
+    /// How many of them have no `\Seen`.
+    pub unseen: u32,
+}
+
+/// What was done to names to the client's knowledge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// It made this mailbox itself.
+    Created(MailboxName),
+    /// This mailbox was renamed, with those below it.
+    Renamed(MailboxName),
+    /// Something else, or more than one thing.
+    Other,
 }
 
 /// Whom an event concerns that is not about messages.
@@ -100,6 +128,8 @@ impl Notify {
             },
             groups: Vec::new(),
             subscribed: BTreeSet::new(),
+            unsubscribed: BTreeSet::new(),
+            departed: BTreeMap::new(),
             lookout: None,
             watched: BTreeMap::new(),
             changed: BTreeSet::new(),
@@ -142,6 +172,26 @@ impl Notify {
         notify
     }
 
+    /// What was told under the terms before is remembered: what happened since is still to
+    /// be told of those mailboxes that stay watched. Before [`Notify::watch`].
+    pub fn take_over(&mut self, before: Option<&Self>) {
+        self.watched.clear();
+        self.lookout = None;
+        let Some(before) = before else {
+            return;
+        };
+        for (name, known) in &before.watched {
+            let watched = Watched {
+                events: known.events,
+                told: known.told.clone(),
+                // Where it cannot be read that is told again (RFC 5465 section 3.1).
+                denied: false,
+            };
+            self.watched.insert(name.clone(), watched);
+        }
+        self.changed.clone_from(&before.changed);
+    }
+
     /// Whether anything but the selected mailbox is to be told of.
     pub fn listens(&self) -> bool {
         !self.groups.is_empty()
@@ -169,8 +219,16 @@ impl Notify {
                 Event::SubscriptionChange => events.subscription_change,
                 Event::MetadataChange => events.mailbox_metadata_change,
             };
-            is_wanted && self.includes(&group.filter, name)
+            // It is told that a name is subscribed no more (RFC 5465 section 5.5).
+            let was_included =
+                || matches!(group.filter, Filter::Subscribed) && self.unsubscribed.contains(name);
+            is_wanted && (self.includes(&group.filter, name) || was_included())
         })
+    }
+
+    /// All that was heard is told.
+    pub fn note_heard(&mut self) {
+        self.unsubscribed.clear();
     }
 
     /// Whether what happened may change which mailboxes are watched.
@@ -205,7 +263,7 @@ impl Notify {
     }
 
     /// Brings what is watched in line with the mailboxes there are. Gives those that are
-    /// watched from now on, of which it is not known what was told.
+    /// watched from now on; those that are other mailboxes than they were are changed.
     ///
     /// # Errors
     /// [`Overflow`] if they are too many, else why they cannot be listed.
@@ -213,13 +271,19 @@ impl Notify {
         &mut self,
         account: &std::sync::Arc<Account>,
         waker: &std::task::Waker,
+        deed: &Deed,
     ) -> store::Result<Result<Vec<MailboxName>, Overflow>> {
         let entries = account.list()?;
-        self.subscribed = entries
-            .iter()
-            .filter(|entry| entry.subscribed)
-            .map(|entry| entry.name.clone())
+        let subscribed = entries.iter().filter(|entry| entry.subscribed);
+        let subscribed = subscribed.map(|entry| entry.name.clone()).collect();
+        let before = std::mem::replace(&mut self.subscribed, subscribed).into_iter();
+        let ended: Vec<MailboxName> = before
+            .filter(|name| !self.subscribed.contains(name))
             .collect();
+        self.unsubscribed.extend(ended);
+        if !matches!(deed, Deed::Renamed(_)) {
+            self.departed.clear();
+        }
         let mut wanted = BTreeMap::new();
         for entry in entries.into_iter().filter(|entry| entry.selectable) {
             let events = self.events_of(&entry.name);
@@ -230,7 +294,6 @@ impl Notify {
         if wanted.len() > WATCHED {
             return Ok(Err(Overflow));
         }
-        let mut moved = Vec::new();
         let gone: Vec<MailboxName> = self
             .watched
             .keys()
@@ -238,7 +301,10 @@ impl Notify {
             .cloned()
             .collect();
         for name in gone {
-            moved.extend(self.watched.remove(&name).and_then(|watched| watched.told));
+            let told = self.watched.remove(&name).and_then(|watched| watched.told);
+            if let Some(told) = told.filter(|_| self.learns_new_name(&name, deed)) {
+                self.departed.insert(told.mailbox_id, told);
+            }
             self.changed.remove(&name);
             if let Some(lookout) = &mut self.lookout {
                 lookout.forget(&name);
@@ -250,8 +316,14 @@ impl Notify {
                 .lookout
                 .get_or_insert_with(|| account.lookout(waker.clone()));
             match lookout.watch(&name) {
-                Ok(true) => {}
-                Ok(false) => return Ok(Err(Overflow)),
+                Ok(Watch::Kept) => {}
+                // What was told may be of another mailbox, or something happened to it while
+                // it was not watched.
+                Ok(Watch::Begun) if self.watched.contains_key(&name) => {
+                    self.changed.insert(name.clone());
+                }
+                Ok(Watch::Begun) => {}
+                Ok(Watch::Refused) => return Ok(Err(Overflow)),
                 // It went meanwhile.
                 Err(_) => continue,
             }
@@ -267,28 +339,35 @@ impl Notify {
             self.watched.insert(name.clone(), watched);
             fresh.push(name);
         }
-        // One that was renamed was told of under its old name.
-        for name in &fresh {
-            if moved.is_empty() {
-                break;
-            }
-            let Some(lookout) = &self.lookout else { break };
-            if let Ok(status) = lookout.status(name)
-                && let Some(place) = moved
-                    .iter()
-                    .position(|told| told.mailbox_id == status.mailbox_id)
-                && let Some(watched) = self.watched.get_mut(name)
-            {
-                watched.told = Some(moved.swap_remove(place));
-                self.changed.insert(name.clone());
-            }
-        }
-        fresh.retain(|name| {
-            self.watched
-                .get(name)
-                .is_some_and(|watched| watched.told.is_none())
-        });
+        let watched = &self.watched;
+        self.changed.retain(|name| watched.contains_key(name));
         Ok(Ok(fresh))
+    }
+
+    /// Whether the client learns which name a mailbox has that lost this one.
+    fn learns_new_name(&self, name: &MailboxName, deed: &Deed) -> bool {
+        let is_renamed = match deed {
+            Deed::Renamed(from) => name == from || name.is_inferior_of(from),
+            Deed::Created(_) | Deed::Other => false,
+        };
+        is_renamed && self.departed.len() < WATCHED
+    }
+
+    /// What was done to names, as far as the client is told. Of much at once it is told how
+    /// names are in the end: it cannot follow a mailbox from one to another.
+    pub fn deed_of<'a>(&self, news: impl Iterator<Item = &'a News>) -> Deed {
+        let mut names = news.filter(|news| match news {
+            News::Created(_) | News::Deleted(_) | News::Renamed { .. } => true,
+            News::Subscription(_) | News::Metadata { .. } => false,
+        });
+        match (names.next(), names.next()) {
+            (Some(News::Renamed { from, to }), None)
+                if self.wants(Event::MailboxName, to) || self.wants(Event::MailboxName, from) =>
+            {
+                Deed::Renamed(from.clone())
+            }
+            _ => Deed::Other,
+        }
     }
 
     /// Whether mailboxes wait to be told of.
@@ -300,54 +379,65 @@ impl Notify {
                 .is_some_and(|lookout| !lookout.is_quiet())
     }
 
-    /// Messages came by the client's own doing, which it is not told of.
+    /// Messages came by the client's own doing, which it is not told of. Where others changed
+    /// something before of which it was not told yet it is told of all, though it may be as
+    /// it was told to be.
     pub fn note_arrivals(&mut self, mailbox: &Mailbox, uids: &[store::Uid]) {
         let id = mailbox.guid();
-        let mut told = self
-            .watched
-            .values_mut()
-            .flat_map(|watched| &mut watched.told);
-        let Some(told) = told.find(|told| told.mailbox_id == id) else {
+        let is_it = |watched: &Watched| {
+            let told = watched.told.as_ref();
+            told.is_some_and(|told| told.mailbox_id == id)
+        };
+        let Some((name, watched)) = self.watched.iter_mut().find(|(_, known)| is_it(known)) else {
             return;
         };
         let snapshot = mailbox.snapshot();
-        for row in uids.iter().filter_map(|uid| snapshot.of_uid(*uid)) {
-            told.messages = told.messages.saturating_add(1);
-            if !row.flags.contains(Flags::SEEN) {
-                told.unseen = told.unseen.saturating_add(1);
-            }
-            let next = row.uid.checked_add(1).unwrap_or(row.uid);
-            told.uid_next = next.max(told.uid_next);
-            // Otherwise others changed something before, of which is to be told.
-            if row.modseq <= told.highest_modseq.saturating_add(1) {
+        watched.told = watched.told.take().and_then(|mut told| {
+            for uid in uids {
+                let row = snapshot.of_uid(*uid)?;
+                // The store numbers all changes without a gap.
+                if row.modseq > told.highest_modseq.saturating_add(1) || row.uid < told.uid_next {
+                    return None;
+                }
+                told.messages = told.messages.saturating_add(1);
+                let unseen = u32::from(!row.flags.contains(Flags::SEEN));
+                told.unseen = told.unseen.saturating_add(unseen);
+                told.uid_next = row.uid.checked_add(1).unwrap_or(row.uid);
                 told.highest_modseq = row.modseq.max(told.highest_modseq);
             }
+            Some(told)
+        });
+        if watched.told.is_none() {
+            self.changed.insert(name.clone());
         }
     }
 
-    /// Messages went by the client's own doing, which it is not told of.
-    pub fn note_departures(&mut self, name: &MailboxName, after: MailboxStatus) {
-        let Some(before) = self.closing.take() else {
+    /// Messages went by the client's own doing, which it is not told of, if nothing else
+    /// happened meanwhile.
+    pub fn note_departures(&mut self, after: MailboxStatus) {
+        let Some(closing) = self.closing.take() else {
             return;
         };
-        let told = self
-            .watched
-            .get_mut(name)
-            .and_then(|watched| watched.told.as_mut());
-        if let Some(told) = told {
-            if *told == before {
-                *told = after;
-            } else {
-                let count = before.messages.saturating_sub(after.messages);
-                told.messages = told.messages.saturating_sub(count);
-            }
-        }
+        let before = closing.before;
+        let of = |status: &MailboxStatus| status.mailbox_id == before.mailbox_id;
+        let is_it = |watched: &Watched| watched.told.as_ref().is_some_and(of);
+        let Some((name, watched)) = self.watched.iter_mut().find(|(_, known)| is_it(known)) else {
+            return;
+        };
+        let alone = before.messages.checked_sub(after.messages) == Some(closing.messages)
+            && before.unseen.checked_sub(after.unseen) == Some(closing.unseen)
+            && before.uid_next == after.uid_next
+            // One step has one mod-sequence.
+            && after.highest_modseq <= before.highest_modseq.saturating_add(1);
+        watched.told = (alone && watched.told.as_ref() == Some(&before)).then_some(after);
+        self.changed.insert(name.clone());
     }
 
-    /// The client was told of a mailbox while it was selected.
-    pub fn note_told(&mut self, name: &MailboxName, status: MailboxStatus) {
+    /// The client was told of a mailbox while it was selected, but maybe not of all flags.
+    pub fn note_told(&mut self, name: &MailboxName, status: MailboxStatus, lacks_flags: bool) {
         if let Some(watched) = self.watched.get_mut(name) {
-            watched.told = Some(status);
+            let is_untold = lacks_flags && watched.events == MessageEvents::WithFlags;
+            watched.told = (!is_untold).then_some(status);
             self.changed.insert(name.clone());
         }
     }
@@ -389,7 +479,10 @@ mod tests {
             &account,
         );
         let waker = std::task::Waker::noop();
-        let fresh = notify.watch(&account, waker).expect("listed").expect("few");
+        let fresh = notify
+            .watch(&account, waker, &Deed::Other)
+            .expect("listed")
+            .expect("few");
         assert_eq!(fresh, [name("Lists"), name("Lists/A"), name("Sent")]);
         assert_eq!(
             notify.watched[&name("Sent")].events,
@@ -402,7 +495,10 @@ mod tests {
         assert_eq!(notify.selected.events, MessageEvents::None);
         account.set_subscribed(&name("Sent"), false).expect("set");
         account.delete(&name("Lists/A")).expect("deleted");
-        let fresh = notify.watch(&account, waker).expect("listed").expect("few");
+        let fresh = notify
+            .watch(&account, waker, &Deed::Other)
+            .expect("listed")
+            .expect("few");
         assert!(fresh.is_empty());
         assert_eq!(notify.watched.keys().collect::<Vec<_>>(), [&name("Lists")]);
     }

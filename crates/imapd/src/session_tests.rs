@@ -32,7 +32,7 @@ fn options(security: Security) -> Options {
 
 /// A session with what it would have on a server.
 pub(crate) struct Client {
-    session: ImapSession,
+    pub(crate) session: ImapSession,
     account: Arc<Account>,
     pub(crate) now: Instant,
     closed: bool,

@@ -39,7 +39,19 @@ impl ImapSession {
         })
     }
 
+    /// Notes what is not to be told of the selected mailbox by the command that begins.
+    pub(crate) fn note_wanted(&mut self) {
+        let wanted = self.wanted();
+        if let Some(view) = &mut self.view {
+            view.note_withholds(wanted.is_none_or(|wanted| wanted.flags == WantedFlags::None));
+        }
+    }
+
     /// Tells what changed in the mailbox, as far as permitted and wanted.
+    ///
+    /// What comes to a search that is kept up to date, and goes, is told all the same where
+    /// nothing else is: RFC 5465 does not end it, CANCELUPDATE does. It is told of messages
+    /// that the client knows (RFC 5267 section 4.3.3).
     pub(crate) fn tell(&mut self, told: Told, look: Look) {
         if told == Told::Nothing {
             return;
@@ -49,18 +61,17 @@ impl ImapSession {
         let Some(view) = &mut self.view else {
             return;
         };
-        let Some(wanted) = wanted else {
-            if view.is_gone() {
-                self.bye("The selected mailbox was deleted");
-            }
-            return;
+        let mut result = match wanted.is_some() || !view.contexts().is_empty() {
+            true => view.look(look, self.now),
+            false => Ok(()),
         };
-        let mut result = view.look(look, self.now);
         if view.is_gone() {
             return self.bye("The selected mailbox was deleted");
         }
-        if result.is_ok() {
+        if let (Ok(()), Some(wanted)) = (&result, wanted) {
             result = view.tell(told, self.enabled, wanted, &mut self.out);
+        } else {
+            view.settle(self.enabled, &mut self.out);
         }
         if result.is_ok() {
             result = view.update_contexts(now_seconds(), &mut self.out);
@@ -129,6 +140,7 @@ impl ImapSession {
             let begin = |announced| Fetching::unasked(view, announced, self.enabled);
             let Some(mut fetching) = begun.or_else(|| announcing.rest.pop_front().map(begin))
             else {
+                view.settle(self.enabled, &mut self.out);
                 if let Err(error) = view.tell_held(now_seconds(), &mut self.out) {
                     tracing::error!(session = %self.options.session_id, %error, "a search is not kept up to date");
                 }

@@ -2,6 +2,7 @@
 //! learns of changes (RFC 3501 sections 5.2 and 7.4.1, RFC 7162).
 
 mod responses;
+mod untold;
 
 use crate::capability::Enabled;
 use crate::contexts::{Context, Contexts, Known, Refused};
@@ -17,6 +18,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 use store::mailbox::Subscription;
 use store::{Flags, Keyword, Mailbox, MailboxName, MessageRow, ModSeq, Result, Snapshot, Uid};
+use untold::Untold;
 
 /// How long a view trusts the store's picture when nobody asks for news.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -92,6 +94,10 @@ pub struct View {
     told: Snapshot,
     /// Mod-sequences of rows told since `told` was taken.
     told_later: HashMap<Uid, ModSeq>,
+    /// Changes of flags in `told` that the client did not want to be told of.
+    untold: Untold,
+    /// Whether the client does not want to be told of changes of flags now.
+    withholds: bool,
     /// The keywords the client was told of by FLAGS.
     keywords: Box<[Keyword]>,
     /// What is `\Recent` in this session.
@@ -162,6 +168,8 @@ impl View {
             keywords: told.keywords().into(),
             told,
             told_later: HashMap::new(),
+            untold: Untold::default(),
+            withholds: false,
             recent,
             saved: Vec::new(),
             contexts: Contexts::default(),
@@ -396,18 +404,19 @@ impl View {
     pub fn knows(&self, uid: Uid, modseq: ModSeq) -> bool {
         match self.told_later.get(&uid) {
             Some(told) => *told >= modseq,
-            None => self
-                .told
-                .index_of(uid)
-                .and_then(|index| self.told.row(index))
-                .is_some_and(|row| row.modseq >= modseq),
+            None => {
+                let row = self.told.of_uid(uid);
+                row.is_some_and(|row| row.modseq >= modseq) && !self.untold.hides(uid, modseq)
+            }
         }
     }
 
     /// Notes that the client knows a row as it is at this mod-sequence.
     pub fn note(&mut self, uid: Uid, modseq: ModSeq) {
+        self.untold.show(modseq);
         if !self.knows(uid, modseq) {
             self.told_later.insert(uid, modseq);
+            self.untold.drop_of(uid);
         }
     }
 
@@ -460,11 +469,7 @@ impl View {
         self.holds_back = told == Told::NotExpunges && !difference.expunged.is_empty();
         if self.holds_back {
             let mut news = Vec::new();
-            let changed = match wanted.flags {
-                WantedFlags::None => Vec::new(),
-                WantedFlags::Plain | WantedFlags::WithUid => difference.changed,
-            };
-            for uid in changed {
+            for uid in self.to_tell(difference.changed, wanted.flags) {
                 let row = current
                     .index_of(uid)
                     .and_then(|index| Some((index, current.row(index)?)));
@@ -472,15 +477,11 @@ impl View {
                     && self.is_news(&row, enabled)
                 {
                     news.push(self.news(known, index, uid));
-                    self.told_later.insert(uid, row.modseq);
+                    self.note(uid, row.modseq);
                 }
             }
             write_news(news, &current, (enabled, wanted.flags), out);
-            if enabled.condstore() && !self.told_later.is_empty() {
-                // RFC 7162 section 3.2: mod-sequences were told that exceed those of
-                // expunges still to be told.
-                self.write_highest_modseq(out);
-            }
+            self.settle(enabled, out);
             return Ok(());
         }
         if let Some(batched) = &mut self.batched {
@@ -520,31 +521,34 @@ impl View {
             }
             self.contexts.note_arrived(others);
         }
-        let changed: &[Uid] = match wanted.flags {
-            WantedFlags::None => &[],
-            WantedFlags::Plain | WantedFlags::WithUid => &difference.changed,
-        };
-        let news = changed
-            .iter()
-            .filter_map(|uid| {
-                let index = current.index_of(*uid)?;
-                self.is_news(&current.row(index)?, enabled)
-                    .then(|| self.news(index, index, *uid))
-            })
-            .collect();
+        if wanted.flags == WantedFlags::None {
+            for uid in &difference.changed {
+                if let Some(row) = current.of_uid(*uid)
+                    && !self.knows(*uid, row.modseq)
+                {
+                    self.untold.keep(*uid, row.modseq);
+                }
+            }
+        }
+        let mut news = Vec::new();
+        for uid in self.to_tell(difference.changed, wanted.flags) {
+            let index = current.index_of(uid);
+            let row = index.and_then(|index| Some((index, current.row(index)?)));
+            if let Some((index, row)) = row
+                && self.is_news(&row, enabled)
+            {
+                news.push(self.news(index, index, uid));
+                self.untold.show(row.modseq);
+            }
+        }
         write_news(news, &current, (enabled, wanted.flags), out);
+        if wanted.flags != WantedFlags::None {
+            self.untold.clear();
+        }
         self.told = current;
         self.told_later.clear();
+        self.settle(enabled, out);
         Ok(())
-    }
-
-    /// Tells the highest mod-sequence of all that was told.
-    pub fn write_highest_modseq(&self, out: &mut Writer) {
-        out.text("* OK [HIGHESTMODSEQ ")
-            .number(self.told.highest_modseq())
-            .text("] ")
-            .human("Highest mod-sequence")
-            .crlf();
     }
 
     /// Tells the flags there are, if there are keywords the client was not told of
@@ -603,6 +607,7 @@ impl View {
     /// Whether a row's flags are not those of `told`.
     fn flags_differ(&self, row: &MessageRow<'_>) -> bool {
         self.told_later.contains_key(&row.uid)
+            || self.untold.has(row.uid)
             || self
                 .told
                 .index_of(row.uid)
@@ -628,6 +633,7 @@ impl View {
         }
         for uid in &uids {
             self.recent.remove(uid);
+            self.untold.drop_of(*uid);
         }
         self.saved.retain(|uid| uids.binary_search(uid).is_err());
     }

@@ -12,7 +12,7 @@ mod metadata;
 mod rename;
 
 pub use inspection::Inspection;
-pub use lookout::Lookout;
+pub use lookout::{Lookout, Watch};
 pub use metadata::SPECIAL_USE_ENTRY;
 
 use crate::control_file::{self, failed};

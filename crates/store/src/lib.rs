@@ -24,7 +24,7 @@ pub(crate) mod special_use;
 pub(crate) mod summaries;
 
 pub use account::{
-    Account, Inspection, Layout, ListEntry, Lookout, MailboxStatus, Shared, SpecialUse,
+    Account, Inspection, Layout, ListEntry, Lookout, MailboxStatus, Shared, SpecialUse, Watch,
 };
 pub use devices::{DeviceLedger, DeviceVisit};
 pub use error::{Error, Result};

@@ -155,6 +155,8 @@ impl Fetching {
                 Some((Ok(flags_told), uid, modseq)) => {
                     if flags_told {
                         view.note(uid, modseq);
+                    } else if self.items.contains(&FetchItem::ModSeq) {
+                        view.note_shown(modseq);
                     }
                     return More::Follows;
                 }

@@ -268,7 +268,7 @@ impl Expunging {
 /// (RFC 7162 section 3.2.7).
 pub fn expunged(view: &View, enabled: Enabled, text: &str) -> Outcome {
     if enabled.condstore() {
-        let modseq = view.mailbox().snapshot().highest_modseq();
+        let modseq = view.highest_modseq();
         return Outcome::Ok(format!("[HIGHESTMODSEQ {modseq}] {text}"));
     }
     Outcome::ok(text)

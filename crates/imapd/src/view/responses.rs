@@ -4,7 +4,7 @@ use super::WantedFlags;
 use crate::capability::Enabled;
 use crate::dialect::Messages;
 use crate::response::{More, Produce, Recent, Writer};
-use store::{MessageRow, Snapshot};
+use store::{MessageRow, ModSeq, Snapshot};
 
 pub(super) fn recent(is_recent: bool) -> Recent {
     if is_recent { Recent::Yes } else { Recent::No }
@@ -87,6 +87,14 @@ impl Produce for Fetches {
         out.text(")").crlf();
         More::Follows
     }
+}
+
+pub(super) fn write_highest_modseq(modseq: ModSeq, out: &mut Writer) {
+    out.text("* OK [HIGHESTMODSEQ ")
+        .number(modseq)
+        .text("] ")
+        .human("Highest mod-sequence")
+        .crlf();
 }
 
 pub(super) fn write_news(

@@ -36,6 +36,17 @@ impl Posts {
     }
 }
 
+/// How a mailbox is watched from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// As before.
+    Kept,
+    /// It was not watched before, or another mailbox of that name was.
+    Begun,
+    /// Not at all: too many are watched by all.
+    Refused,
+}
+
 /// What one session watches.
 #[derive(Debug)]
 pub struct Lookout {
@@ -54,6 +65,17 @@ impl Account {
             posts: BTreeMap::new(),
             names: HashMap::new(),
         }
+    }
+
+    /// The name that an open mailbox has now, which is most likely this one; none if it
+    /// is gone.
+    pub fn name_of(&self, mailbox: &Arc<Mailbox>, likely: &MailboxName) -> Option<MailboxName> {
+        let is_it = |open: &Weak<Mailbox>| std::ptr::eq(open.as_ptr(), Arc::as_ptr(mailbox));
+        if self.open.get(likely).is_some_and(|open| is_it(&open)) {
+            return Some(likely.clone());
+        }
+        let found = self.open.iter().find(|open| is_it(open.value()));
+        found.map(|open| open.key().clone())
     }
 
     fn post(&self, name: &MailboxName) -> Result<Option<Arc<Post>>> {
@@ -88,24 +110,24 @@ impl Account {
 }
 
 impl Lookout {
-    /// Watches a mailbox from now on; false if too many are watched by all.
+    /// Watches a mailbox from now on.
     ///
     /// # Errors
     /// `NonExistent` where it cannot be selected.
-    pub fn watch(&mut self, name: &MailboxName) -> Result<bool> {
+    pub fn watch(&mut self, name: &MailboxName) -> Result<Watch> {
         let Some(post) = self.account.post(name)? else {
-            return Ok(false);
+            return Ok(Watch::Refused);
         };
         if let Some(before) = self.posts.get(name) {
             if Arc::ptr_eq(before, &post) {
-                return Ok(true);
+                return Ok(Watch::Kept);
             }
             self.names.remove(&before.sentry.id());
         }
         post.sentry.tell(&self.notices);
         self.names.insert(post.sentry.id(), name.clone());
         self.posts.insert(name.clone(), post);
-        Ok(true)
+        Ok(Watch::Begun)
     }
 
     /// Watches a mailbox no longer.
@@ -180,7 +202,9 @@ mod tests {
         account.create(&work, None).unwrap();
         let mut lookout = account.lookout(Waker::noop().clone());
         let mut second = account.lookout(Waker::noop().clone());
-        assert!(lookout.watch(&work).unwrap() && second.watch(&work).unwrap());
+        assert_eq!(lookout.watch(&work).unwrap(), Watch::Begun);
+        assert_eq!(lookout.watch(&work).unwrap(), Watch::Kept);
+        assert_eq!(second.watch(&work).unwrap(), Watch::Begun);
         assert!(matches!(lookout.watch(&name("x")), Err(Error::NonExistent)));
         assert_eq!(lookout.status(&work).unwrap().messages, 0);
         std::fs::write(directory.path().join(".Work/new/1.a.b"), "Subject: x\n\n").unwrap();
@@ -208,7 +232,11 @@ mod tests {
         }
         account.rename(&work, &name("Play")).unwrap();
         assert!(lookout.status(&work).is_err() || lookout.watch(&work).is_err());
-        assert!(lookout.watch(&name("Play")).unwrap());
+        assert_eq!(account.name_of(&mailbox, &work), Some(name("Play")));
+        // Another mailbox that gets the name is another one to watch.
+        account.create(&work, None).unwrap();
+        assert_eq!(lookout.watch(&work).unwrap(), Watch::Begun);
+        assert_eq!(lookout.watch(&name("Play")).unwrap(), Watch::Begun);
         lookout.forget(&work);
         lookout.take_changed();
         std::fs::write(directory.path().join(".Play/new/2.a.b"), "Subject: x\n\n").unwrap();
