@@ -1,7 +1,8 @@
 """NOTIFY (RFC 5465): one session is told, and believes, what others do to all mailboxes:
 IMAP and POP3 clients, a delivery by a plain rename, a program that renames files as Dovecot
-does. What watching many mailboxes costs."""
+does, while it does something itself now and then. What watching many mailboxes costs."""
 
+import collections
 import os
 import poplib
 import random
@@ -24,6 +25,7 @@ class Listener:
         self.stream = socket.create_connection(("127.0.0.1", server.imap), 20)
         self.rest, self.tags = b"", 0
         self.names, self.status, self.messages = set(), {}, []
+        self.heard = collections.deque(maxlen=40)
         self.line()
         self.say("LOGIN anna secret")
 
@@ -36,11 +38,48 @@ class Listener:
         return line.decode()
 
     def say(self, command):
+        line = self.answer(command)
+        assert line.startswith(f"n{self.tags} OK"), line
+        return line
+
+    def answer(self, command):
         self.tags += 1
         self.stream.sendall(f"n{self.tags} {command}\r\n".encode())
         while not (line := self.line()).startswith(f"n{self.tags} "):
             self.believe(line)
-        assert line.startswith(f"n{self.tags} OK"), line
+        return line
+
+    # What it does itself, of which it is told nothing.
+
+    def brought(self, name, uid, seen):
+        """It brought a message, which may be counted in what it was told meanwhile. Whether
+        what it copied has been seen by others it may not know yet."""
+        status = self.status.setdefault(name, {})
+        if uid < int(status.get("UIDNEXT", 1)):
+            return
+        status.pop("HIGHESTMODSEQ", None)
+        status["UIDNEXT"] = str(uid + 1)
+        if seen is None:
+            status.pop("UNSEEN", None)
+        for item in ["MESSAGES"] + ["UNSEEN"] * (seen is False):
+            if item in status:
+                status[item] = str(int(status[item]) + 1)
+
+    def append(self, name, seen):
+        line = self.answer(f"APPEND {name} {'(' + chr(92) + 'Seen)' if seen else '()'} {{6+}}\r\na: 1\r\n")
+        if told := re.search(r"APPENDUID \d+ (\d+)", line):
+            self.brought(name, int(told[1]), seen)
+
+    def copy(self, name):
+        if self.messages and self.messages[0]:
+            uid, _ = self.messages[0]
+            line = self.answer(f"UID COPY {uid} {name}")
+            if told := re.search(r"COPYUID \d+ \d+ (\d+)", line):
+                self.brought(name, int(told[1]), None)
+
+    def create(self, name):
+        self.say(f"CREATE {name}")
+        self.names.add(name)
 
     def hear(self, seconds):
         """Believes what comes within so many seconds."""
@@ -54,6 +93,7 @@ class Listener:
         self.stream.settimeout(20)
 
     def believe(self, line):
+        self.heard.append(line)
         if told := re.fullmatch(r"\* STATUS (\S+) \((.*)\)", line):
             words = told[2].split()
             self.status.setdefault(told[1], {}).update(zip(words[::2], words[1::2]))
@@ -122,7 +162,7 @@ class Others:
         return self.random.choice(sorted(files)) if files else None
 
     def selected(self):
-        name = self.any()
+        self.status_name = name = self.any()
         count = int(self.session.select(name)[1][0])
         return str(self.random.randint(1, count)) if count else None
 
@@ -193,6 +233,36 @@ class Others:
             self.session.select("INBOX")
             assert self.session.rename(self.random.choice(made), f"renamed{self.made}made")[0] == "OK"
 
+    def again(self):
+        """Another mailbox gets the name of one at once, and may get mail."""
+        if made := sorted(name for name in self.names() if "made" in name):
+            name, other = self.random.choice(made), self.random.choice(made)
+            self.session.select("INBOX")
+            if self.session.delete(name)[0] != "OK":
+                return
+            if other != name and not other.startswith(name + "/") and not name.startswith(other + "/"):
+                # What was below it has its name still, and may be in the way.
+                self.session.rename(other, name)
+            else:
+                self.session.create(name)
+            if name in self.names() and self.random.random() < 0.5:
+                assert self.session.append(name, None, None, b"Subject: x\r\n\r\ny\r\n")[0] == "OK"
+
+    def fresh(self):
+        """A mailbox is made and has mail at once."""
+        self.made += 1
+        name = f"made{self.made}"
+        assert self.session.create(name)[0] == "OK"
+        assert self.session.append(name, None, None, b"Subject: x\r\n\r\ny\r\n")[0] == "OK"
+
+    def exchange(self):
+        """A message goes and another one comes: there are as many as before."""
+        if number := self.selected():
+            name = self.status_name
+            self.session.store(number, "+FLAGS.SILENT", "(\\Deleted)")
+            assert self.session.append(name, None, None, b"Subject: x\r\n\r\ny\r\n")[0] == "OK"
+            assert self.session.expunge()[0] == "OK"
+
     def delete(self):
         if made := sorted(name for name in self.names() if "made" in name):
             self.session.select("INBOX")
@@ -207,7 +277,7 @@ def differences(listener, others):
         believed, true = listener.status.get(name, {}), others.status(name)
         if any(believed.get(item, true[item]) != true[item] for item in others.items):
             found.append(f"{name}: {believed}, but {true}")
-        if not believed and true["MESSAGES"] != "0":
+        if not believed and true["UIDNEXT"] != "1":
             found.append(f"{name}: nothing, but {true}")
     if listener.messages != (true := others.messages()):
         found.append(f"INBOX: {listener.messages}, but {true}")
@@ -225,19 +295,37 @@ def compare(server, seed, enabled):
         listener.say(f"ENABLE {enabled}")
     listener.say("SELECT INBOX")
     listener.say("FETCH 1:* (UID FLAGS)")
-    listener.say("NOTIFY SET STATUS (selected (MessageNew (UID FLAGS) MessageExpunge FlagChange)) "
-                 "(personal (MessageNew MessageExpunge FlagChange MailboxName))")
+    terms = ("(selected (MessageNew (UID FLAGS) MessageExpunge FlagChange)) "
+             "(personal (MessageNew MessageExpunge FlagChange MailboxName))")
+    listener.say(f"NOTIFY SET STATUS {terms}")
     deeds = [others.append, others.store, others.expunge, others.move, others.pop3, others.deliver,
              others.deliver, others.rename_file, others.rename_file, others.remove_file, others.create,
-             others.rename, others.delete]
+             others.rename, others.delete, others.again, others.again, others.fresh, others.exchange]
     for step in range(STEPS):
         done = [others.random.choice(deeds) for _ in range(others.random.randint(1, 4))]
         for deed in done:
             deed()
+            if others.random.random() < 0.3:
+                # After it is told of something it is told of nothing for a while.
+                listener.hear(0.02)
+        own = others.random.choice(["nothing", "nothing", "append", "copy", "create", "subscribe", "again"])
+        others_names = sorted(others.names() - {"INBOX"})
+        if own == "append":
+            listener.append(others.random.choice(others_names), others.random.random() < 0.5)
+        elif own == "copy":
+            listener.copy(others.random.choice(others_names))
+        elif own == "create":
+            others.made += 1
+            listener.create(f"own{others.made}made")
+        elif own == "subscribe":
+            listener.say(f"SUBSCRIBE {others.random.choice(others_names)}")
+        elif own == "again":
+            listener.say(f"NOTIFY SET {terms}")
         deadline = time.monotonic() + 10
         listener.hear(0.01)
         while wrong := differences(listener, others):
-            assert time.monotonic() < deadline, (seed, step, [deed.__name__ for deed in done], wrong)
+            assert time.monotonic() < deadline, (
+                seed, step, [deed.__name__ for deed in done], own, wrong, listener.heard)
             listener.hear(0.05)
 
 
