@@ -9,6 +9,7 @@ use common::Server;
 use common::talk::Talk;
 use common::tls::Tls;
 use hmac::{Hmac, KeyInit, Mac};
+use pillarbox::accounts::users::Users;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha1::Sha1;
@@ -451,4 +452,101 @@ fn a_response_without_end_is_not_collected() {
     talk.send("USER anna\r\nPASS secret\r\n");
     talk.expect("+OK ");
     talk.expect("+OK ");
+}
+
+#[test]
+fn who_is_taken_out_of_the_users_file_is_sent_away() {
+    let devices = ["phone".to_owned(), "tablet".to_owned()];
+    let server = Server::start_for(1, 0, &["plaintext_login: always"], &devices);
+    let imap = |password: &str| {
+        let mut talk = Talk::open(server.imap);
+        talk.expect("* OK");
+        talk.send(&format!("a LOGIN anna {password}\r\n"));
+        talk.expect("a OK");
+        talk
+    };
+    let pop3 = |password: &str| {
+        let mut talk = Talk::open(server.pop3);
+        talk.expect("+OK");
+        talk.send(&format!("USER anna\r\nPASS {password}\r\n"));
+        talk.expect("+OK");
+        talk.expect("+OK");
+        talk
+    };
+    let (mut own, mut own_pop3) = (imap("secret"), pop3("secret"));
+    let (mut phone, mut phone_pop3) = (imap("phone"), pop3("phone"));
+    let mut tablet = imap("tablet");
+    phone.send("b IDLE\r\n");
+    phone.expect("+ ");
+    let file = server.directory().join("users.yaml");
+    let mut users = Users::load(&file).expect("users");
+    users.users[0]
+        .devices
+        .retain(|device| device.name != "phone");
+    users.save(&file).expect("saved");
+    assert_eq!(phone.line(), "* BYE The login is no longer valid");
+    assert_eq!(
+        phone_pop3.line(),
+        "-ERR [AUTH] the login is no longer valid"
+    );
+    // Nobody else's.
+    for talk in [&mut own, &mut tablet] {
+        talk.send("b NOOP\r\n");
+        talk.expect("b OK");
+    }
+    own_pop3.send("NOOP\r\n");
+    own_pop3.expect("+OK");
+    users.users[0].set_password(b"other").expect("a password");
+    users.save(&file).expect("saved");
+    own.expect("* BYE The login is no longer valid");
+    own_pop3.expect("-ERR [AUTH] ");
+    tablet.send("c NOOP\r\n");
+    tablet.expect("c OK");
+    users.users.clear();
+    users.save(&file).expect("saved");
+    tablet.expect("* BYE ");
+}
+
+#[tokio::test]
+async fn who_is_kept_out_by_a_passwd_file_is_as_unknown_as_nobody() {
+    use pillarbox::accounts::Accounts;
+    use pillarbox::config::Config;
+    use wire::{Denial, Secret};
+    let directory = tempfile::tempdir().expect("directory");
+    let users_file = directory.path().join("passwd");
+    let lines = "anna:{PLAIN}secret::::::allow_nets=192.0.2.0/24\nben:{PLAIN}secret::::::nologin\ncarl:{PLAIN}secret\n";
+    std::fs::write(&users_file, lines).expect("written");
+    let config = Config {
+        users_file,
+        ..Config::default()
+    };
+    let accounts = std::sync::Arc::new(Accounts::open(&config).expect("accounts"));
+    let here = "192.0.2.7".parse().expect("an address");
+    let elsewhere = "198.51.100.7".parse().expect("an address");
+    let secret = || Secret::new(b"secret".to_vec());
+    for (name, peer, is_let_in) in [
+        ("anna", here, true),
+        // What was right a moment ago is not, from there.
+        ("anna", elsewhere, false),
+        ("ben", here, false),
+        ("carl", elsewhere, true),
+    ] {
+        let verdict = accounts.verify(name, secret(), peer).await;
+        let expected = is_let_in
+            .then(|| name.to_owned())
+            .ok_or(Denial::BadCredentials);
+        assert_eq!(
+            verdict.map(|entrant| entrant.user),
+            expected,
+            "{name} from {peer}"
+        );
+        let entered = accounts.enter(name, None, peer).map(|entrant| entrant.user);
+        assert_eq!(entered.is_ok(), is_let_in, "{name} from {peer}");
+    }
+    let anna = accounts.enter("anna", None, here).expect("let in");
+    assert!(accounts.admits(&anna, here) && !accounts.admits(&anna, elsewhere));
+    assert_eq!(accounts.bar("ben", here), Some("nologin in the users file"));
+    std::fs::write(&config.users_file, "anna:{PLAIN}secret::::::nologin\n").expect("written");
+    accounts.reload(&config).expect("read again");
+    assert!(!accounts.admits(&anna, here));
 }

@@ -149,6 +149,7 @@ const CHINESE: &[(&str, &str)] = &[
     ("An empty message aborts APPEND", "空邮件使 APPEND 中止"),
     ("Server shutting down", "服务器正在关闭"),
     ("The server is shutting down", "服务器正在关闭"),
+    ("The login is no longer valid", "登录已失效"),
     ("Autologout; idle for too long", "空闲时间过长，已自动退出"),
     ("Still here", "连接正常"),
     ("Too many bad commands", "错误命令过多"),

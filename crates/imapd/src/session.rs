@@ -165,6 +165,8 @@ pub(crate) enum Work {
 enum Service {
     Running,
     Stopping,
+    /// To this client no more: the login was taken back.
+    Refused,
 }
 
 /// How long a command goes on after the session heard that the server stops. The server
@@ -410,9 +412,12 @@ impl ImapSession {
                 self.work = work;
                 Some(Action::Wait { until: None })
             }
-            _ if self.service == Service::Stopping => {
+            _ if self.service != Service::Running => {
                 self.commit_appends();
-                self.bye("Server shutting down");
+                self.bye(match self.service {
+                    Service::Refused => "The login is no longer valid",
+                    Service::Running | Service::Stopping => "Server shutting down",
+                });
                 None
             }
             Work::Ready => self.step_ready(),
@@ -576,6 +581,9 @@ impl Session<Login> for ImapSession {
                 self.service = Service::Stopping;
                 self.ends_by = Some(self.now + LAST_STEPS);
             }
+            // After UNAUTHENTICATE nobody is logged in (RFC 8437).
+            Event::LoginRevoked if self.login.is_some() => self.service = Service::Refused,
+            Event::LoginRevoked => {}
         }
     }
 
@@ -611,7 +619,7 @@ impl Session<Login> for ImapSession {
             return false;
         }
         let comes = self.received || !self.buffer.is_empty();
-        if comes || self.appends.wait() || self.service == Service::Stopping {
+        if comes || self.appends.wait() || self.service != Service::Running {
             return true;
         }
         let is_behind = |view: &View| view.contexts().is_behind() || view.has_announced();

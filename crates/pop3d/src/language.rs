@@ -27,6 +27,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("TLS is not available", "TLS 不可用"),
     ("Begin TLS negotiation", "开始 TLS 协商"),
     ("server is shutting down", "服务器正在关闭"),
+    ("the login is no longer valid", "登录已失效"),
     (
         "logging in needs TLS, use STLS first",
         "登录需要 TLS，请先使用 STLS",

@@ -39,6 +39,8 @@ pub struct Policy {
     pub nul: NulPolicy,
     /// After how many days messages are removed, told by CAPA; `None` is NEVER.
     pub expire_days: Option<u32>,
+    /// The unique-ids of messages that have none saved.
+    pub unique_ids: store::UniqueIdFormat,
 }
 
 /// What becomes of messages marked with DELE at QUIT.

@@ -103,6 +103,8 @@ enum Look {
 enum Service {
     Running,
     Stopping,
+    /// To this client no more: the login was taken back.
+    Refused,
 }
 
 /// A POP3 session.
@@ -547,6 +549,7 @@ impl Session<Login> for Pop3Session {
                 self.limit_lines();
             }
             (Event::Shutdown, _) => self.service = Service::Stopping,
+            (Event::LoginRevoked, _) => self.service = Service::Refused,
             // A maildrop is frozen; anything else was not asked for.
             (
                 Event::MailboxChanged
@@ -582,10 +585,18 @@ impl Session<Login> for Pop3Session {
             if self.awaiting != Awaiting::Client {
                 return Action::Wait { until: None };
             }
-            if self.service == Service::Stopping {
-                let text = "server is shutting down";
-                self.end_with(Reply::err_with(Code::SysTemp, text));
-                continue;
+            match self.service {
+                Service::Running => {}
+                Service::Stopping => {
+                    let text = "server is shutting down";
+                    self.end_with(Reply::err_with(Code::SysTemp, text));
+                    continue;
+                }
+                Service::Refused => {
+                    let text = "the login is no longer valid";
+                    self.end_with(Reply::err_with(Code::Auth, text));
+                    continue;
+                }
             }
             if let Some(line) = self.lines.next_line() {
                 self.active = now;

@@ -78,7 +78,9 @@ impl Transaction {
             },
         };
         let snapshot = mailbox.sync().map_err(failed)?;
-        let unique_ids = mailbox.unique_id_listing(&snapshot).map_err(failed)?;
+        let unique_ids = mailbox
+            .unique_id_listing_as(&snapshot, &policy.unique_ids)
+            .map_err(failed)?;
         let ledger = device
             .as_ref()
             .map(|device| account.device_ledger(&device.name))

@@ -1,11 +1,14 @@
 //! One connection: carries octets and events between a socket and a session.
 
+mod kind;
+
 use crate::accounts::throttle::Source;
 use crate::accounts::{Entrant, Refusal};
 use crate::compression::{self, Compressor, Decompressor};
 use crate::config::{Plaintext, Protocol, TlsMode};
 use crate::serve::Server;
 use crate::stream::{Incoming, Stream};
+use kind::{Happening, Kind};
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 use wire::sasl::{Channel, Offer};
-use wire::{Action, Denial, Event, Load, Security, Session};
+use wire::{Action, Denial, Load, Security};
 
 /// How much is compressed on a network thread.
 const SHORT_OCTETS: usize = 16 * 1024;
@@ -34,119 +37,6 @@ struct Alarm(Notify);
 impl Wake for Alarm {
     fn wake(self: Arc<Self>) {
         self.0.notify_one();
-    }
-}
-
-/// What is spoken.
-enum Kind {
-    Imap(Box<imapd::ImapSession>),
-    Pop3(Box<pop3d::Pop3Session>),
-    /// A session that panicked: what is left to tell its client.
-    Broken(Option<&'static str>),
-}
-
-impl Kind {
-    /// Lets a session work. Should it panic, which is a mistake of ours, this one
-    /// connection ends in the words of its protocol and all others go on.
-    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        let farewell = match self {
-            Self::Imap(_) => "* BYE Internal error, the log tells more\r\n",
-            Self::Pop3(_) => "-ERR [SYS/PERM] Internal error, the log tells more\r\n",
-            Self::Broken(_) => "",
-        };
-        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(self)));
-        if worked.is_err() {
-            *self = Self::Broken(Some(farewell));
-        }
-        worked.ok()
-    }
-
-    fn next(&mut self, now: Instant) -> Action {
-        fn step<L>(session: &mut impl Session<L>, now: Instant) -> Action {
-            if session.may_block(now) {
-                tokio::task::block_in_place(|| session.next(now))
-            } else {
-                session.next(now)
-            }
-        }
-        let action = self.guarded(|kind| match kind {
-            Self::Imap(session) => step(&mut **session, now),
-            Self::Pop3(session) => step(&mut **session, now),
-            Self::Broken(farewell) => match farewell.take() {
-                Some(farewell) => Action::Send(farewell.as_bytes().to_vec()),
-                None => Action::Close,
-            },
-        });
-        action.unwrap_or(Action::Yield)
-    }
-
-    fn receive(&mut self, octets: &[u8]) {
-        self.guarded(|kind| match kind {
-            Self::Imap(session) => session.receive(octets),
-            Self::Pop3(session) => session.receive(octets),
-            Self::Broken(_) => {}
-        });
-    }
-
-    fn authenticated(&mut self, entrant: Entrant, account: Arc<store::Account>, server: &Server) {
-        let device = server.accounts.device(&entrant);
-        let user = entrant.user;
-        self.guarded(|kind| match kind {
-            Self::Imap(session) => {
-                let capabilities = server.config().imap_capabilities(Some(&user));
-                session.resume(Event::Authenticated(imapd::Login {
-                    user,
-                    account,
-                    capabilities,
-                }));
-            }
-            Self::Pop3(session) => {
-                let policy = server.config().pop3_policy();
-                let capabilities = server.config().pop3_capabilities(Some(&user));
-                session.resume(Event::Authenticated(pop3d::Login {
-                    user,
-                    account,
-                    policy,
-                    capabilities,
-                    device,
-                }));
-            }
-            Self::Broken(_) => {}
-        });
-    }
-
-    /// Tells a session what happened, where it is the same for both protocols.
-    fn resume(&mut self, happening: Happening) {
-        self.guarded(|kind| match kind {
-            Self::Imap(session) => session.resume(happening.into()),
-            Self::Pop3(session) => session.resume(happening.into()),
-            Self::Broken(_) => {}
-        });
-    }
-}
-
-/// What can happen to a session of any protocol.
-enum Happening {
-    Denied(Denial),
-    ScramKeys(wire::sasl::ScramKeys),
-    TokenRefused(Vec<u8>),
-    TlsStarted(wire::sasl::Channel),
-    Load(Load),
-    MailboxChanged,
-    Shutdown,
-}
-
-impl<A> From<Happening> for Event<A> {
-    fn from(happening: Happening) -> Self {
-        match happening {
-            Happening::Denied(denial) => Self::Denied(denial),
-            Happening::ScramKeys(keys) => Self::ScramKeys(keys),
-            Happening::TokenRefused(why) => Self::TokenRefused(why),
-            Happening::TlsStarted(channel) => Self::TlsStarted(channel),
-            Happening::Load(load) => Self::Load(load),
-            Happening::MailboxChanged => Self::MailboxChanged,
-            Happening::Shutdown => Self::Shutdown,
-        }
     }
 }
 
@@ -176,6 +66,11 @@ pub struct Connection {
     shutdown: watch::Receiver<bool>,
     tally: Tally,
     user: Option<crate::limits::Place<String>>,
+    protocol: Protocol,
+    /// Who logged in.
+    entrant: Option<Entrant>,
+    /// Told when it may be that they no longer could.
+    changes: watch::Receiver<()>,
 }
 
 /// Refuses a connection in the words of its protocol, over TLS where that is what
@@ -227,7 +122,7 @@ pub async fn carry(
         (stream, channel) = match handshake(&server, stream).await {
             Ok(started) => started,
             Err(error) => {
-                tracing::info!(session = id, peer = %peer.ip(), "TLS handshake failed: {error}");
+                tracing::info!(session = id, peer = %peer.ip(), protocol = protocol.as_str(), "TLS handshake failed: {error}");
                 return;
             }
         };
@@ -295,6 +190,7 @@ pub async fn carry(
             Kind::Pop3(Box::new(session.with_expiry(config.inbox_days())))
         }
     };
+    let changes = server.accounts.changes();
     let mut connection = Connection {
         server,
         stream,
@@ -309,6 +205,9 @@ pub async fn carry(
         shutdown,
         tally: Tally::default(),
         user: None,
+        protocol,
+        entrant: None,
+        changes,
     };
     let ended = match connection.run().await {
         // TLS without its closing alert: many clients do so.
@@ -319,10 +218,10 @@ pub async fn carry(
     let (received, sent) = (connection.tally.received, connection.tally.sent);
     match ended {
         Ok(why) => {
-            tracing::info!(session = connection.id, peer = %peer.ip(), received, sent, "disconnected: {why}")
+            tracing::info!(session = connection.id, peer = %peer.ip(), protocol = protocol.as_str(), received, sent, "disconnected: {why}")
         }
         Err(error) => {
-            tracing::info!(session = connection.id, peer = %peer.ip(), received, sent, "disconnected: {error}")
+            tracing::info!(session = connection.id, peer = %peer.ip(), protocol = protocol.as_str(), received, sent, "disconnected: {error}")
         }
     }
 }
@@ -352,6 +251,9 @@ impl Connection {
         let mut told_shutdown = false;
         let mut at_work = Some(self.server.at_work.enter());
         loop {
+            if self.changes.has_changed().unwrap_or(false) {
+                self.look_at_login();
+            }
             let action = self.kind.next(Instant::now());
             if !matches!(action, Action::Send(_) | Action::SendFrom(_)) {
                 // Whatever takes its time now, the client has what was said before it.
@@ -395,7 +297,11 @@ impl Connection {
                 Action::EndCompression => self.end_compression().await?,
                 Action::CheckPassword { user, password } => {
                     let began = Instant::now();
-                    let verdict = self.server.accounts.verify(&user, password).await;
+                    let verdict = self
+                        .server
+                        .accounts
+                        .verify(&user, password, self.peer.ip())
+                        .await;
                     self.conclude(&user, verdict.map_err(Refusal::from), began)
                         .await;
                 }
@@ -404,7 +310,7 @@ impl Connection {
                     self.kind.resume(Happening::ScramKeys(keys));
                 }
                 Action::Enter { user, device } => {
-                    let verdict = self.server.accounts.enter(&user, device);
+                    let verdict = self.server.accounts.enter(&user, device, self.peer.ip());
                     let verdict = verdict.map_err(Refusal::from);
                     self.conclude(&user, verdict, Instant::now()).await;
                 }
@@ -414,7 +320,11 @@ impl Connection {
                 }
                 Action::CheckToken(bearer) => {
                     let began = Instant::now();
-                    let verdict = self.server.accounts.check_token(&bearer).await;
+                    let verdict = self
+                        .server
+                        .accounts
+                        .check_token(&bearer, self.peer.ip())
+                        .await;
                     let user = bearer.user.as_deref().unwrap_or_default();
                     self.conclude(user, verdict, began).await;
                 }
@@ -540,6 +450,12 @@ impl Connection {
                 self.rest();
             }
             () = alarm.0.notified() => self.kind.resume(Happening::MailboxChanged),
+            changed = self.changes.changed() => {
+                // Without the accounts there would be no server.
+                if changed.is_ok() {
+                    self.look_at_login();
+                }
+            }
             changed = self.shutdown.changed(), if !*told_shutdown => {
                 *told_shutdown = true;
                 if changed.is_ok() {
@@ -549,6 +465,20 @@ impl Connection {
             () = deadline => {}
         }
         Ok(false)
+    }
+
+    /// Ends the session of who logged in and no longer could: the user or the device is
+    /// gone, or the password is another.
+    fn look_at_login(&mut self) {
+        self.changes.mark_unchanged();
+        let peer = self.peer.ip();
+        let accounts = &self.server.accounts;
+        let revoked = |entrant: &mut Entrant| !accounts.admits(entrant, peer);
+        if let Some(entrant) = self.entrant.take_if(revoked) {
+            let (user, device) = (&entrant.user, entrant.device.as_deref());
+            tracing::info!(session = self.id, peer = %peer, protocol = self.protocol.as_str(), user, device, "the login is no longer valid");
+            self.kind.resume(Happening::LoginRevoked);
+        }
     }
 
     /// What came with the command the session has thrown away; what came after it
@@ -572,7 +502,8 @@ impl Connection {
     /// Gives back what the login took (RFC 8437).
     fn unauthenticate(&mut self) {
         self.user = None;
-        tracing::info!(session = self.id, peer = %self.peer.ip(), "logged in no more");
+        self.entrant = None;
+        tracing::info!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), "logged in no more");
     }
 
     /// Ends compression in both directions (RFC 8437 section 4.1).
@@ -598,7 +529,8 @@ impl Connection {
         let refusal = match entered {
             Ok((entrant, account)) => {
                 let (user, device) = (&entrant.user, entrant.device.as_deref());
-                tracing::info!(session = self.id, peer = %self.peer.ip(), user, device, tls = self.stream.is_tls(), "login");
+                tracing::info!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), user, device, tls = self.stream.is_tls(), "login");
+                self.entrant = Some(entrant.clone());
                 return self.kind.authenticated(entrant, account, &server);
             }
             Err(refusal) => refusal,
@@ -608,8 +540,10 @@ impl Connection {
             .take(128)
             .flat_map(char::escape_default)
             .collect();
-        let (denial, why) = (refusal.denial, refusal.why);
-        tracing::warn!(session = self.id, peer = %self.peer.ip(), user = shown, why, tls = self.stream.is_tls(), "login failed: {denial:?}");
+        let denial = refusal.denial;
+        let bar = || server.accounts.bar(name, self.peer.ip()).map(str::to_owned);
+        let why = refusal.why.or_else(bar);
+        tracing::warn!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), user = shown, why, tls = self.stream.is_tls(), "login failed: {denial:?}");
         let is_wrong = matches!(
             denial,
             Denial::BadCredentials | Denial::Downgraded | Denial::OtherChannel
@@ -658,34 +592,5 @@ impl Connection {
         // Who is refused has no place.
         self.user = Some(place);
         Ok(account)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_ends_its_own_session_in_words() {
-        let options = pop3d::Options {
-            security: Security::Tls,
-            starttls: pop3d::StartTls::Absent,
-            capabilities: pop3d::Capabilities::all(),
-            offer: Offer::default(),
-            login_delay_seconds: 0,
-            language: pop3d::Language::English,
-            login_seconds: 60,
-            idle_seconds: 600,
-            session_id: "s".into(),
-        };
-        let session = pop3d::Pop3Session::new(options, Instant::now());
-        let mut kind = Kind::Pop3(Box::new(session));
-        assert!(kind.guarded(|_| -> u8 { panic!("a mistake") }).is_none());
-        kind.receive(b"QUIT\r\n");
-        let Action::Send(octets) = kind.next(Instant::now()) else {
-            panic!("no farewell");
-        };
-        assert!(octets.starts_with(b"-ERR [SYS/PERM] Internal error"));
-        assert!(matches!(kind.next(Instant::now()), Action::Close));
     }
 }

@@ -22,6 +22,7 @@ pub(crate) mod search_texts;
 pub mod snapshot;
 pub(crate) mod special_use;
 pub(crate) mod summaries;
+pub mod unique_id;
 
 pub use account::{
     Account, Inspection, Layout, ListEntry, Lookout, MailboxStatus, Shared, SpecialUse, Watch,
@@ -40,3 +41,4 @@ pub use news::{Heard, Listener, News};
 pub use search_texts::{KeepTexts, SearchTexts};
 pub use snapshot::{MessageRow, Snapshot};
 pub use summaries::{TextFault, TextFileFault, TextFindings, inspect_texts};
+pub use unique_id::UniqueIdFormat;

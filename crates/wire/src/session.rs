@@ -112,6 +112,8 @@ pub enum Event<Login> {
     MailboxChanged,
     /// The server is stopping: say goodbye after the command under way.
     Shutdown,
+    /// Whoever logged in may be here no longer: say goodbye after the command under way.
+    LoginRevoked,
 }
 
 /// Whether there is room for work that can wait.

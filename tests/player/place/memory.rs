@@ -7,6 +7,7 @@ use crate::player::{Peer, Protocol, Transcript};
 use pillarbox::accounts::{Accounts, Entrant};
 use pillarbox::config::Config;
 use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
@@ -16,6 +17,9 @@ use wire::{Action, Denial, Event, Security, Session};
 
 /// How often a change is looked for.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// Where clients come from.
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// What all sessions share.
 struct World {
@@ -197,7 +201,7 @@ impl<L, S: Session<L>> Talk<S, L> {
                     let world = &self.world;
                     let verdict = world
                         .runtime
-                        .block_on(world.accounts.verify(&user, password));
+                        .block_on(world.accounts.verify(&user, password, HERE));
                     self.conclude(verdict);
                 }
                 Action::FindScramKeys { user, digest } => {
@@ -205,12 +209,14 @@ impl<L, S: Session<L>> Talk<S, L> {
                     self.session.resume(Event::ScramKeys(keys));
                 }
                 Action::Enter { user, device } => {
-                    self.conclude(self.world.accounts.enter(&user, device));
+                    self.conclude(self.world.accounts.enter(&user, device, HERE));
                 }
                 Action::Refuse { denial, .. } => self.conclude(Err(denial)),
                 Action::CheckToken(bearer) => {
                     let world = &self.world;
-                    let checked = world.runtime.block_on(world.accounts.check_token(&bearer));
+                    let checked = world
+                        .runtime
+                        .block_on(world.accounts.check_token(&bearer, HERE));
                     self.conclude(checked.map_err(|refusal| refusal.denial));
                 }
                 // Nobody else is at work.

@@ -1,12 +1,15 @@
 //! Who may log in, and the mailboxes behind a name.
 
+pub mod access;
 pub mod cache;
+pub mod passwd_file;
 pub mod password;
 pub mod prepared;
 pub mod retention;
 pub mod scram;
 pub mod throttle;
 pub mod users;
+pub mod yaml_file;
 
 use crate::config::Config;
 use crate::oauth::{self, OAuth};
@@ -15,11 +18,12 @@ use cache::Cache;
 use dashmap::DashMap;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::RwLock;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use users::{User, Users};
 use wire::sasl::{Bearer, Digest, Mechanism, Mechanisms, ScramKeyPair, ScramKeys};
 use wire::{Denial, Secret};
@@ -37,6 +41,25 @@ pub struct Entrant {
     /// The device whose password was used; none for the user's own and where there was
     /// no password.
     pub device: Option<String>,
+    /// A digest of the hash of that password, which tells when it is another; none where
+    /// there was no password.
+    pub mark: Option<[u8; 32]>,
+}
+
+impl Entrant {
+    fn new(user: User, device: Option<String>) -> Self {
+        let mut passwords = user.passwords().into_iter();
+        let used = passwords.find(|password| password.device == device);
+        Self {
+            mark: used.map(|password| mark(&password.hash)),
+            user: user.name,
+            device,
+        }
+    }
+}
+
+fn mark(hash: &str) -> [u8; 32] {
+    Sha256::digest(hash).into()
 }
 
 /// Why somebody is not let in.
@@ -85,6 +108,8 @@ pub struct Accounts {
     /// Verified where there are no users at all.
     dummy: String,
     key: [u8; 32],
+    /// Told when users, devices or passwords are others.
+    changes: watch::Sender<()>,
 }
 
 fn open_oauth(config: &Config) -> anyhow::Result<Option<Arc<OAuth>>> {
@@ -123,6 +148,7 @@ impl Accounts {
             tokens: Semaphore::new(WAITING),
             dummy: password::hash(b"a password nobody has")?,
             key,
+            changes: watch::Sender::new(()),
         })
     }
 
@@ -133,6 +159,7 @@ impl Accounts {
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         let users = Arc::new(Users::load(&config.users_file)?);
         let oauth = self.reopened_oauth(config)?;
+        let are_others = *self.users.read() != users;
         *self.users.write() = users;
         *self.oauth.write() = oauth;
         let keep = config.keep_search_texts.into();
@@ -149,6 +176,9 @@ impl Accounts {
             }
         }
         self.cache.clear();
+        if are_others {
+            self.changes.send_replace(());
+        }
         Ok(())
     }
 
@@ -172,23 +202,56 @@ impl Accounts {
             .flatten()
     }
 
-    /// Checks a password: one of the user's or of a device of theirs.
+    /// Finds who may log in from an address.
+    fn find_admitted(&self, name: &str, peer: IpAddr) -> Option<User> {
+        let user = self.find(name)?;
+        user.access.bar(peer).is_none().then_some(user)
+    }
+
+    /// What keeps a user out who comes from this address, whatever the password; for the
+    /// log.
+    pub fn bar(&self, name: &str, peer: IpAddr) -> Option<&'static str> {
+        self.find(name)?.access.bar(peer)
+    }
+
+    /// Told when users, devices or passwords are others than before.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Whether somebody who logged in still could, with the same password.
+    pub fn admits(&self, entrant: &Entrant, peer: IpAddr) -> bool {
+        let Some(user) = self.find_admitted(&entrant.user, peer) else {
+            return false;
+        };
+        entrant.mark.is_none_or(|mark| {
+            let now = Entrant::new(user, entrant.device.clone());
+            now.mark == Some(mark)
+        })
+    }
+
+    /// Checks a password: one of the user's or of a device of theirs. Who may not log in
+    /// from there is as unknown.
     ///
     /// # Errors
     /// `BadCredentials` for an unknown user and a wrong password alike, after the
     /// same work; `Unavailable` when too many are waiting.
-    pub async fn verify(self: &Arc<Self>, name: &str, password: Secret) -> Result<Entrant, Denial> {
+    pub async fn verify(
+        self: &Arc<Self>,
+        name: &str,
+        password: Secret,
+        peer: IpAddr,
+    ) -> Result<Entrant, Denial> {
         let octets = password.expose();
         if octets.is_empty() || octets.len() > PASSWORD_OCTETS || octets.contains(&0) {
             return Err(Denial::BadCredentials);
         }
         let generation = self.cache.generation();
-        let user = self.find(name);
+        let user = self.find_admitted(name, peer);
         if let Some(user) = &user
             && let Some(device) = self.cache.find(&user.name, octets)
         {
-            let user = user.name.clone();
-            return Ok(Entrant { user, device });
+            return Ok(Entrant::new(user.clone(), device));
         }
         let _place = self
             .waiting
@@ -230,6 +293,7 @@ impl Accounts {
                 Ok(Entrant {
                     user: user.name,
                     device: found.device,
+                    mark: Some(mark(&found.hash)),
                 })
             }
             None => Err(Denial::BadCredentials),
@@ -271,14 +335,14 @@ impl Accounts {
     ///
     /// # Errors
     /// Why nobody is let in, and what is to be told of it.
-    pub async fn check_token(&self, bearer: &Bearer) -> Result<Entrant, Refusal> {
+    pub async fn check_token(&self, bearer: &Bearer, peer: IpAddr) -> Result<Entrant, Refusal> {
         let Some(oauth) = self.oauth.read().clone() else {
             return Err(Denial::Unavailable.into());
         };
         let _place = self.tokens.try_acquire().map_err(|_| Denial::Unavailable)?;
         let verdict = oauth.user_of(&bearer.token).await.and_then(|named| {
             let user = self
-                .find(&named)
+                .find_admitted(&named, peer)
                 .filter(|user| oauth::acts_as(bearer, &user.name));
             user.ok_or(oauth::Failure::Refused(oauth::jwt::Refusal::OtherUser))
         });
@@ -286,6 +350,7 @@ impl Accounts {
             Ok(user) => Ok(Entrant {
                 user: user.name,
                 device: None,
+                mark: None,
             }),
             Err(oauth::Failure::Unavailable) => Err(Denial::Unavailable.into()),
             Err(oauth::Failure::Refused(refusal)) => Err(Refusal {
@@ -330,15 +395,22 @@ impl Accounts {
     /// Lets somebody in who proved who it is, by a password of that device.
     ///
     /// # Errors
-    /// `BadCredentials` where there is no such user or device any more.
-    pub fn enter(&self, name: &str, device: Option<String>) -> Result<Entrant, Denial> {
-        let user = self.find(name).ok_or(Denial::BadCredentials)?;
+    /// `BadCredentials` where there is no such user or device any more, or none who may
+    /// log in from there.
+    pub fn enter(
+        &self,
+        name: &str,
+        device: Option<String>,
+        peer: IpAddr,
+    ) -> Result<Entrant, Denial> {
+        let user = self
+            .find_admitted(name, peer)
+            .ok_or(Denial::BadCredentials)?;
         let is_there = |name: &String| user.devices.iter().any(|device| device.name == *name);
         if device.as_ref().is_some_and(|device| !is_there(device)) {
             return Err(Denial::BadCredentials);
         }
-        let user = user.name;
-        Ok(Entrant { user, device })
+        Ok(Entrant::new(user, device))
     }
 
     /// The POP3 device that logged in, if its password was a device's.

@@ -4,7 +4,9 @@ use super::scram;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
+use md5::Md5;
 use sha1::Sha1;
+use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq;
 use wire::sasl::Digest;
 
@@ -22,25 +24,109 @@ pub fn hash(password: &[u8]) -> anyhow::Result<String> {
     Ok(hash.to_string())
 }
 
-/// Whether a password matches a hash: argon2id, bcrypt, SHA512-CRYPT,
-/// SHA256-CRYPT, SCRAM-SHA-256, SCRAM-SHA-1, SSHA, PLAIN, with or without Dovecot's `{SCHEME}`.
+/// Whether a password matches a hash: argon2id, bcrypt, SHA512-CRYPT, SHA256-CRYPT,
+/// SCRAM-SHA-256, SCRAM-SHA-1, a plain digest (with salt or without) or the password itself,
+/// with or without Dovecot's `{SCHEME}`.
 pub fn verify(password: &[u8], stored: &str) -> bool {
-    let (scheme, hash) = match stored
+    let (scheme, hash) = split(stored);
+    match scheme.as_str() {
+        "PLAIN" | "CLEARTEXT" => password.ct_eq(hash.as_bytes()).into(),
+        "SCRAM-SHA-256" => scram::verify(Digest::Sha256, password, hash),
+        "SCRAM-SHA-1" => scram::verify(Digest::Sha1, password, hash),
+        "" | "ARGON2ID" | "ARGON2I" | "BLF-CRYPT" | "SHA512-CRYPT" | "SHA256-CRYPT" | "CRYPT" => {
+            verify_crypt(password, hash)
+        }
+        other => Plain::of(other)
+            .and_then(|plain| plain.verify(password, hash))
+            .unwrap_or(false),
+    }
+}
+
+/// A hash's scheme in capitals, empty where there is none, and what follows it.
+fn split(stored: &str) -> (String, &str) {
+    match stored
         .strip_prefix('{')
         .and_then(|rest| rest.split_once('}'))
     {
         Some((scheme, hash)) => (scheme.to_ascii_uppercase(), hash),
         None => (String::new(), stored),
-    };
-    match scheme.as_str() {
-        "PLAIN" | "CLEARTEXT" => password.ct_eq(hash.as_bytes()).into(),
-        "SCRAM-SHA-256" => scram::verify(Digest::Sha256, password, hash),
-        "SCRAM-SHA-1" => scram::verify(Digest::Sha1, password, hash),
-        "SSHA" | "SSHA.B64" => verify_ssha(password, hash).unwrap_or(false),
-        "" | "ARGON2ID" | "ARGON2I" | "BLF-CRYPT" | "SHA512-CRYPT" | "SHA256-CRYPT" | "CRYPT" => {
-            verify_crypt(password, hash)
-        }
-        _ => false,
+    }
+}
+
+/// A hash's `{SCHEME}`, if it has one: all of it that may be shown.
+pub fn scheme(stored: &str) -> Option<String> {
+    let (scheme, _) = split(stored);
+    let is_name = |octet: u8| octet.is_ascii_alphanumeric() || b"-.".contains(&octet);
+    (!scheme.is_empty() && scheme.len() <= 32 && scheme.bytes().all(is_name))
+        .then(|| format!("{{{scheme}}}"))
+}
+
+/// A digest of a password, and perhaps a salt behind it, as Dovecot writes them.
+struct Plain {
+    function: fn(&[u8], &[u8]) -> Vec<u8>,
+    octets: usize,
+    is_salted: bool,
+}
+
+fn digest<D: sha2::Digest>(password: &[u8], salt: &[u8]) -> Vec<u8> {
+    let mut digest = D::new();
+    digest.update(password);
+    digest.update(salt);
+    digest.finalize().to_vec()
+}
+
+impl Plain {
+    /// The digest a scheme names, whatever it is encoded in.
+    fn of(scheme: &str) -> Option<Self> {
+        let name = scheme
+            .strip_suffix(".B64")
+            .or(scheme.strip_suffix(".BASE64"));
+        let name = name.or(scheme.strip_suffix(".HEX")).unwrap_or(scheme);
+        let (function, octets, is_salted): (fn(&[u8], &[u8]) -> Vec<u8>, _, _) = match name {
+            "SHA" | "SHA1" => (digest::<Sha1>, 20, false),
+            "SSHA" => (digest::<Sha1>, 20, true),
+            "SHA256" => (digest::<Sha256>, 32, false),
+            "SSHA256" => (digest::<Sha256>, 32, true),
+            "SHA512" => (digest::<Sha512>, 64, false),
+            "SSHA512" => (digest::<Sha512>, 64, true),
+            "PLAIN-MD5" | "LDAP-MD5" => (digest::<Md5>, 16, false),
+            "SMD5" => (digest::<Md5>, 16, true),
+            _ => return None,
+        };
+        Some(Self {
+            function,
+            octets,
+            is_salted,
+        })
+    }
+
+    fn verify(&self, password: &[u8], hash: &str) -> Option<bool> {
+        let octets = self.decode(hash)?;
+        let (expected, salt) = octets.split_at_checked(self.octets)?;
+        Some((self.function)(password, salt).ct_eq(expected).into())
+    }
+
+    /// Hexadecimal or base64: which it is shows, for a digest has its length and a salt is
+    /// short.
+    fn decode(&self, hash: &str) -> Option<Vec<u8>> {
+        let is_hex = hash.len() >= 2 * self.octets
+            && hash.len().is_multiple_of(2)
+            && hash.bytes().all(|octet| octet.is_ascii_hexdigit());
+        let octets = match is_hex {
+            true => hash
+                .as_bytes()
+                .chunks_exact(2)
+                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+                .collect::<Option<Vec<u8>>>()?,
+            false => base64::engine::general_purpose::STANDARD
+                .decode(hash)
+                .ok()?,
+        };
+        let fits = match self.is_salted {
+            true => octets.len() > self.octets,
+            false => octets.len() == self.octets,
+        };
+        fits.then_some(octets)
     }
 }
 
@@ -61,32 +147,29 @@ pub fn is_locked(stored: &str) -> bool {
 
 /// Whether [`verify`] knows the form of a hash, that of a locked user included.
 pub fn is_known(stored: &str) -> bool {
-    const SCHEMES: [&str; 9] = [
-        "{PLAIN}",
-        "{CLEARTEXT}",
-        "{SSHA}",
-        "{SSHA.B64}",
-        "{ARGON2ID}",
-        "{ARGON2I}",
-        "{BLF-CRYPT}",
-        "{SHA512-CRYPT}",
-        "{SHA256-CRYPT}",
+    const SCHEMES: [&str; 7] = [
+        "PLAIN",
+        "CLEARTEXT",
+        "ARGON2ID",
+        "ARGON2I",
+        "BLF-CRYPT",
+        "SHA512-CRYPT",
+        "SHA256-CRYPT",
     ];
-    let upper = stored.to_ascii_uppercase();
-    let crypt = stored
-        .strip_prefix("{CRYPT}")
-        .or_else(|| stored.strip_prefix("{crypt}"))
-        .unwrap_or(stored);
-    let scram = Digest::ALL.into_iter();
+    let (scheme, hash) = split(stored);
+    let is_crypt = ["$argon2", "$2", "$5$", "$6$"]
+        .iter()
+        .any(|prefix| hash.starts_with(prefix));
+    let mut scram = Digest::ALL.into_iter();
     is_locked(stored)
-        || scram
-            .filter_map(|digest| scram::read(digest, scram::of_password(stored, digest)?))
-            .next()
-            .is_some()
-        || SCHEMES.iter().any(|scheme| upper.starts_with(scheme))
-        || ["$argon2", "$2", "$5$", "$6$"]
-            .iter()
-            .any(|prefix| crypt.starts_with(prefix))
+        || scram.any(|digest| {
+            scram::of_password(stored, digest)
+                .and_then(|keys| scram::read(digest, keys))
+                .is_some()
+        })
+        || SCHEMES.contains(&scheme.as_str())
+        || Plain::of(&scheme).is_some_and(|plain| plain.decode(hash).is_some())
+        || (matches!(scheme.as_str(), "" | "CRYPT") && is_crypt)
 }
 
 fn verify_crypt(password: &[u8], hash: &str) -> bool {
@@ -110,17 +193,6 @@ fn verify_sha_crypt(password: &[u8], hash: &str) -> bool {
         ShaCrypt::SHA256
     };
     verifier.verify_password(password, hash).is_ok()
-}
-
-fn verify_ssha(password: &[u8], hash: &str) -> Option<bool> {
-    let octets = base64::engine::general_purpose::STANDARD
-        .decode(hash)
-        .ok()?;
-    let (digest, salt) = octets.split_at_checked(20)?;
-    let mut sha1 = <Sha1 as sha1::Digest>::new();
-    sha1::Digest::update(&mut sha1, password);
-    sha1::Digest::update(&mut sha1, salt);
-    Some(sha1::Digest::finalize(sha1).as_slice().ct_eq(digest).into())
 }
 
 #[cfg(test)]
@@ -174,12 +246,20 @@ mod tests {
         );
         assert!(verify(b"secret", &ssha));
         assert!(!verify(b"wrong", &ssha));
+        // doveadm pw -s SCHEME -p secret, of Dovecot 2.3.19.
+        for line in include_str!("vectors/digests.txt").lines() {
+            assert!(is_known(line) && verify(b"secret", line), "{line}");
+            assert!(!verify(b"Secret", line), "{line}");
+        }
         assert!(verify(b"secret", "{PLAIN}secret"));
         assert!(!verify(b"secre", "{PLAIN}secret"));
         for locked in ["", "!", "*", "!$6$x"] {
             assert!(is_known(locked) && !verify(b"", locked) && !verify(b"!", locked));
         }
         assert!(!is_known("{MD5}x") && !verify(b"x", "{MD5}x"));
+        assert!(!is_known("{SHA256}x") && !is_known("{SSHA}AA=="));
+        assert_eq!(scheme("{md5}x").as_deref(), Some("{MD5}"));
+        assert_eq!(scheme("hidden").or(scheme("{hid den}x")), None);
         assert!(!verify(b"", "") && !verify(b"x", "{SSHA}AA=="));
     }
 }

@@ -1,12 +1,14 @@
 //! The users file: our own YAML, or a Dovecot passwd-file as it is.
 
-use super::{password, prepared, scram};
+use super::access::Access;
+use super::{passwd_file, password, prepared, scram, yaml_file};
 use crate::config::Config;
 use crate::files;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use wire::sasl::{Digest as ScramDigest, ScramKeyPair, ScramKeys};
 
@@ -31,6 +33,18 @@ pub struct User {
     /// Passwords of single devices, each of which can be taken back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
+    /// From where the user may log in, as a passwd-file says.
+    #[serde(skip)]
+    pub access: Access,
+}
+
+/// What is wrong in a users file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line, from 1; 0 where it is no line's fault.
+    pub line: usize,
+    /// What is wrong and what to do.
+    pub text: String,
 }
 
 /// A device's own password.
@@ -89,7 +103,7 @@ impl User {
     /// When the name cannot be a user's, or there is no randomness.
     pub fn new(name: &str, plain: &[u8]) -> anyhow::Result<Self> {
         if !is_valid_name(name) {
-            bail!("{name:?} cannot be a user's name: use letters, digits and . _ @ + = -");
+            bail!("{}", bad_name(name));
         }
         let mut user = Self {
             name: name.to_owned(),
@@ -98,6 +112,7 @@ impl User {
             scram_sha_1: None,
             mail: None,
             devices: Vec::new(),
+            access: Access::default(),
         };
         user.set_password(plain)?;
         Ok(user)
@@ -206,6 +221,7 @@ impl User {
         let keys = self.scram_keys(digest).map_or(0, |keys| keys.pairs.len());
         let passwords = self.passwords();
         keys == passwords.len()
+            || self.access.shut
             || passwords
                 .iter()
                 .all(|password| password::is_locked(&password.hash))
@@ -243,33 +259,68 @@ fn check_password(plain: &[u8]) -> anyhow::Result<Cow<'_, [u8]>> {
         .context("the password holds a character that none may (RFC 4013); nothing was changed")
 }
 
-/// Reads what is no passwd-file. What is wrong is told without the text itself, which
-/// may hold passwords.
-fn read_yaml(text: &str, path: &Path) -> anyhow::Result<Users> {
-    serde_yaml::from_str(text).map_err(|error| {
-        let line = error.location().map_or(0, |location| location.line());
-        let words = error.to_string();
-        match words.starts_with("invalid type: string") {
-            true => anyhow::anyhow!(
-                "{}:{line}: no list of users; if it is a passwd-file of Dovecot, give it a name that does not end in .yaml",
-                path.display()
+fn is_yaml(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+/// What is wrong with a user who could be read.
+fn mistakes_of(user: &User, is_yaml: bool) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    if !is_valid_name(&user.name) {
+        mistakes.push(bad_name(&user.name));
+    }
+    if let Some(mail) = user.mail.as_ref().filter(|mail| !mail.is_absolute()) {
+        mistakes.push(format!(
+            "the mail of {} is at {}, which is no absolute path; begin it with /",
+            user.name,
+            mail.display()
+        ));
+    }
+    let passwords = user.passwords();
+    let unknown = passwords
+        .iter()
+        .filter(|password| !password::is_known(&password.hash));
+    for password in unknown {
+        let whose = match &password.device {
+            Some(device) => format!("{}'s device {device}", user.name),
+            None => user.name.clone(),
+        };
+        let remedy = match (is_yaml, &password.device) {
+            (true, None) => format!("set it with `pillarbox user passwd {}`", user.name),
+            (true, Some(device)) => format!(
+                "`pillarbox user device remove {0} {device}`, then `device add {0} {device}`",
+                user.name
             ),
-            false => anyhow::anyhow!("{}:{line}: {words}", path.display()),
-        }
-    })
+            (false, _) => "set it anew with `doveadm pw -s SHA512-CRYPT`".to_owned(),
+        };
+        let what = match password::scheme(&password.hash) {
+            Some(scheme) => format!("has the scheme {scheme}, which is not known"),
+            None => "is no hash of a known form".to_owned(),
+        };
+        mistakes.push(format!("the password of {whose} {what}; {remedy}"));
+    }
+    mistakes
+}
+
+fn bad_name(name: &str) -> String {
+    format!(
+        "{name:?} cannot be a user's name: use letters, digits and . _ @ + = -, and begin neither it nor what follows @ with a dot"
+    )
 }
 
 impl Users {
     /// Reads a users file.
     ///
     /// # Errors
-    /// When it cannot be read or a hash is of no known form; the text says where.
+    /// When it cannot be read, and all its mistakes, each with its line.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             let remedy = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => {
                     "give it to the user the server runs as, with chown".to_owned()
                 }
+                std::io::ErrorKind::InvalidData => "it is to be text in UTF-8".to_owned(),
                 _ => format!(
                     "make one with `pillarbox user add NAME --users {}`",
                     path.display()
@@ -277,111 +328,47 @@ impl Users {
             };
             anyhow::anyhow!("{}: cannot be read ({error}); {remedy}", path.display())
         })?;
-        let is_yaml = path
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml");
-        let users = if is_yaml {
-            let empty = text
-                .lines()
-                .all(|line| line.trim().is_empty() || line.starts_with('#'));
-            if empty {
-                Self::default()
-            } else {
-                read_yaml(&text, path)?
-            }
-        } else {
-            if let Some(place) = text.lines().position(|line| {
-                !line.trim().is_empty() && !line.starts_with('#') && !line.contains(':')
-            }) {
-                bail!(
-                    "{}:{}: no user:password:... line; mend it, or begin it with #",
-                    path.display(),
-                    place + 1
-                );
-            }
-            Self::parse_passwd_file(&text)
-        };
-        for (place, user) in users.users.iter().enumerate() {
-            if !is_valid_name(&user.name) {
-                bail!(
-                    "{}: {:?} cannot be a user's name: use letters, digits and . _ @ + = -",
-                    path.display(),
-                    user.name
-                );
-            }
-            if users.users[..place]
-                .iter()
-                .any(|other| other.name == user.name)
-            {
-                bail!(
-                    "{}: user {} is listed twice; remove one",
-                    path.display(),
-                    user.name
-                );
-            }
-            if let Some(mail) = user.mail.as_ref().filter(|mail| !mail.is_absolute()) {
-                bail!(
-                    "{}: the mail of {} is at {}, which is no absolute path; begin it with /",
-                    path.display(),
-                    user.name,
-                    mail.display()
-                );
-            }
-            let passwords = user.passwords();
-            let mut hashes = passwords.iter().map(|password| &password.hash);
-            if let Some(hash) = hashes.find(|hash| !password::is_known(hash)) {
-                let shown: String = hash.chars().take(12).collect();
-                let remedy = match is_yaml {
-                    true => format!("set it with `pillarbox user passwd {}`", user.name),
-                    false => "set it anew with `doveadm pw -s SHA512-CRYPT`".to_owned(),
-                };
-                bail!(
-                    "{}: the password of {} begins with {shown:?}, which is no known scheme; {remedy}",
-                    path.display(),
-                    user.name
-                );
-            }
+        let (users, mut mistakes) = Self::parse(&text, is_yaml(path));
+        if mistakes.is_empty() {
+            return Ok(Self { users });
         }
-        Ok(users)
+        mistakes.sort_by_key(|mistake| mistake.line);
+        let lines = mistakes.iter().map(|mistake| match mistake.line {
+            0 => format!("{}: {}", path.display(), mistake.text),
+            line => format!("{}:{line}: {}", path.display(), mistake.text),
+        });
+        bail!("{}", lines.collect::<Vec<_>>().join("\n"))
     }
 
-    /// Dovecot's `user:{SCHEME}hash:uid:gid:gecos:home:shell:extra`.
-    fn parse_passwd_file(text: &str) -> Self {
-        let lines = text
-            .lines()
-            .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-        let users = lines.filter_map(|line| {
-            let mut fields = line.split(':');
-            let name = fields.next()?.to_owned();
-            // A hash holds no colon, whatever its scheme.
-            let password = fields.next()?.to_owned();
-            let home = fields.nth(3).unwrap_or_default();
-            let mail = fields.nth(1).and_then(|extra| {
-                let word = extra
-                    .split_ascii_whitespace()
-                    .find_map(|word| word.strip_prefix("userdb_mail="))?;
-                let location = fields.next().filter(|_| word == "maildir")?;
-                let location = location.split_ascii_whitespace().next()?;
-                let below_home = ["~", "%h", "%{home}"]
-                    .iter()
-                    .find_map(|sign| location.strip_prefix(sign));
-                Some(match below_home {
-                    Some(rest) => PathBuf::from(format!("{home}{rest}")),
-                    None => PathBuf::from(location),
-                })
-            });
-            Some(User {
-                name,
-                password,
-                scram: None,
-                scram_sha_1: None,
-                mail,
-                devices: Vec::new(),
-            })
-        });
-        Self {
-            users: users.collect(),
+    fn parse(text: &str, is_yaml: bool) -> (Vec<User>, Vec<Mistake>) {
+        let is_void = |line: &str| line.trim().is_empty() || line.starts_with('#');
+        if text.lines().all(is_void) {
+            return (Vec::new(), Vec::new());
         }
+        let first = text.lines().find(|line| !is_void(line)).unwrap_or_default();
+        if !is_yaml && matches!(first.trim_end(), "---" | "users:" | "users: []") {
+            let text = "looks like our own list of users, not like a passwd-file; give it a name that ends in .yaml";
+            let text = text.to_owned();
+            return (Vec::new(), vec![Mistake { line: 0, text }]);
+        }
+        let (users, mut mistakes) = match is_yaml {
+            true => yaml_file::read(text),
+            false => passwd_file::read(text),
+        };
+        let mut first_lines = HashMap::new();
+        for (line, user) in &users {
+            let line = *line;
+            let found = mistakes_of(user, is_yaml);
+            mistakes.extend(found.into_iter().map(|text| Mistake { line, text }));
+            if let Some(first) = first_lines.insert(&user.name, line) {
+                let text = match first {
+                    0 => format!("user {} is listed twice; remove one", user.name),
+                    _ => format!("user {} is in line {first} already; remove one", user.name),
+                };
+                mistakes.push(Mistake { line, text });
+            }
+        }
+        (users.into_iter().map(|(_, user)| user).collect(), mistakes)
     }
 
     /// Writes the file, readable by its owner only.
@@ -389,10 +376,7 @@ impl Users {
     /// # Errors
     /// When it is a passwd-file, which stays Dovecot's, or cannot be written.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
-        if !path
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml")
-        {
+        if !is_yaml(path) {
             bail!(
                 "{} is a Dovecot passwd-file, which is only read; change it with Dovecot's tools or name a .yaml file",
                 path.display()
@@ -542,6 +526,7 @@ mod tests {
             scram_sha_1: None,
             mail: None,
             devices: Vec::new(),
+            access: Access::default(),
         };
         let offered = |users: Vec<User>| {
             let users = Users { users };
@@ -612,6 +597,7 @@ mod tests {
             scram_sha_1: None,
             mail: None,
             devices: Vec::new(),
+            access: Access::default(),
         };
         let users = Users {
             users: vec![

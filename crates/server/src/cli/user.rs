@@ -118,6 +118,7 @@ pub fn run(arguments: Arguments) -> Exit {
             path.display()
         )
     };
+    let mut happens = None;
     match arguments.command {
         Command::Add(named) => {
             if users.find(&named.name).is_some() {
@@ -137,6 +138,10 @@ pub fn run(arguments: Arguments) -> Exit {
                 .find_mut(&named.name)
                 .with_context(|| known(&named.name))?;
             user.set_password(&read_password(named.password_stdin)?)?;
+            happens = Some(format!(
+                "a running server ends sessions that {} began with the old password",
+                named.name
+            ));
         }
         Command::List => {
             for user in &users.users {
@@ -147,6 +152,9 @@ pub fn run(arguments: Arguments) -> Exit {
         Command::Remove { name } => {
             users.find(&name).with_context(|| known(&name))?;
             users.users.retain(|user| user.name != name);
+            happens = Some(format!(
+                "a running server ends the sessions of {name}; the mail stays"
+            ));
         }
         Command::Device(DeviceCommand::Add {
             name,
@@ -169,8 +177,13 @@ pub fn run(arguments: Arguments) -> Exit {
             let before = user.devices.len();
             user.devices.retain(|other| other.name != device);
             if user.devices.len() == before {
-                bail!("{name} has no device {device}");
+                bail!(
+                    "{name} has no device {device}; `pillarbox user device list {name}` shows all"
+                );
             }
+            happens = Some(format!(
+                "a running server ends the sessions of {name}'s device {device}"
+            ));
         }
     }
     if let Some(parent) = path
@@ -185,6 +198,9 @@ pub fn run(arguments: Arguments) -> Exit {
         give_to(&path, &owner)?;
     }
     println!("{}: written", path.display());
+    if let Some(happens) = happens {
+        println!("{happens}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -84,6 +84,16 @@ pub enum Protocol {
     Pop3,
 }
 
+impl Protocol {
+    /// Its name, as in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+        }
+    }
+}
+
 /// How TLS begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -140,7 +150,7 @@ pub struct Layout {
 }
 
 /// What POP3 may do.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pop3 {
     /// What becomes of deleted messages at QUIT.
@@ -153,6 +163,21 @@ pub struct Pop3 {
     pub login_delay_seconds: u64,
     /// The language `LANG *` means (RFC 6856 section 3.2).
     pub language: Language,
+    /// What unique-ids are made of where none is saved: Dovecot's `pop3_uidl_format`.
+    pub unique_id_format: String,
+}
+
+impl Default for Pop3 {
+    fn default() -> Self {
+        Self {
+            delete: Pop3Delete::default(),
+            mark_seen: false,
+            exclusive: false,
+            login_delay_seconds: 0,
+            language: Language::default(),
+            unique_id_format: "%08Xu%08Xv".to_owned(),
+        }
+    }
 }
 
 /// What certain clients are treated to.
@@ -454,6 +479,9 @@ impl Config {
                 false => pop3d::NulPolicy::Keep,
             },
             expire_days: self.inbox_days(),
+            // A mistake in it was told when it was read.
+            unique_ids: store::UniqueIdFormat::parse(&self.pop3.unique_id_format)
+                .unwrap_or_default(),
         }
     }
 

@@ -160,6 +160,9 @@ impl Config {
                 "must be empty or INBOX and the delimiter".to_owned(),
             ));
         }
+        if let Err(mistake) = store::UniqueIdFormat::parse(&self.pop3.unique_id_format) {
+            mistakes.push(("pop3.unique_id_format", mistake));
+        }
         self.capability_mistakes(&mut mistakes);
         let is_uri = |text: &str| {
             let scheme = text.split_once(':').map(|(scheme, _)| scheme);
@@ -484,6 +487,9 @@ mod tests {
         let errors = load("limits:\n  append_octets: 0\n").expect_err("no message");
         assert!(errors[0].text.contains("not \"no limit\""), "{errors:?}");
         assert_eq!(errors[0].line, 2);
+        let errors = load("pop3:\n  unique_id_format: \"%v\"\n").expect_err("all the same");
+        assert!(errors[0].text.contains("neither %u"), "{errors:?}");
+        assert_eq!((errors.len(), errors[0].line), (1, 2));
     }
 
     #[test]

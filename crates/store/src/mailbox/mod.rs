@@ -43,6 +43,7 @@ use crate::maildir::watch::sentry::Sentry;
 use crate::message::Summary;
 use crate::snapshot::RowChange;
 use crate::summaries::{Owner, Summaries, is_long};
+use crate::unique_id::{Subject, UniqueIdFormat, is_unique_id};
 use crate::{Error, Flags, Keyword, MessageRow, ModSeq, Result, Snapshot, Uid};
 use change::Doomed;
 use parking_lot::{Mutex, MutexGuard};
@@ -543,6 +544,15 @@ impl Mailbox {
     /// POP3 unique-ids and order: for each message of the snapshot, in the order
     /// POP3 numbers them, its UID and unique-id. What is shown is stored.
     pub fn unique_id_listing(&self, snapshot: &Snapshot) -> Result<Vec<(Uid, Arc<str>)>> {
+        self.unique_id_listing_as(snapshot, &UniqueIdFormat::default())
+    }
+    /// As [`Mailbox::unique_id_listing`]; messages that have no unique-id stored get one
+    /// of this format.
+    pub fn unique_id_listing_as(
+        &self,
+        snapshot: &Snapshot,
+        format: &UniqueIdFormat,
+    ) -> Result<Vec<(Uid, Arc<str>)>> {
         let mut state = self.state.lock();
         let uid_validity = snapshot.uid_validity;
         let mut numbered = Vec::new();
@@ -555,16 +565,29 @@ impl Mailbox {
             let here = snapshot.of_uid(row.uid);
             let record = here.map(|row| uidlist.record_of(&row));
             let shown = record.as_ref().and_then(|record| record.field('P'));
+            let made = || {
+                let own = default_unique_id(row.uid.get(), uid_validity);
+                let subject = Subject {
+                    uid: row.uid.get(),
+                    uid_validity,
+                    unique_name: row.unique_name,
+                    guid: here
+                        .as_ref()
+                        .map_or(row.unique_name, |row| uidlist.guid_of(row)),
+                };
+                format.of(&subject).unwrap_or(own)
+            };
             let unique_id = match shown {
                 Some("") if is_unique_id(row.unique_name) => Arc::from(row.unique_name),
                 Some(text) if is_unique_id(text) => Arc::from(text),
-                _ => Arc::from(default_unique_id(row.uid.get(), uid_validity)),
+                Some(_) => Arc::from(default_unique_id(row.uid.get(), uid_validity)),
+                None => Arc::from(made()),
             };
             let order = record.as_ref().and_then(|record| record.field('O'));
             let number = order.and_then(|text| text.parse::<u64>().ok());
             if let (Some(here), None) = (here, shown) {
                 let change = RowChange {
-                    listed: Some(uidlist.list_unique_id(&here)),
+                    listed: Some(uidlist.list_unique_id(&here, &unique_id)),
                     ..RowChange::default()
                 };
                 snapshot.rows.change(row.uid, &change);
@@ -590,11 +613,6 @@ impl Mailbox {
         listing.append(&mut rest);
         Ok(listing)
     }
-}
-
-/// RFC 1939 section 7: 1 to 70 octets of 0x21 to 0x7E.
-fn is_unique_id(text: &str) -> bool {
-    (1..=70).contains(&text.len()) && text.bytes().all(|octet| (0x21..=0x7e).contains(&octet))
 }
 
 /// Ends its subscription when dropped.

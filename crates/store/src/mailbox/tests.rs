@@ -503,6 +503,46 @@ fn unique_ids_are_kept() {
     assert_eq!(put(&mailbox, b"x", Flags::default(), &[]), uid(40));
 }
 
+#[test]
+fn unique_ids_are_made_as_the_server_before_made_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    for name in ["cur", "new", "tmp"] {
+        std::fs::create_dir(path.join(name)).unwrap();
+    }
+    for name in ["a", "b", "c", "d"] {
+        std::fs::write(path.join("cur").join(format!("{name}:2,")), "x\n").unwrap();
+    }
+    let guid = "000102030405060708090a0b0c0d0e0f";
+    let list = format!("3 V255 N40 G{guid}\n17 Gother O1 :a\n18 Pold :b\n19 :c\n20 W3 :d\n");
+    std::fs::write(path.join("dovecot-uidlist"), list).unwrap();
+    let shown = |mailbox: &Mailbox, format: &str| {
+        let format = UniqueIdFormat::parse(format).unwrap();
+        let listing = mailbox
+            .unique_id_listing_as(&mailbox.sync().unwrap(), &format)
+            .unwrap();
+        let ids: Vec<String> = listing.iter().map(|(_, id)| id.to_string()).collect();
+        ids
+    };
+    let expected = ["17-other", "old", "19-c", "20-d"];
+    {
+        let mailbox = open(path);
+        assert_eq!(shown(&mailbox, "%u-%g"), expected);
+        // They are saved, so what the format is later is the same to them; new mail never
+        // had another server's.
+        put(&mailbox, b"x", Flags::default(), &[]);
+        let later = shown(&mailbox, "%v.%u");
+        assert_eq!(later[..4], expected);
+        assert_eq!(later[4], "00000028000000ff");
+    }
+    let stored = std::fs::read_to_string(path.join("dovecot-uidlist")).unwrap();
+    assert!(
+        stored.contains("P19-c") && stored.contains("P20-d"),
+        "{stored}"
+    );
+    assert_eq!(shown(&open(path), "%08Xu%08Xv")[..4], expected);
+}
+
 struct Count(AtomicUsize);
 
 impl Wake for Count {

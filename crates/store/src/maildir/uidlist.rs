@@ -318,19 +318,19 @@ impl Uidlist {
         guid.filter(|guid| !guid.is_empty())
             .unwrap_or(row.unique_name)
     }
-    /// Lists the unique-id that everyone has for a message that has none; gives what its
-    /// row is to say then.
-    pub(crate) fn list_unique_id(&mut self, row: &MessageRow<'_>) -> Listed {
+    /// Lists a unique-id for a message that has none; gives what its row is to say then.
+    pub(crate) fn list_unique_id(&mut self, row: &MessageRow<'_>, unique_id: &str) -> Listed {
         self.fields_changed = true;
-        if !row.listed.has(Listed::OTHER) {
+        let uid = row.uid.get();
+        let is_usual = unique_id == default_unique_id(uid, self.uid_validity);
+        if is_usual && !row.listed.has(Listed::OTHER) {
             return row.listed.with(Listed::UNIQUE_ID);
         }
-        let uid = row.uid.get();
         let mut record = self.record_of(row);
-        record.set_field('P', &default_unique_id(uid, self.uid_validity));
+        record.set_field('P', unique_id);
         self.fields
             .extend(record.fields.map(|fields| (uid, fields)));
-        row.listed
+        Listed::OTHER
     }
     /// The mailbox GUID that the list in a directory says.
     pub(crate) fn guid_at(directory: &Path) -> Result<Option<[u8; 16]>> {
