@@ -594,9 +594,9 @@ mod tests {
     #[test]
     fn a_users_name_goes_into_the_mail_root() {
         let config = Config {
-            mail_root: "/m/%d/%n/%u/%%".into(),
+            mail_root: "/m/%d/%n/%u/%x".into(),
             ..Config::default()
         };
-        assert_eq!(config.maildir("a@b"), Path::new("/m/b/a/a@b/%%"));
+        assert_eq!(config.maildir("a@b"), Path::new("/m/b/a/a@b/%x"));
     }
 }

@@ -134,19 +134,7 @@ impl Config {
         if let Some(oauth) = &self.oauth {
             mistakes.extend(oauth.mistakes());
         }
-        if !self.mail_root.contains("%u") && !self.mail_root.contains("%n") {
-            mistakes.push((
-                "mail_root",
-                "has no %u or %n, so all users would share one Maildir; put the user's name in"
-                    .to_owned(),
-            ));
-        }
-        if !Path::new(&self.mail_root).is_absolute() {
-            mistakes.push((
-                "mail_root",
-                "is no absolute path; begin it with /".to_owned(),
-            ));
-        }
+        self.mail_root_mistakes(&mut mistakes);
         let delimiter = self.layout.delimiter;
         if !matches!(delimiter, '/' | '.') {
             mistakes.push((
@@ -231,6 +219,42 @@ impl Config {
         mistakes
     }
 
+    fn mail_root_mistakes(&self, mistakes: &mut Vec<(&'static str, String)>) {
+        let mail_root = &self.mail_root;
+        let mut mistaken = |text: String| mistakes.push(("mail_root", text));
+        if !mail_root.contains("%u") && !mail_root.contains("%n") {
+            mistaken(
+                "has no %u or %n, so all users would share one Maildir; put the user's name in"
+                    .to_owned(),
+            );
+        }
+        let mut characters = mail_root.chars();
+        while let Some(character) = characters.next() {
+            if character != '%' {
+                continue;
+            }
+            match characters.next() {
+                Some('u' | 'n' | 'd') => {}
+                Some('h') => mistaken("%h is not known; write the path itself, with %u".to_owned()),
+                other => {
+                    let other = other.map(String::from).unwrap_or_default();
+                    mistaken(format!("%{other} is not known; there are %u, %n and %d"));
+                }
+            }
+        }
+        if let Some((driver, path)) = mail_root
+            .split_once(':')
+            .filter(|_| !mail_root.starts_with('/'))
+        {
+            mistaken(match driver {
+                "maildir" => format!("take maildir: away, so that it begins {path}"),
+                _ => format!("{driver}: is not supported; mail is kept in Maildirs"),
+            });
+        } else if !Path::new(mail_root).is_absolute() {
+            mistaken("is no absolute path; begin it with /".to_owned());
+        }
+    }
+
     fn listener_mistakes(&self, mistakes: &mut Vec<(&'static str, String)>) {
         if self.listeners.is_empty() {
             mistakes.push((
@@ -306,10 +330,7 @@ fn read_shape(text: &str) -> Shape {
             Err(error) => error,
         };
         let line = error.location().map_or(0, |location| location.line());
-        let words = error.to_string().replace(
-            "invalid socket address syntax",
-            "no address and port, as 127.0.0.1:993 or [::1]:993 is",
-        );
+        let words = in_plain_words(&error.to_string());
         let told = format!("{words}; config/pillarbox.yaml shows every key");
         let Some(place) = line.checked_sub(1).filter(|place| *place < lines.len()) else {
             shape.errors.push((0, told));
@@ -349,6 +370,18 @@ fn read_shape(text: &str) -> Shape {
         }
     }
     shape
+}
+
+/// A parser's words without the types of a program.
+fn in_plain_words(words: &str) -> String {
+    let mut words = words.replace(
+        "invalid socket address syntax",
+        "no address and port, as 127.0.0.1:993 or [::1]:993 is",
+    );
+    for name in ["u64", "usize", "u32", "u16"] {
+        words = words.replace(&format!("expected {name}"), "expected a number, 0 or more");
+    }
+    words.replace("expected a nonzero u32", "expected a number, 1 or more")
 }
 
 /// Whether a file has no key that has a value: it may be half written, and to take the
@@ -487,6 +520,10 @@ mod tests {
         let errors = load("limits:\n  append_octets: 0\n").expect_err("no message");
         assert!(errors[0].text.contains("not \"no limit\""), "{errors:?}");
         assert_eq!(errors[0].line, 2);
+        let errors = load("mail_root: \"maildir:/m/%u/%x\"\n").expect_err("two mistakes");
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(errors[0].text.contains("%x is not known"), "{errors:?}");
+        assert!(errors[1].text.contains("take maildir: away"), "{errors:?}");
         let errors = load("pop3:\n  unique_id_format: \"%v\"\n").expect_err("all the same");
         assert!(errors[0].text.contains("neither %u"), "{errors:?}");
         assert_eq!((errors.len(), errors[0].line), (1, 2));
@@ -545,6 +582,10 @@ plaintext_login: sometimes
         let errors = load(text).expect_err("mistakes");
         let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(lines(text), [4, 5, 8, 10, 11], "{told:#?}");
+        assert!(
+            told[0].contains("expected a number, 0 or more"),
+            "{told:#?}"
+        );
     }
 
     #[test]
@@ -563,6 +604,12 @@ mail_root: relative
         assert!(errors[0].text.contains("smtp"), "{errors:?}");
         let told: Vec<_> = errors.iter().map(|error| error.line).collect();
         assert_eq!(told, [2, 6, 8, 8], "{errors:?}");
+    }
+
+    #[test]
+    fn the_shipped_file_is_taken_as_it_is() {
+        let shipped = include_str!("../../../../config/pillarbox.yaml");
+        assert_eq!(load(shipped), Ok(Config::default()));
     }
 
     #[test]
