@@ -122,7 +122,7 @@ pub async fn carry(
         (stream, channel) = match handshake(&server, stream).await {
             Ok(started) => started,
             Err(error) => {
-                tracing::info!(session = id, peer = %peer.ip(), protocol = protocol.as_str(), "TLS handshake failed: {error}");
+                tracing::info!(session = id, peer = %peer.ip(), protocol = protocol.as_str(), "TLS handshake failed: {error}{}", handshake_remedy(&error));
                 return;
             }
         };
@@ -221,7 +221,7 @@ pub async fn carry(
             tracing::info!(session = connection.id, peer = %peer.ip(), protocol = protocol.as_str(), received, sent, "disconnected: {why}")
         }
         Err(error) => {
-            tracing::info!(session = connection.id, peer = %peer.ip(), protocol = protocol.as_str(), received, sent, "disconnected: {error}")
+            tracing::info!(session = connection.id, peer = %peer.ip(), protocol = protocol.as_str(), received, sent, "disconnected: {error}{}", handshake_remedy(&error))
         }
     }
 }
@@ -248,7 +248,7 @@ fn session_id() -> String {
 
 impl Connection {
     async fn run(&mut self) -> std::io::Result<&'static str> {
-        let mut told_shutdown = false;
+        let (mut told_shutdown, mut was_idle) = (false, false);
         let mut at_work = Some(self.server.at_work.enter());
         loop {
             if self.changes.has_changed().unwrap_or(false) {
@@ -340,6 +340,7 @@ impl Connection {
                     self.flush().await?;
                     drop(at_work.take());
                     let gone = self.wait(until, &mut told_shutdown).await?;
+                    was_idle = until.is_some_and(|until| Instant::now() >= until);
                     at_work.get_or_insert_with(|| self.server.at_work.enter());
                     if gone {
                         return Ok("the client closed");
@@ -351,7 +352,10 @@ impl Connection {
                     self.leave();
                     let _ =
                         tokio::time::timeout(Duration::from_secs(2), self.stream.shutdown()).await;
-                    return Ok("closed");
+                    return Ok(match was_idle {
+                        true => "idle for too long",
+                        false => "closed",
+                    });
                 }
             }
         }
@@ -585,12 +589,37 @@ impl Connection {
             tracing::error!(
                 session = self.id,
                 user,
-                "cannot open the mailboxes: {error}"
+                "cannot open the mailboxes: {error}{}",
+                remedy(&error)
             );
             Denial::Unavailable
         })?;
         // Who is refused has no place.
         self.user = Some(place);
         Ok(account)
+    }
+}
+
+/// What to do where a user's mailboxes cannot be opened.
+fn remedy(error: &store::Error) -> &'static str {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match error {
+        store::Error::Io { source, .. } if source.kind() == PermissionDenied => {
+            "; give that directory to the user the server runs as (chown), as `pillarbox config check` says"
+        }
+        store::Error::Io { source, .. } if source.kind() == ReadOnlyFilesystem => {
+            "; name the directory in ReadWritePaths of the systemd unit"
+        }
+        _ => "",
+    }
+}
+
+/// What to do where a handshake failed because of a client's certificate.
+fn handshake_remedy(error: &std::io::Error) -> &'static str {
+    match error.to_string().contains("UnsupportedCertVersion") {
+        true => {
+            "; the client's certificate is of version 1: have it made anew with `openssl x509 -req ... -extfile <(echo basicConstraints=CA:FALSE)`"
+        }
+        false => "",
     }
 }

@@ -158,10 +158,17 @@ pub fn read_certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'stat
 fn read_pair(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     let chain = read_certificates(certificate)?;
     let private = PrivateKeyDer::from_pem_file(key).with_context(|| {
-        format!(
-            "{}: no PEM private key could be read; the user the server runs as must be able to",
-            key.display()
-        )
+        let text = std::fs::read_to_string(key).unwrap_or_default();
+        match text.contains("ENCRYPTED") {
+            true => format!(
+                "{0}: the key is encrypted, and nobody is there to type its password; decrypt it with `openssl pkey -in {0} -out KEY.pem`",
+                key.display()
+            ),
+            false => format!(
+                "{}: no PEM private key could be read; the user the server runs as must be able to",
+                key.display()
+            ),
+        }
     })?;
     let signing = ring::sign::any_supported_type(&private)
         .with_context(|| format!("{}: unsupported kind of key", key.display()))?;

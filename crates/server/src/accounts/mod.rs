@@ -415,9 +415,15 @@ impl Accounts {
 
     /// The POP3 device that logged in, if its password was a device's.
     pub fn device(&self, entrant: &Entrant) -> Option<pop3d::Device> {
-        let name = entrant.device.clone()?;
+        let own = entrant.device.as_ref()?;
         let user = self.find(&entrant.user)?;
-        let known = user.devices.into_iter().map(|device| device.name).collect();
+        let mut devices = user.devices.iter();
+        let name = devices.find(|device| device.name == *own)?.ledger_name();
+        let known = user
+            .devices
+            .iter()
+            .map(users::Device::ledger_name)
+            .collect();
         Some(pop3d::Device { name, known })
     }
 

@@ -62,6 +62,10 @@ pub struct Device {
     /// The same for SCRAM-SHA-1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scram_sha_1: Option<String>,
+    /// Which POP3 ledger is its own: a new one for each device that is added, also where
+    /// there was one of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<String>,
 }
 
 /// A password of a user.
@@ -130,6 +134,7 @@ impl User {
     /// When it cannot be a password or there is no randomness.
     pub fn set_password(&mut self, plain: &[u8]) -> anyhow::Result<()> {
         let plain = &check_password(plain)?[..];
+        self.refuse_known(plain, |password| password.device.is_some())?;
         let mut fresh = vec![0; 16];
         getrandom::fill(&mut fresh)?;
         for digest in ScramDigest::ALL {
@@ -158,11 +163,15 @@ impl User {
     /// When it cannot be a password or there is no randomness.
     pub fn add_device(&mut self, name: &str, plain: &[u8]) -> anyhow::Result<()> {
         let plain = &check_password(plain)?[..];
+        self.refuse_known(plain, |_| true)?;
+        let mut ledger = [0; 4];
+        getrandom::fill(&mut ledger)?;
         let mut device = Device {
             name: name.to_owned(),
             password: password::hash(plain)?,
             scram: None,
             scram_sha_1: None,
+            ledger: Some(format!("{:08x}", u32::from_be_bytes(ledger))),
         };
         for digest in ScramDigest::ALL {
             *device.keys_mut(digest) = self.salt(digest).map(|(iterations, salt)| {
@@ -172,6 +181,23 @@ impl User {
         }
         self.devices.push(device);
         Ok(())
+    }
+
+    /// Refuses a password that is one of these already: it would not tell whose it is.
+    fn refuse_known(&self, plain: &[u8], of: impl Fn(&Password) -> bool) -> anyhow::Result<()> {
+        let passwords = self.passwords().into_iter().filter(of);
+        let mut same = passwords.filter(|known| password::verify(plain, &known.hash));
+        match same.next().map(|known| known.device) {
+            None => Ok(()),
+            Some(None) => bail!(
+                "that is {}'s own password, with which the device could not be told apart; take another",
+                self.name
+            ),
+            Some(Some(device)) => bail!(
+                "{}'s device {device} has that password already; take another",
+                self.name
+            ),
+        }
     }
 
     /// The passwords any of which lets the user in, the user's own first.
@@ -215,6 +241,13 @@ impl User {
         Some(keys)
     }
 
+    /// Whether SCRAM can be used with each of the user's passwords.
+    pub fn has_scram(&self) -> bool {
+        ScramDigest::ALL
+            .into_iter()
+            .all(|digest| self.has_all_keys(digest))
+    }
+
     /// Whether each of the user's passwords can be used with SCRAM, or none lets
     /// anybody in.
     fn has_all_keys(&self, digest: ScramDigest) -> bool {
@@ -229,6 +262,14 @@ impl User {
 }
 
 impl Device {
+    /// The name its POP3 ledger is kept under.
+    pub fn ledger_name(&self) -> String {
+        match &self.ledger {
+            Some(ledger) => format!("{} {ledger}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     fn keys(&self, digest: ScramDigest) -> Option<&str> {
         match digest {
             ScramDigest::Sha256 => self.scram.as_deref(),
@@ -475,6 +516,9 @@ mod tests {
         let path = directory.path().join("users.yaml");
         let mut user = User::new("anna", b"secret").expect("user");
         user.add_device("phone", b"other").expect("device");
+        let first = user.devices.remove(0);
+        user.add_device("phone", b"other").expect("device");
+        assert_ne!(first.ledger_name(), user.devices[0].ledger_name());
         let users = Users { users: vec![user] };
         users.save(&path).expect("saved");
         assert_eq!(Users::load(&path).expect("loaded"), users);
@@ -552,6 +596,8 @@ mod tests {
         assert_eq!(offered(vec![anna]), [false, false]);
         let mut ben = foreign("{PLAIN}x");
         ben.add_device("phone", b"other").expect("device");
+        assert!(ben.add_device("tablet", b"other").is_err());
+        assert!(ben.add_device("tablet", b"x").is_err() && ben.set_password(b"other").is_err());
         ben.set_password(b"x").expect("set");
         assert!(ben.own_keys(ScramDigest::Sha256).is_some() && ben.devices[0].scram.is_none());
     }

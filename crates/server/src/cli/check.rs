@@ -20,7 +20,7 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n  pillarbox check --search anna\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway more than 36 hours ago; it never removes a message.\nWhat a server has open it does not open: stop that first, or repair again a minute later.\n--search finds texts that are damaged, or not those of the messages; --repair makes them\nanew, unless a server has the mailbox open.\nExit code 1 tells that something is wrong and was not repaired."
+    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n  pillarbox check --search anna\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway more than 36 hours ago; it never removes a message.\nWhat a server has open it does not open: stop that first, or repair again a minute later.\n--search finds texts that are damaged, or not those of the messages; --repair makes them\nanew: stop the server before, which keeps others out of what it has open.\nExit code 1 tells that something is wrong and was not repaired."
 )]
 pub struct Arguments {
     /// The users to check; all if none is given

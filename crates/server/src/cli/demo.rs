@@ -117,6 +117,11 @@ pub fn run(arguments: &Arguments) -> Exit {
             .map(|text| split_user(text))
             .collect::<anyhow::Result<_>>()?,
     };
+    for (place, (name, _)) in given.iter().enumerate() {
+        if given.iter().take(place).any(|(other, _)| other == name) {
+            bail!("--user {name}= is given twice; give each user once");
+        }
+    }
     let pid_file = PidFile::take(&directory)?;
     let config = prepare(&directory, arguments, &given)?;
     let users = Users::load(&config.users_file)?;
@@ -127,9 +132,17 @@ pub fn run(arguments: &Arguments) -> Exit {
     super::start_log(config.log);
     super::raise_descriptor_limit();
     let listeners = config.listeners.clone();
-    super::runtime()?.block_on(crate::serve::serve(config, None, |addresses| {
+    let served = super::runtime()?.block_on(crate::serve::serve(config, None, |addresses| {
         announce(&directory, &listeners, addresses, &shown)
-    }))?;
+    }));
+    served.map_err(
+        |error| match error.to_string().contains("cannot listen on") {
+            true => error.context(
+                "give other ports with --imap, --imaps, --pop3 and --pop3s; 0 is any free one",
+            ),
+            false => error,
+        },
+    )?;
     drop(pid_file);
     Ok(ExitCode::SUCCESS)
 }

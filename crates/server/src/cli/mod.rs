@@ -153,16 +153,19 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut CommandLine::command(),
-                "pillarbox",
-                &mut std::io::stdout(),
-            );
-            Ok(ExitCode::SUCCESS)
+            let mut script = Vec::new();
+            let mut command = CommandLine::command();
+            clap_complete::generate(shell, &mut command, "pillarbox", &mut script);
+            let written = std::io::stdout().write_all(&script);
+            written.map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
     };
     ended.unwrap_or_else(|error| {
+        let cause = error.downcast_ref::<std::io::Error>();
+        if cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe) {
+            // Who reads our output, such as `head`, has enough of it.
+            return ExitCode::SUCCESS;
+        }
         let _ = writeln!(std::io::stderr(), "pillarbox: {error:#}");
         ExitCode::FAILURE
     })

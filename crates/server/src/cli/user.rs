@@ -5,7 +5,7 @@ use crate::accounts::users::{User, Users};
 use crate::config::Config;
 use anyhow::{Context, bail};
 use clap::Subcommand;
-use std::io::{IsTerminal, Read};
+use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -87,6 +87,11 @@ fn read_password(from_stdin: bool) -> anyhow::Result<Vec<u8>> {
         {
             text.pop();
         }
+        if text.is_empty() && !from_stdin {
+            bail!(
+                "there is no terminal to ask for the password; give it with --password-stdin, as in: echo secret | pillarbox user add anna --password-stdin"
+            );
+        }
         return Ok(text);
     }
     let first = rpassword::prompt_password("Password: ")?;
@@ -145,7 +150,15 @@ pub fn run(arguments: Arguments) -> Exit {
         }
         Command::List => {
             for user in &users.users {
-                println!("{}\t{} devices", user.name, user.devices.len());
+                let lacks = match user.has_scram() {
+                    true => "",
+                    false => "\tno SCRAM keys",
+                };
+                tell(&format!(
+                    "{}\t{} devices{lacks}",
+                    user.name,
+                    user.devices.len()
+                ))?;
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -197,30 +210,41 @@ pub fn run(arguments: Arguments) -> Exit {
     if let Some(owner) = owner.filter(|_| is_new) {
         give_to(&path, &owner)?;
     }
-    println!("{}: written", path.display());
+    tell(&format!("{}: written", path.display()))?;
     if let Some(happens) = happens {
-        println!("{happens}");
+        tell(&happens)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line of output.
+fn tell(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
 /// Lists a user's devices; what they did where the configuration says where the mail is,
 /// and there is some.
 fn list_devices(user: &User, config: Option<&Config>) -> anyhow::Result<()> {
-    let root = config.map(|config| (config, user.maildir(config)));
-    let Some((config, root)) = root.filter(|(_, root)| root.join("cur").is_dir()) else {
-        user.devices
+    let Some(config) = config else {
+        return user
+            .devices
             .iter()
-            .for_each(|device| println!("{}", device.name));
-        return Ok(());
+            .try_for_each(|device| tell(&device.name));
     };
+    let root = user.maildir(config);
+    if !root.join("cur").is_dir() {
+        // No mail came yet, and nobody for it.
+        let mut devices = user.devices.iter();
+        return devices
+            .try_for_each(|device| tell(&format!("{}\tnever\t0 not fetched", device.name)));
+    }
     let account = super::mailbox::inspect(config, &root);
     let inbox = account.mailbox(&store::MailboxName::inbox())?;
     for device in &user.devices {
         // In an INBOX that was never opened no device did anything.
         let ledger = inbox
             .uid_validity
-            .map(|uid_validity| account.device_ledger(&device.name, uid_validity))
+            .map(|uid_validity| account.device_ledger(&device.ledger_name(), uid_validity))
             .transpose()?
             .unwrap_or_default();
         let visit = match ledger.visited_seconds {
@@ -228,7 +252,7 @@ fn list_devices(user: &User, config: Option<&Config>) -> anyhow::Result<()> {
             seconds => show_time(seconds),
         };
         let backlog = pop3d::backlog(&inbox.snapshot, &ledger);
-        println!("{}\t{visit}\t{backlog} not fetched", device.name);
+        tell(&format!("{}\t{visit}\t{backlog} not fetched", device.name))?;
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub(super) fn check(
                     progress.tell(&format!("{shown}: {made} texts made anew, {left} faults left"))?;
                 }
                 Err(error) => progress.tell(&format!(
-                    "{shown}: texts not made anew: {error:#}; a server that has the mailbox open keeps others out"
+                    "{shown}: texts not made anew: {error:#}; if a server runs, stop it and run this again"
                 ))?,
             }
         }
