@@ -33,6 +33,28 @@ fn row_text<C: Capability>(prefix: &str, row: &Row<C>) -> String {
     text.replace("|  |", "| |")
 }
 
+/// What is new since the last release has the version of the one that is made.
+#[test]
+fn no_capability_is_of_a_later_version_than_the_program() {
+    let version = env!("CARGO_PKG_VERSION");
+    let numbers = |text: &str| -> Vec<u32> {
+        let numbers = text.split('-').next().unwrap_or_default().split('.');
+        numbers.filter_map(|number| number.parse().ok()).collect()
+    };
+    let readme = include_str!("../README.md");
+    let rows = readme.lines().filter(|line| line.starts_with("| `"));
+    let since = rows.filter_map(|row| row.split('|').nth(3).map(str::trim));
+    let mut count = 0;
+    for since in since.filter(|since| since.starts_with("0.")) {
+        assert!(
+            numbers(since) <= numbers(version)[..2].to_vec(),
+            "{since} and {version}"
+        );
+        count += 1;
+    }
+    assert!(count > 50, "{count} rows");
+}
+
 #[test]
 fn the_readme_has_every_row_and_no_other() {
     let readme = include_str!("../README.md");

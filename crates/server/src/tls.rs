@@ -185,6 +185,37 @@ fn read_pair(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     }
 }
 
+/// What is doubtful about a certificate that can be read: that its time is over, or has
+/// not come.
+///
+/// # Errors
+/// When it cannot be read; the text names the file.
+pub fn doubt(file: &Path) -> anyhow::Result<Option<String>> {
+    let chain = read_certificates(file)?;
+    let own = chain
+        .first()
+        .and_then(|own| x509_parser::parse_x509_certificate(own).ok());
+    let Some((_, parsed)) = own else {
+        return Ok(None);
+    };
+    let validity = parsed.validity();
+    let now = x509_parser::time::ASN1Time::now();
+    let shown = file.display();
+    Ok(
+        match (now < validity.not_before, now > validity.not_after) {
+            (_, true) => Some(format!(
+                "{shown}: the certificate expired on {}; clients refuse it, renew it",
+                validity.not_after
+            )),
+            (true, _) => Some(format!(
+                "{shown}: the certificate is good from {} only; look at the machine's clock",
+                validity.not_before
+            )),
+            (false, false) => None,
+        },
+    )
+}
+
 /// What is asked of clients' certificates.
 #[derive(Debug, Clone)]
 pub struct ClientCertificates {

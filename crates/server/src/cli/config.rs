@@ -1,11 +1,11 @@
 //! `pillarbox config`.
 
-use super::{ConfigArgument, Exit};
+use super::{ConfigArgument, Exit, mail_root};
 use crate::accounts::users::Users;
 use crate::config::Config;
 use crate::oauth::OAuth;
 use crate::self_signed;
-use crate::tls::{Certificates, ClientCertificates};
+use crate::tls::{self, Certificates, ClientCertificates};
 use clap::Subcommand;
 use std::io::Write;
 use std::process::ExitCode;
@@ -79,14 +79,39 @@ pub fn run(arguments: &Arguments) -> Exit {
 fn doubts(config: &Config, users: &Users) -> Vec<String> {
     let named = config.without_capabilities_of.keys();
     let unknown = named.filter(|name| users.find(name).is_none());
-    unknown
+    let mut doubts: Vec<String> = unknown
         .map(|name| {
             format!(
                 "without_capabilities_of: there is no user {name} in {}; `pillarbox user list` shows all",
                 config.users_file.display()
             )
         })
-        .collect()
+        .collect();
+    let certificates = config.tls.certificates.iter();
+    doubts.extend(certificates.filter_map(|files| tls::doubt(&files.certificate).ok()?));
+    let without: Vec<&str> = users
+        .users
+        .iter()
+        .filter(|user| !user.has_scram())
+        .map(|user| user.name.as_str())
+        .collect();
+    if !without.is_empty() {
+        doubts.push(format!(
+            "SCRAM is not offered to anybody in full, as these have no keys for it until `pillarbox user passwd` sets them: {}",
+            some_of(&without)
+        ));
+    }
+    doubts
+}
+
+/// The first of some names, and how many there are besides.
+fn some_of(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// What is wrong in what the configuration names, all at once; nothing of the keys in
@@ -129,6 +154,9 @@ fn mistakes_beside(config: &Config, doubtful: &[String]) -> Vec<String> {
         mistakes.push(format!(
             "run_as_user: there is no user {name}; make it with `adduser --system {name}`"
         ));
+    }
+    if is_sure("mail_root") && is_sure("run_as_user") {
+        mistakes.extend(mail_root::mistakes(config));
     }
     mistakes
 }

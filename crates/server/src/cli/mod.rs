@@ -5,6 +5,7 @@ mod config;
 mod deliver;
 mod demo;
 mod inspection;
+mod mail_root;
 mod mailbox;
 mod user;
 
