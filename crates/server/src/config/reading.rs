@@ -1,6 +1,6 @@
 //! Reading `pillarbox.yaml`: all mistakes at once, each with its line and what to do.
 
-use super::Config;
+use super::{Config, Listener, Plaintext, TlsMode};
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
@@ -262,6 +262,28 @@ impl Config {
                 "no listener; name at least one protocol, tls and address".to_owned(),
             ));
         }
+        let is_plain = |listener: &Listener| listener.tls == TlsMode::None;
+        if self.plaintext_login == Plaintext::Never
+            && !self.listeners.is_empty()
+            && self.listeners.iter().all(is_plain)
+        {
+            mistakes.push((
+                "plaintext_login",
+                "is never, and no listener has TLS, so nobody could log in; give one tls: implicit or starttls"
+                    .to_owned(),
+            ));
+        }
+        let is_off = |name: &str| {
+            let mut names = self.without_capabilities.iter();
+            names.any(|other| other.eq_ignore_ascii_case(name))
+        };
+        if is_off("POP3:USER") && is_off("POP3:SASL") {
+            mistakes.push((
+                "without_capabilities",
+                "without POP3:USER and POP3:SASL nobody could log in over POP3; leave one on, or take its listeners away"
+                    .to_owned(),
+            ));
+        }
         for (place, listener) in self.listeners.iter().enumerate() {
             let address = listener.address;
             let is_twice = self
@@ -520,6 +542,11 @@ mod tests {
         let errors = load("limits:\n  append_octets: 0\n").expect_err("no message");
         assert!(errors[0].text.contains("not \"no limit\""), "{errors:?}");
         assert_eq!(errors[0].line, 2);
+        let errors = load(
+            "plaintext_login: never\nlisteners:\n  - { protocol: imap, tls: none, address: \"127.0.0.1:143\" }\n",
+        );
+        let errors = errors.expect_err("no way in");
+        assert!(errors[0].text.contains("nobody could log in"), "{errors:?}");
         let errors = load("mail_root: \"maildir:/m/%u/%x\"\n").expect_err("two mistakes");
         assert_eq!(errors.len(), 2, "{errors:?}");
         assert!(errors[0].text.contains("%x is not known"), "{errors:?}");
