@@ -148,6 +148,7 @@ const CHINESE: &[(&str, &str)] = &[
     ("Moved", "已移动"),
     ("An empty message aborts APPEND", "空邮件使 APPEND 中止"),
     ("Server shutting down", "服务器正在关闭"),
+    ("a server has the mailbox open", "有服务器正打开着该邮箱"),
     ("The server is shutting down", "服务器正在关闭"),
     ("The login is no longer valid", "登录已失效"),
     ("Autologout; idle for too long", "空闲时间过长，已自动退出"),
