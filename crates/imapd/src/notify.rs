@@ -101,6 +101,8 @@ pub enum Deed {
     Created(MailboxName),
     /// This mailbox was renamed, with those below it.
     Renamed(MailboxName),
+    /// Mailboxes were made by others: none lost its name.
+    Added,
     /// Something else, or more than one thing.
     Other,
 }
@@ -281,7 +283,7 @@ impl Notify {
             .filter(|name| !self.subscribed.contains(name))
             .collect();
         self.unsubscribed.extend(ended);
-        if !matches!(deed, Deed::Renamed(_)) {
+        if *deed == Deed::Other {
             self.departed.clear();
         }
         let mut wanted = BTreeMap::new();
@@ -348,7 +350,7 @@ impl Notify {
     fn learns_new_name(&self, name: &MailboxName, deed: &Deed) -> bool {
         let is_renamed = match deed {
             Deed::Renamed(from) => name == from || name.is_inferior_of(from),
-            Deed::Created(_) | Deed::Other => false,
+            Deed::Created(_) | Deed::Added | Deed::Other => false,
         };
         is_renamed && self.departed.len() < WATCHED
     }
@@ -365,6 +367,14 @@ impl Notify {
                 if self.wants(Event::MailboxName, to) || self.wants(Event::MailboxName, from) =>
             {
                 Deed::Renamed(from.clone())
+            }
+            (Some(News::Created(_)), other)
+                if other
+                    .into_iter()
+                    .chain(names)
+                    .all(|news| matches!(news, News::Created(_))) =>
+            {
+                Deed::Added
             }
             _ => Deed::Other,
         }
