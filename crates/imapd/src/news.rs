@@ -319,8 +319,18 @@ impl ImapSession {
         }
         // Attributes are told as they are now, whatever happened in between.
         let mut entries = None;
+        let is_one = heard.news.len() == 1;
+        let mut renamed = Vec::new();
         for news in heard.news {
+            if let News::Renamed { to, .. } = &news {
+                renamed.push(to.clone());
+            }
             self.tell_one(news, &mut entries);
+        }
+        // Who is told of one name follows it to those below. One that was made, and renamed
+        // before that was told, is told to be no more.
+        if !is_one && !renamed.is_empty() {
+            self.tell_inferiors(&renamed, &mut entries);
         }
         if let Some(notify) = &mut self.notify {
             notify.note_heard();
@@ -416,6 +426,22 @@ impl ImapSession {
                 if wants(Event::SubscriptionChange, &name) {
                     self.tell_name(&name, None, entries);
                 }
+            }
+        }
+    }
+
+    /// The mailboxes below some that were renamed.
+    fn tell_inferiors(&mut self, of: &[MailboxName], entries: &mut Option<Vec<ListEntry>>) {
+        let is_below = |name: &MailboxName| of.iter().any(|above| name.is_inferior_of(above));
+        let listed = entries.iter().flatten().filter(|entry| entry.exists);
+        let names: Vec<MailboxName> = listed
+            .map(|entry| entry.name.clone())
+            .filter(is_below)
+            .collect();
+        for name in names {
+            let notify = self.notify.as_ref();
+            if notify.is_some_and(|notify| notify.wants(Event::MailboxName, &name)) {
+                self.tell_name(&name, None, entries);
             }
         }
     }

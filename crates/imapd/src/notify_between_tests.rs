@@ -345,3 +345,22 @@ fn what_nobody_wants_to_hear_of_ends_nothing() {
     stage.client.session.resume(wire::Event::MailboxChanged);
     assert!(stage.later().starts_with("* 1 EXISTS\r\n"));
 }
+
+#[test]
+fn what_was_made_below_a_renamed_name_is_told() {
+    let mut stage = Stage::new(&["Work"]);
+    stage.say("NOTIFY SET (personal (MailboxName MessageNew MessageExpunge))");
+    stage.quieten();
+    // Both before either is told: the new name below is no news of its own.
+    stage.other("CREATE Work/a");
+    stage.other("RENAME Work Play");
+    let told = stage.later();
+    assert!(
+        told.contains("* LIST (\\HasChildren) \"/\" Play (\"OLDNAME\" (Work))\r\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("* LIST (\\HasNoChildren) \"/\" Play/a\r\n"),
+        "{told}"
+    );
+}
