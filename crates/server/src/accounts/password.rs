@@ -61,9 +61,12 @@ pub fn scheme(stored: &str) -> Option<String> {
         .then(|| format!("{{{scheme}}}"))
 }
 
+/// Digests a password and the salt behind it.
+type Function = fn(&[u8], &[u8]) -> Vec<u8>;
+
 /// A digest of a password, and perhaps a salt behind it, as Dovecot writes them.
 struct Plain {
-    function: fn(&[u8], &[u8]) -> Vec<u8>,
+    function: Function,
     octets: usize,
     is_salted: bool,
 }
@@ -82,7 +85,7 @@ impl Plain {
             .strip_suffix(".B64")
             .or(scheme.strip_suffix(".BASE64"));
         let name = name.or(scheme.strip_suffix(".HEX")).unwrap_or(scheme);
-        let (function, octets, is_salted): (fn(&[u8], &[u8]) -> Vec<u8>, _, _) = match name {
+        let (function, octets, is_salted): (Function, _, _) = match name {
             "SHA" | "SHA1" => (digest::<Sha1>, 20, false),
             "SSHA" => (digest::<Sha1>, 20, true),
             "SHA256" => (digest::<Sha256>, 32, false),
