@@ -141,7 +141,7 @@ fn random_operations_crashes_and_failures() {
     let seeds = std::env::var("PILLARBOX_CRASH_SEEDS")
         .ok()
         .and_then(|seeds| seeds.parse().ok());
-    for seed in 0..seeds.unwrap_or(50) {
+    for seed in 0..seeds.unwrap_or(25) {
         run(seed, 60);
     }
 }
