@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
+use std::net::TcpStream;
 
 /// The hash function of a mechanism.
 #[derive(Debug, Clone, Copy)]
@@ -246,6 +247,16 @@ fn pop3_takes_passwords_in_utf_8() {
     talk.expect("+OK ");
 }
 
+/// anna can log in while a POP3 client that was refused stays, which ends then.
+fn a_place_is_free_beside(server: &Server, mut refused: Talk<TcpStream>) {
+    let mut imap = Talk::open(server.imap);
+    imap.expect("* OK ");
+    imap.send("a LOGIN anna secret\r\n");
+    imap.expect("a OK ");
+    refused.send("QUIT\r\n");
+    refused.expect("+OK ");
+}
+
 #[test]
 fn who_is_refused_has_no_place() {
     let server = Server::start_with(
@@ -270,12 +281,7 @@ fn who_is_refused_has_no_place() {
     second.send("USER anna\r\nPASS secret\r\n");
     second.expect("+OK ");
     second.expect("-ERR [LOGIN-DELAY] ");
-    let mut imap = Talk::open(server.imap);
-    imap.expect("* OK ");
-    imap.send("a LOGIN anna secret\r\n");
-    imap.expect("a OK ");
-    second.send("QUIT\r\n");
-    second.expect("+OK ");
+    a_place_is_free_beside(&server, second);
 }
 
 #[test]
@@ -297,13 +303,8 @@ fn who_finds_the_maildrop_in_use_has_no_place() {
         talk
     };
     let _first = login("+OK ");
-    let mut second = login("-ERR [IN-USE] ");
-    let mut imap = Talk::open(server.imap);
-    imap.expect("* OK ");
-    imap.send("a LOGIN anna secret\r\n");
-    imap.expect("a OK ");
-    second.send("QUIT\r\n");
-    second.expect("+OK ");
+    let second = login("-ERR [IN-USE] ");
+    a_place_is_free_beside(&server, second);
 }
 
 #[test]
