@@ -611,6 +611,10 @@ impl Session<Login> for ImapSession {
         }
     }
 
+    fn has_mailbox(&self) -> bool {
+        self.login.is_some()
+    }
+
     /// Output that waits is given out first, and a session that only waits looks at
     /// nothing: neither is worth a thread of its own, the less if hundreds idle on one
     /// mailbox and all wake at once.

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 use store::mailbox::Subscription;
-use store::{Flags, Keyword, Mailbox, MailboxName, MessageRow, ModSeq, Result, Snapshot, Uid};
+use store::{
+    Account, Flags, Keyword, Mailbox, MailboxName, MessageRow, ModSeq, Result, Snapshot, Uid,
+};
 use untold::Untold;
 
 /// How long a view trusts the store's picture when nobody asks for news.
@@ -143,16 +145,15 @@ pub struct Announced {
 pub struct OutOfRange;
 
 impl View {
-    /// Selects a mailbox that was just opened; read-write claims its new mail.
+    /// Selects a mailbox, whose changes wake the waker; read-write claims its new mail.
     pub fn open(
-        mailbox: Arc<Mailbox>,
+        account: &Account,
         name: MailboxName,
         access: Access,
-        waker: Waker,
+        waker: &Waker,
         now: Instant,
     ) -> Result<Self> {
-        let subscription = mailbox.subscribe(waker);
-        mailbox.sync()?;
+        let (mailbox, subscription) = account.watched_mailbox(&name, waker)?;
         let mut recent = BTreeSet::new();
         if access == Access::ReadWrite {
             recent.extend(mailbox.claim_recent()?);

@@ -147,6 +147,16 @@ impl Command {
     }
 }
 
+/// Whether a line of a client that has a maildrop open is answered out of memory, whatever
+/// its arguments are.
+pub fn is_of_memory(line: &[u8]) -> bool {
+    const VERBS: [&[u8]; 8] = [
+        b"STAT", b"LIST", b"UIDL", b"DELE", b"NOOP", b"RSET", b"CAPA", b"LANG",
+    ];
+    let verb = line.get(..4).unwrap_or_default();
+    VERBS.iter().any(|known| known.eq_ignore_ascii_case(verb))
+}
+
 fn needed_number(argument: Option<&[u8]>) -> Result<MessageNumber, Problem> {
     message_number(argument.ok_or(Problem::Arguments("a message number is needed"))?)
 }

@@ -2,12 +2,12 @@
 
 use crate::authorization::{Authorization, Request};
 use crate::capability::{self, Capabilities, Capability};
-use crate::command::{Command, Problem};
+use crate::command::{self, Command, Problem};
 use crate::language::Language;
 use crate::maildrop::Listing;
 use crate::policy::Login;
 use crate::reply::{Code, Reply};
-use crate::transaction::{Answer, Transaction};
+use crate::transaction::{Answer, Opening, Transaction};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,9 +71,6 @@ pub enum HeaderForm {
     Utf8,
 }
 
-/// So many messages are looked at at a time for headers in UTF-8.
-const LOOKED_AT: usize = 200;
-
 enum State {
     Authorization(Authorization),
     Transaction(Box<Transaction>),
@@ -91,12 +88,6 @@ enum Awaiting {
     Keys,
     /// The handshake.
     Tls,
-}
-
-/// Whether there are messages to be looked at before a maildrop is opened.
-enum Look {
-    GoesOn,
-    Ended,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -449,26 +440,25 @@ impl Pop3Session {
 
     /// Opens the maildrop of a login. To a client that knows ASCII headers only sizes are
     /// told of what it is sent: messages that came since the last time are looked at
-    /// before, in steps; says whether there is more to look at.
-    fn open(&mut self, login: Login) -> Look {
-        if self.sent_form() == HeaderForm::Ascii {
-            self.looked_at = Transaction::look_for_surrogates(&login, LOOKED_AT);
-            if self.looked_at.is_some() {
+    /// before, in steps, and the login waits while there are more.
+    fn open(&mut self, login: Login) {
+        let capabilities = login.capabilities;
+        let opening = Transaction::open(login, self.sent_form(), self.language);
+        self.looked_at = None;
+        match opening {
+            Opening::LooksAt(mailbox, login) => {
+                self.looked_at = Some(mailbox);
                 self.login = Some(login);
-                return Look::GoesOn;
             }
-        }
-        self.on = login.capabilities;
-        match Transaction::open(login, self.sent_form(), self.language) {
-            Ok(transaction) => {
+            Opening::Ended(Ok(transaction)) => {
+                self.on = capabilities;
                 let reply = transaction.summary();
                 self.bad_commands = 0;
                 self.state = State::Transaction(Box::new(transaction));
                 self.limit_lines();
                 self.say(reply);
             }
-            Err(reply) => {
-                self.on = self.options.capabilities;
+            Opening::Ended(Err(reply)) => {
                 if let State::Authorization(authorization) = &mut self.state {
                     authorization.restart();
                 }
@@ -477,7 +467,6 @@ impl Pop3Session {
                 self.say(reply);
             }
         }
-        Look::Ended
     }
 
     fn deadline(&self) -> Instant {
@@ -577,9 +566,10 @@ impl Session<Login> for Pop3Session {
                 transaction.output_was_sent();
             }
             if let Some(login) = self.login.take() {
-                match self.open(login) {
-                    Look::GoesOn => return Action::Yield,
-                    Look::Ended => continue,
+                self.open(login);
+                match self.looked_at {
+                    Some(_) => return Action::Yield,
+                    None => continue,
                 }
             }
             if self.awaiting != Awaiting::Client {
@@ -618,8 +608,25 @@ impl Session<Login> for Pop3Session {
         }
     }
 
-    fn may_block(&self, _now: Instant) -> bool {
-        self.login.is_some() || matches!(self.state, State::Transaction(_))
+    /// What is ready is given out first, and most commands need nothing of the disk; who
+    /// is at its end leaves the maildrop.
+    fn may_block(&self, now: Instant) -> bool {
+        if !self.queue.is_empty() || self.listing.is_some() {
+            return false;
+        }
+        let State::Transaction(transaction) = &self.state else {
+            return self.login.is_some();
+        };
+        let is_at_end = self.service != Service::Running || now >= self.deadline();
+        let is_of_disk = |line: &[u8]| !command::is_of_memory(line);
+        transaction.notes_what_was_sent()
+            || is_at_end
+            || self.bad_commands > 0
+            || self.lines.peek().is_some_and(is_of_disk)
+    }
+
+    fn has_mailbox(&self) -> bool {
+        self.looked_at.is_some() || matches!(self.state, State::Transaction(_))
     }
 }
 

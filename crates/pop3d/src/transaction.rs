@@ -29,6 +29,18 @@ pub enum Answer {
 /// A message is short that is held in memory while it is sent.
 const SHORT_OCTETS: u64 = 256 << 10;
 
+/// So many messages are looked at at a time for headers in UTF-8.
+const LOOKED_AT: usize = 200;
+
+/// What opening a maildrop came to.
+pub enum Opening {
+    /// There are more messages to be looked at for headers in UTF-8, in the mailbox that is
+    /// to be kept open until then.
+    LooksAt(Arc<Mailbox>, Login),
+    /// It is open, or the reply says why it is not.
+    Ended(Result<Transaction, Reply>),
+}
+
 /// A maildrop opened for a user.
 pub struct Transaction {
     account: Arc<Account>,
@@ -47,26 +59,36 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Looks at so many messages of the user's for headers in UTF-8; gives the mailbox, to
-    /// be kept open, if there are more. Where that fails, opening the maildrop will tell.
-    pub fn look_for_surrogates(login: &Login, most: usize) -> Option<Arc<Mailbox>> {
-        let mailbox = login.account.mailbox(&MailboxName::inbox()).ok()?;
-        let looked = mailbox.look_for_surrogates(&mailbox.snapshot(), most);
-        looked
-            .is_ok_and(|is_complete| !is_complete)
-            .then_some(mailbox)
+    /// Opens the user's maildrop and freezes it, unless messages that came since the last
+    /// time are to be looked at before and are more than a step's.
+    pub fn open(login: Login, form: HeaderForm, language: Language) -> Opening {
+        let mailbox = match login.account.mailbox(&MailboxName::inbox()) {
+            Ok(mailbox) => mailbox,
+            Err(error) => return Opening::Ended(Err(cannot_open(error))),
+        };
+        if form == HeaderForm::Ascii {
+            match mailbox.look_for_surrogates(&mailbox.snapshot(), LOOKED_AT) {
+                Ok(true) => {}
+                Ok(false) => return Opening::LooksAt(mailbox, login),
+                Err(error) => return Opening::Ended(Err(cannot_open(error))),
+            }
+        }
+        Opening::Ended(Self::freeze(mailbox, login, form, language))
     }
 
-    /// Opens the user's maildrop and freezes it; the reply says why it failed.
-    pub fn open(login: Login, form: HeaderForm, language: Language) -> Result<Self, Reply> {
+    /// Freezes the maildrop as it is now; the reply says why it failed.
+    fn freeze(
+        mailbox: Arc<Mailbox>,
+        login: Login,
+        form: HeaderForm,
+        language: Language,
+    ) -> Result<Self, Reply> {
         let Login {
             account,
             policy,
             device,
             ..
         } = login;
-        let failed = |_: Error| Reply::err_with(Code::SysTemp, "the maildrop cannot be opened now");
-        let mailbox = account.mailbox(&MailboxName::inbox()).map_err(failed)?;
         let access = match policy.access {
             Access::Shared => None,
             Access::Exclusive => match ExclusiveAccess::take(mailbox.id()) {
@@ -77,20 +99,21 @@ impl Transaction {
                 }
             },
         };
-        let snapshot = mailbox.sync().map_err(failed)?;
+        // Up to date with the disk since it was opened, and with who had it until now.
+        let snapshot = mailbox.snapshot();
         let unique_ids = mailbox
             .unique_id_listing_as(&snapshot, &policy.unique_ids)
-            .map_err(failed)?;
+            .map_err(cannot_open)?;
         let ledger = device
             .as_ref()
             .map(|device| account.device_ledger(&device.name))
             .transpose()
-            .map_err(failed)?;
+            .map_err(cannot_open)?;
         let mut maildrop = Maildrop::new(&snapshot, unique_ids, ledger.as_ref());
         if form == HeaderForm::Ascii {
             mailbox
                 .look_for_surrogates(&snapshot, usize::MAX)
-                .map_err(failed)?;
+                .map_err(cannot_open)?;
             maildrop = maildrop.in_ascii(&mailbox.surrogates());
         }
         Ok(Self {
@@ -261,6 +284,11 @@ impl Transaction {
         self.stored.rest();
     }
 
+    /// Whether [`Transaction::output_was_sent`] may write something.
+    pub fn notes_what_was_sent(&self) -> bool {
+        self.retrieved.is_some() && self.policy.mark_seen == SeenPolicy::Mark
+    }
+
     /// Takes note that all output was sent: a retrieved message is now fetched by the
     /// device, which QUIT notes, and seen, if the policy says so. Failing to store that
     /// is no failure of RETR.
@@ -295,6 +323,10 @@ impl Transaction {
             _access: self.access,
         }
     }
+}
+
+fn cannot_open(_: Error) -> Reply {
+    Reply::err_with(Code::SysTemp, "the maildrop cannot be opened now")
 }
 
 fn no_such_message() -> Reply {

@@ -365,7 +365,10 @@ impl Connection {
     /// is the last to leave a mailbox may have to close it, which takes the disk.
     fn leave(&mut self) {
         let session = std::mem::replace(&mut self.kind, Kind::Broken(None));
-        tokio::task::block_in_place(|| drop(session));
+        match session.has_mailbox() {
+            true => tokio::task::block_in_place(|| drop(session)),
+            false => drop(session),
+        }
         self.user = None;
     }
 

@@ -19,6 +19,7 @@ use crate::control_file::{self, failed};
 use crate::disk::{self, Kind};
 use crate::index;
 use crate::kept_open::KeptOpen;
+use crate::mailbox::Subscription;
 use crate::maildir::uidlist::Uidlist;
 use crate::maildir::{subscriptions, uidvalidity};
 use crate::metadata::{Metadata, OF_MAILBOX};
@@ -361,6 +362,26 @@ impl Account {
 
     /// Opens a mailbox, or gives the one that is open, up to date with the disk.
     pub fn mailbox(&self, name: &MailboxName) -> Result<Arc<Mailbox>> {
+        let (mailbox, ()) = self.mailbox_after(name, |_| ())?;
+        Ok(mailbox)
+    }
+
+    /// As [`Account::mailbox`], watched since before the disk was looked at: whatever the
+    /// mailbox given does not have wakes the waker.
+    pub fn watched_mailbox(
+        &self,
+        name: &MailboxName,
+        waker: &Waker,
+    ) -> Result<(Arc<Mailbox>, Subscription)> {
+        self.mailbox_after(name, |mailbox| mailbox.subscribe(waker.clone()))
+    }
+
+    /// Opens a mailbox, has something begin with it, then looks at the disk.
+    fn mailbox_after<T>(
+        &self,
+        name: &MailboxName,
+        begin: impl Fn(&Arc<Mailbox>) -> T,
+    ) -> Result<(Arc<Mailbox>, T)> {
         for _ in 0..ATTEMPTS {
             let known = self.open.get(name).and_then(|mailbox| mailbox.upgrade());
             let mailbox = match known {
@@ -370,13 +391,16 @@ impl Account {
                     self.open_locked(name)?
                 }
             };
+            let begun = begin(&mailbox);
             let result = mailbox.sync();
             if result.is_ok() && !mailbox.is_gone() {
                 if let Some(kept_open) = &self.shared.kept_open {
                     kept_open.keep(&mailbox);
                 }
-                return Ok(mailbox);
+                return Ok((mailbox, begun));
             }
+            // What ends with it may wait for the mailbox.
+            drop(begun);
             let _changing = self.changing.lock();
             if let Err(error) = result
                 && self.directory(name)?.is_some()

@@ -1,10 +1,16 @@
 //! Work on many things at once, on the processors that are free.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// So many things are taken at once, so that nobody waits long for the last.
 const STEP: usize = 8;
+
+/// How many processors there are besides that of who calls. To ask the system takes some
+/// twenty calls, more than what is done to one message.
+static FURTHER: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from) - 1);
 
 /// Threads that help, in the whole process.
 static HELPING: AtomicUsize = AtomicUsize::new(0);
@@ -56,10 +62,12 @@ struct Helpers(usize);
 impl Helpers {
     /// As many as are free, at most `wanted`.
     fn take(wanted: usize) -> Self {
-        let most = thread::available_parallelism().map_or(1, usize::from) - 1;
         let mut taken = 0;
+        if wanted == 0 {
+            return Self(taken);
+        }
         let _ = HELPING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |helping| {
-            taken = wanted.min(most.saturating_sub(helping));
+            taken = wanted.min(FURTHER.saturating_sub(helping));
             Some(helping + taken)
         });
         Self(taken)
@@ -102,7 +110,7 @@ mod tests {
 
     #[test]
     fn helpers_are_given_back() {
-        let most = thread::available_parallelism().map_or(1, usize::from) - 1;
+        let most = *FURTHER;
         let deadline = Instant::now() + Duration::from_secs(60);
         // Other tests have some of them for moments.
         for _ in 0..3 {

@@ -52,6 +52,14 @@ impl LineBuffer {
         self.octets.extend_from_slice(octets);
     }
 
+    /// What [`LineBuffer::next_line`] is going to give next, with its end, if there is one
+    /// and whatever its length.
+    pub fn peek(&self) -> Option<&[u8]> {
+        let searched = self.octets.get(self.searched..)?;
+        let end = searched.iter().position(|octet| *octet == b'\n')?;
+        self.octets.get(self.start..=self.searched + end)
+    }
+
     /// Gives the next whole line, if there is one.
     pub fn next_line(&mut self) -> Option<Line> {
         let rest = self.octets.get(self.searched..).unwrap_or_default();
@@ -98,12 +106,22 @@ impl LineBuffer {
 mod tests {
     use super::*;
 
+    fn next_as_seen(buffer: &mut LineBuffer) -> Option<Line> {
+        let seen = buffer.peek().map(<[u8]>::to_vec);
+        let given = buffer.next_line();
+        assert_eq!(seen.is_some(), given.is_some());
+        if let (Some(seen), Some(Line::Complete(given))) = (seen, &given) {
+            assert_eq!(seen.trim_ascii_end(), given);
+        }
+        given
+    }
+
     fn cut(input: &[u8], size: usize) -> Vec<Line> {
         let mut buffer = LineBuffer::new(5);
         let mut lines = Vec::new();
         for piece in input.chunks(size) {
             buffer.push(piece);
-            while let Some(line) = buffer.next_line() {
+            while let Some(line) = next_as_seen(&mut buffer) {
                 lines.push(line);
             }
         }

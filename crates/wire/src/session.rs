@@ -26,6 +26,10 @@ pub trait Session<Login>: Send {
     /// Whether `next`, called now, may touch the disk. Where it does not the server
     /// may call it on a network thread.
     fn may_block(&self, now: Instant) -> bool;
+
+    /// Whether it has a mailbox open: who is the last to leave one may have to close it,
+    /// which takes the disk.
+    fn has_mailbox(&self) -> bool;
 }
 
 /// What the server is to do for a session.

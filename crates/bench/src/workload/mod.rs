@@ -254,6 +254,36 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Measures how long something takes that is over too soon to be measured once: the mean
+    /// of `times` times, one after another, without what comes before and after each.
+    fn measure_each<T>(
+        &mut self,
+        row: &Row,
+        times: u32,
+        begin: impl Fn(&Self) -> anyhow::Result<T>,
+        work: impl Fn(&mut T) -> anyhow::Result<f64>,
+        end: impl Fn(T) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let process = self.running().process();
+        let (mut seconds, mut processor) = (0.0, std::time::Duration::ZERO);
+        for _ in 0..times {
+            let mut begun = begin(self)?;
+            let before = process::processor_time(process);
+            let began = Instant::now();
+            work(&mut begun)?;
+            seconds += began.elapsed().as_secs_f64();
+            processor += process::processor_time(process).saturating_sub(before);
+            end(begun)?;
+        }
+        let sample = Sample {
+            value: seconds * 1_000.0 / f64::from(times),
+            processor: processor / times,
+            memory: process::memory(process),
+        };
+        self.keep(row, sample);
+        Ok(())
+    }
+
     /// Notes what a workload found out by itself.
     fn tell(&mut self, row: &Row, value: f64) {
         let sample = Sample {

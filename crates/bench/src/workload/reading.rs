@@ -9,10 +9,14 @@ use anyhow::ensure;
 
 const SELECT_CUR: Row = time("select-unknown", "SELECT of a Maildir never seen", 1.5);
 const SELECT_NEW: Row = time("select-new", "first SELECT after deliveries to new/", 4.0);
-const SELECT_WARM: Row = time("select-warm", "SELECT again, in a new session", 3.0);
+const SELECT_WARM: Row = time(
+    "select-warm",
+    "SELECT again, in 50 new sessions one after another",
+    3.0,
+);
 const SELECT_SHARED: Row = time(
     "select-shared",
-    "SELECT of what another session has selected",
+    "the same while another session has it selected",
     3.0,
 );
 const FLAGS: Row = time("fetch-flags", "FETCH FLAGS of all", 1.5);
@@ -56,6 +60,8 @@ pub const WORKLOAD: Workload = Workload {
 const HEADERS: &str =
     "FETCH 1:* BODY.PEEK[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID REFERENCES)]";
 const SINGLES: usize = 1_000;
+/// So many sessions open the mailbox one after another.
+const SELECTS: u32 = 50;
 
 fn play(stage: &mut Stage) -> anyhow::Result<()> {
     let count = stage.scale.messages;
@@ -81,11 +87,13 @@ fn play(stage: &mut Stage) -> anyhow::Result<()> {
     Imap::selected(stage.imap(), "anna", "INBOX")?.run("LOGOUT")?;
     // Nobody has it then, for a server that closes it.
     std::thread::sleep(super::GONE);
-    let mut session = Imap::login(stage.imap(), "anna")?;
-    stage.measure(&SELECT_WARM, |_| select(&mut session, count))?;
-    let mut other = Imap::login(stage.imap(), "anna")?;
-    stage.measure(&SELECT_SHARED, |_| select(&mut other, count))?;
-    other.run("LOGOUT")?;
+    let login = |stage: &Stage| Imap::login(stage.imap(), "anna");
+    let logout = |mut session: Imap| session.run("LOGOUT").map(drop);
+    let again = |session: &mut Imap| select(session, count);
+    stage.measure_each(&SELECT_WARM, SELECTS, login, again, logout)?;
+    let mut session = login(stage)?;
+    select(&mut session, count)?;
+    stage.measure_each(&SELECT_SHARED, SELECTS, login, again, logout)?;
     stage.measure(&LIST_SESSION, |_| fetch(&mut session, LIST, count))?;
     stage.measure(&HEADERS_FIRST, |_| fetch(&mut session, HEADERS, count))?;
     stage.measure(&HEADERS_LATER, |_| fetch(&mut session, HEADERS, count))?;

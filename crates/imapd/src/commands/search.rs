@@ -11,7 +11,7 @@ use crate::grammar::command::{
 use crate::grammar::sequence::{Bound, SequenceSet};
 use crate::limit::{MessageLimit, Reached};
 use crate::order::collation::Comparator;
-use crate::order::{Candidate, Sorting, Threading};
+use crate::order::{Candidate, KeptOrder, Sorting, Threading};
 use crate::progress::Measure;
 use crate::response::{
     ExtendedSearch, More, Writer, write_extended_search, write_search, write_sort, write_thread,
@@ -51,6 +51,8 @@ enum Asked {
 enum Stage {
     Looking(Box<Evaluation>),
     Sorting(Box<Sorting>),
+    /// The places of what was found, in order.
+    Sorted(Vec<u32>),
     Threading(Box<Threading>),
     Done,
 }
@@ -165,7 +167,9 @@ impl Searching {
     pub fn measure(&self) -> Measure {
         match &self.stage {
             Stage::Looking(evaluation) => evaluation.measure(),
-            Stage::Sorting(_) | Stage::Threading(_) | Stage::Done => Measure::Unknown,
+            Stage::Sorting(_) | Stage::Sorted(_) | Stage::Threading(_) | Stage::Done => {
+                Measure::Unknown
+            }
         }
     }
 
@@ -174,11 +178,11 @@ impl Searching {
         Ok(match &mut self.stage {
             Stage::Looking(_) => match self.look(view)? {
                 More::Follows => More::Follows,
-                More::Nothing => self.put_in_order(view),
+                More::Nothing => self.put_in_order(view)?,
             },
             Stage::Sorting(sorting) => sorting.step(view.mailbox())?,
             Stage::Threading(threading) => threading.step(view.mailbox())?,
-            Stage::Done => More::Nothing,
+            Stage::Sorted(_) | Stage::Done => More::Nothing,
         })
     }
 
@@ -211,7 +215,7 @@ impl Searching {
     }
 
     /// Goes on with what was found.
-    fn put_in_order(&mut self, view: &View) -> More {
+    fn put_in_order(&mut self, view: &View) -> Result<More, Outcome> {
         let told = view.told();
         let candidates = || -> Vec<Candidate> {
             let candidate = |found: &Found| {
@@ -224,10 +228,18 @@ impl Searching {
         self.stage = match &self.asked {
             Asked::Search => {
                 self.stage = Stage::Done;
-                return More::Nothing;
+                return Ok(More::Nothing);
             }
             Asked::Sort(criteria) => {
-                Stage::Sorting(Box::new(Sorting::new(candidates(), criteria, comparator)))
+                let candidates = candidates();
+                let kept = KeptOrder::new(view.mailbox(), told, criteria, comparator);
+                let sorted = kept.map(|kept| kept.sort(&candidates)).transpose()?;
+                match sorted.flatten() {
+                    Some(sorted) => Stage::Sorted(sorted),
+                    None => {
+                        Stage::Sorting(Box::new(Sorting::new(candidates, criteria, comparator)))
+                    }
+                }
             }
             Asked::Thread(algorithm) => Stage::Threading(Box::new(Threading::new(
                 candidates(),
@@ -235,7 +247,7 @@ impl Searching {
                 comparator,
             ))),
         };
-        More::Follows
+        Ok(More::Follows)
     }
 
     /// Writes what was found, and saves it if asked to.
@@ -255,13 +267,21 @@ impl Searching {
             write_thread(out, threading.into_threads().numbered(numbers));
             return completed;
         }
-        if let Stage::Sorting(sorting) = stage {
-            let sorted = sorting.into_sorted();
+        let is_new_order = matches!(stage, Stage::Sorting(_));
+        let sorted = match stage {
+            Stage::Sorting(sorting) => Some(sorting.into_sorted()),
+            Stage::Sorted(sorted) => Some(sorted),
+            Stage::Looking(_) | Stage::Threading(_) | Stage::Done => None,
+        };
+        if let Some(sorted) = sorted {
             let places = sorted
                 .iter()
                 .filter_map(|place| usize::try_from(*place).ok());
             let sorted = places.filter_map(|place| self.found.get(place).copied());
             self.found = sorted.collect();
+            if is_new_order {
+                self.keep_order(view);
+            }
         }
         let returns = self.returns.as_deref();
         let reported = reported(&self.found, returns.unwrap_or(&[ReturnOption::All]));
@@ -302,6 +322,17 @@ impl Searching {
         match reached {
             Some(reached) => reached.told_with(completed, out),
             None => completed,
+        }
+    }
+
+    /// Keeps the order in which all stands that was found.
+    fn keep_order(&self, view: &View) {
+        if let Asked::Sort(criteria) = &self.asked
+            && let Some(kept) =
+                KeptOrder::new(view.mailbox(), view.told(), criteria, self.comparator)
+        {
+            let sorted: Vec<Uid> = self.found.iter().map(|found| found.uid).collect();
+            kept.keep(&sorted);
         }
     }
 

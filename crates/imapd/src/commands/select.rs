@@ -26,8 +26,7 @@ pub fn select(
     out: &mut Writer,
 ) -> Result<(View, Outcome), Outcome> {
     let name = account.parse_name(&select.mailbox)?;
-    let mailbox = account.mailbox(&name)?;
-    let view = View::open(mailbox, name, access, waker, now)?;
+    let view = View::open(account, name, access, &waker, now)?;
     if select.condstore == Condstore::Asked {
         enabled.enable_condstore();
     }

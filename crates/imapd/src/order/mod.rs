@@ -7,6 +7,7 @@
 pub mod collation;
 mod facts;
 mod forest;
+mod kept;
 mod merge;
 mod message_id;
 mod reading;
@@ -16,6 +17,7 @@ mod subject;
 mod threading;
 mod threads;
 
+pub use kept::KeptOrder;
 pub use message_id::message_ids;
 pub use reading::Candidate;
 pub use sorting::Sorting;

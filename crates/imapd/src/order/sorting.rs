@@ -42,6 +42,17 @@ impl Sorting {
         criteria: &[SortCriterion],
         comparator: Comparator,
     ) -> Self {
+        let count = candidates.len();
+        Self::among(candidates, criteria, comparator, count)
+    }
+
+    /// As [`Sorting::new`], in the order in which they stand among `count` messages.
+    pub(super) fn among(
+        candidates: Vec<Candidate>,
+        criteria: &[SortCriterion],
+        comparator: Comparator,
+        count: usize,
+    ) -> Self {
         let mut columns: Vec<Column> = Vec::new();
         for criterion in criteria {
             // What was compared before decides nothing.
@@ -61,7 +72,7 @@ impl Sorting {
             comparator,
             columns,
             strings: Strings::default(),
-            most_octets: Strings::most_octets(candidates.len().saturating_mul(texts)),
+            most_octets: Strings::most_octets(count.saturating_mul(texts)),
             reading: reads.then(Reading::default),
             merge: None,
             candidates,
@@ -119,7 +130,7 @@ impl Sorting {
 
 impl SortKey {
     /// Whether it needs more than a mailbox knows of each message.
-    fn is_of_facts(self) -> bool {
+    pub(super) fn is_of_facts(self) -> bool {
         !matches!(self, Self::Arrival | Self::Size | Self::Relevancy)
     }
 }

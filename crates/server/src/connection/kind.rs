@@ -49,6 +49,15 @@ impl Kind {
         action.unwrap_or(Action::Yield)
     }
 
+    /// Whether a session's end may take the disk.
+    pub(super) fn has_mailbox(&self) -> bool {
+        match self {
+            Self::Imap(session) => session.has_mailbox(),
+            Self::Pop3(session) => session.has_mailbox(),
+            Self::Broken(_) => false,
+        }
+    }
+
     pub(super) fn receive(&mut self, octets: &[u8]) {
         self.guarded(|kind| match kind {
             Self::Imap(session) => session.receive(octets),

@@ -16,6 +16,7 @@ mod journal;
 mod modseq;
 mod names;
 mod open;
+mod orders;
 mod renames;
 mod replace;
 mod scan;
@@ -31,6 +32,7 @@ mod transfer;
 
 pub use incoming::Incoming;
 pub use inspection::Inspected;
+pub use orders::Ranked;
 pub(crate) use scan::measured_octets;
 pub use surrogates::AsciiSize;
 pub use texts::{TextCompletion, TextStep};
@@ -90,6 +92,7 @@ pub struct Mailbox {
     appends: group::Waiting,
     texts: texts::Texts,
     surrogates: Mutex<surrogates::Surrogates>,
+    orders: Mutex<orders::Orders>,
 }
 
 #[derive(Debug, Default)]

@@ -113,6 +113,7 @@ impl Mailbox {
             appends: super::group::Waiting::default(),
             texts: super::texts::Texts::default(),
             surrogates: Mutex::default(),
+            orders: Mutex::default(),
         });
         queue.belongs_to(&mailbox);
         Ok(mailbox)

@@ -86,6 +86,9 @@ impl Mailbox {
     /// How each of these messages is sent, on all processors that are free; `None` for one
     /// that is not where it was.
     fn look_at(&self, messages: &[Unknown]) -> Vec<Option<Option<AsciiSize>>> {
+        if messages.is_empty() {
+            return Vec::new();
+        }
         let halves = self.state.lock().halves(messages.len());
         let look = |message: &Unknown, memory: &mut Vec<u8>| {
             let (file, metadata) = halves[message.half].open_regular(&message.file_name).ok()?;
