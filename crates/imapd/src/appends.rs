@@ -161,7 +161,10 @@ impl ImapSession {
     fn arrival<'a>(&self, command: &'a Command) -> Result<Arrival<'a>, Outcome> {
         match rules::refusal(command, self.on()) {
             Some(text) => Err(Outcome::Bad(text)),
-            None => Arrival::of(command),
+            None => {
+                self.need_uids(command)?;
+                Arrival::of(command)
+            }
         }
     }
 

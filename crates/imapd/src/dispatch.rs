@@ -19,6 +19,17 @@ use crate::view::{Access, Look};
 use std::sync::Arc;
 
 impl ImapSession {
+    /// Refuses a command that uses message numbers where there are none (RFC 9586 section 3).
+    pub(crate) fn need_uids(&self, command: &Command) -> Result<(), Outcome> {
+        let is_by_uid = self.enabled.dialect().messages == Messages::ByUid;
+        match is_by_uid && command.uses_sequence_numbers() {
+            true => Err(Outcome::bad(
+                "[UIDREQUIRED] Message numbers are not allowed once UIDONLY is enabled",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Runs a whole command.
     pub(crate) fn run(&mut self, Tagged { tag, mut command }: Tagged) {
         if let Some(text) = rules::refusal(&command, self.on()) {
@@ -47,9 +58,8 @@ impl ImapSession {
         if let Err(outcome) = self.insert_filters(&mut command) {
             return self.finish(&tag, rule.told, &outcome);
         }
-        if self.enabled.dialect().messages == Messages::ByUid && command.uses_sequence_numbers() {
-            let text = "[UIDREQUIRED] Message numbers are not allowed once UIDONLY is enabled";
-            return self.finish(&tag, Told::Nothing, &Outcome::bad(text));
+        if let Err(outcome) = self.need_uids(&command) {
+            return self.finish(&tag, Told::Nothing, &outcome);
         }
         let supplied = self.normalise_names(&mut command);
         let deed = self.deed(&command);

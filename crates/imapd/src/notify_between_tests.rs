@@ -68,6 +68,12 @@ impl Stage {
         assert!(told.contains("* STATUS Bell ("), "{told}");
     }
 
+    /// What the client is told once it is woken.
+    fn woken(&mut self) -> String {
+        self.client.session.resume(wire::Event::MailboxChanged);
+        self.later()
+    }
+
     /// What the client is told when the while is over, all of it.
     fn later(&mut self) -> String {
         let mut told = String::new();
@@ -362,5 +368,36 @@ fn what_was_made_below_a_renamed_name_is_told() {
     assert!(
         told.contains("* LIST (\\HasNoChildren) \"/\" Play/a\r\n"),
         "{told}"
+    );
+}
+
+#[test]
+fn what_comes_is_told_while_what_went_cannot_be() {
+    let mut stage = Stage::new(&[]);
+    for _ in 0..3 {
+        stage.other(&format!("APPEND INBOX {MAIL}"));
+    }
+    stage.say("SELECT INBOX");
+    stage.say("NOTIFY SET (selected-delayed (MessageNew (UID FLAGS) MessageExpunge FlagChange))");
+    stage.other("STORE 1 +FLAGS.SILENT (\\Deleted)");
+    stage.woken();
+    stage.other("EXPUNGE");
+    assert_eq!(stage.woken(), "");
+    for uid in [4, 5] {
+        stage.other(&format!("APPEND INBOX {MAIL}"));
+        let told = stage.woken();
+        let expected =
+            format!("* {uid} EXISTS\r\n* 0 RECENT\r\n* {uid} FETCH (UID {uid} FLAGS ())\r\n");
+        assert_eq!(told, expected);
+    }
+    stage.other("STORE 1,4 +FLAGS.SILENT (\\Seen)");
+    let told = stage.woken();
+    assert!(told.contains("* 2 FETCH (UID 2 FLAGS (\\Seen)"), "{told}");
+    assert!(told.contains("* 5 FETCH (UID 5 FLAGS (\\Seen)"), "{told}");
+    assert_eq!(stage.say("NOOP"), "* 1 EXPUNGE\r\n");
+    assert_eq!(stage.say("NOOP"), "");
+    assert_eq!(
+        stage.say("FETCH 1:* UID"),
+        "* 1 FETCH (UID 2)\r\n* 2 FETCH (UID 3)\r\n* 3 FETCH (UID 4)\r\n* 4 FETCH (UID 5)\r\n"
     );
 }

@@ -48,6 +48,11 @@ impl ImapSession {
             Ok(reply) => {
                 self.tell_news();
                 self.tell(told, Look::WhenDue);
+                // SELECT tells nothing more, but of what came meanwhile it has told what was
+                // read last (RFC 7162 section 3.2).
+                if let (Told::Nothing, Some(view)) = (told, &mut self.view) {
+                    view.settle(self.enabled, &mut self.out);
+                }
                 if !matches!(self.work, Work::Over) {
                     self.out.text(&tag).text(" ").status_text(&reply).crlf();
                     self.bad_commands = 0;

@@ -238,3 +238,51 @@ fn a_server_that_stops_ends_what_takes_too_long_in_words() {
     assert!(bye.starts_with("* BYE "), "{bye}");
     assert_eq!(count(&client, "other"), 0);
 }
+
+#[test]
+fn a_long_resynchronization_promises_no_more_than_it_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = client(&directory);
+    let status = client.say("b STATUS INBOX (UIDVALIDITY)\r\n");
+    let (_, rest) = status.split_once("UIDVALIDITY ").expect("UIDVALIDITY");
+    let validity = rest.split(')').next().expect("a number").to_owned();
+    client.say("c STORE 1:* +FLAGS.SILENT (\\Seen)\r\n");
+    let mut other = Client::logged_in(&client.account);
+    other.say("a SELECT INBOX\r\n");
+    client.say("d ENABLE QRESYNC\r\n");
+    client.say("e UNSELECT\r\n");
+    let select = format!("f SELECT INBOX (QRESYNC ({validity} 1))\r\n");
+    client.session.receive(select.as_bytes());
+    let (mut told, mut changed) = (Vec::new(), String::new());
+    loop {
+        match client.session.next(client.now) {
+            Action::Send(octets) => told.extend(octets),
+            Action::Yield => {}
+            _ => break,
+        }
+        let is_first = |told: &[u8]| told.windows(9).any(|word| word == b"* 1 FETCH");
+        if changed.is_empty() && is_first(&told) {
+            other.say("b STORE 1 +FLAGS.SILENT (\\Answered)\r\n");
+            changed = other.say("c FETCH 1 MODSEQ\r\n");
+            other.say("d STORE 2500 +FLAGS.SILENT (\\Answered)\r\n");
+        }
+    }
+    let told = String::from_utf8(told).expect("text");
+    let number = |text: &str, before: &str| -> u64 {
+        let (_, rest) = text.rsplit_once(before).expect("a number");
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().expect("a number")
+    };
+    // The last message was read after it changed, the first one before.
+    assert!(
+        told.contains("* 2500 FETCH (UID 2500 FLAGS (\\Answered"),
+        "{}",
+        &told[told.len() - 300..]
+    );
+    let promised = number(&told, "[HIGHESTMODSEQ ");
+    assert!(
+        promised < number(&changed, "MODSEQ ("),
+        "{promised}: {changed}"
+    );
+    assert!(told.ends_with("f OK [READ-WRITE] SELECT completed\r\n"));
+}

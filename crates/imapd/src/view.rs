@@ -456,19 +456,23 @@ impl View {
         let mut current = self.mailbox.snapshot();
         self.tell_keywords(&current, out);
         let mut difference = self.told.difference(&current);
-        if difference.expunged.is_empty() || told == Told::All {
-            let news = difference.added.clone();
-            let claimable = news
-                .filter_map(|index| current.row(index))
-                .any(|row| row.recent);
-            if claimable && self.access == Access::ReadWrite {
-                self.recent.extend(self.mailbox.claim_recent()?);
-                current = self.mailbox.snapshot();
-                difference = self.told.difference(&current);
-            }
+        let news = difference.added.clone();
+        let claimable = news
+            .filter_map(|index| current.row(index))
+            .any(|row| row.recent);
+        if claimable && self.access == Access::ReadWrite {
+            self.recent.extend(self.mailbox.claim_recent()?);
+            current = self.mailbox.snapshot();
+            difference = self.told.difference(&current);
         }
         self.holds_back = told == Told::NotExpunges && !difference.expunged.is_empty();
         if self.holds_back {
+            // Only what went cannot be told: what came is, by numbers behind those of all
+            // that the client knows (RFC 3501 section 5.2, RFC 5465 section 5.2).
+            let known = self.told.len();
+            let shown = self.told.with_added(&current, difference.added);
+            self.tell_added(&shown, known..shown.len(), (enabled, wanted), out);
+            self.told = shown;
             let mut news = Vec::new();
             for uid in self.to_tell(difference.changed, wanted.flags) {
                 let row = current
@@ -486,42 +490,10 @@ impl View {
             return Ok(());
         }
         if let Some(batched) = &mut self.batched {
-            batched.added = batched.added.saturating_add(difference.added.len());
             batched.expunged = batched.expunged.saturating_add(difference.expunged.len());
         }
         self.tell_expunged(&difference.expunged, enabled, out);
-        if !difference.added.is_empty() {
-            if self.access == Access::ReadOnly {
-                self.recent.extend(
-                    difference
-                        .added
-                        .clone()
-                        .filter_map(|index| current.row(index))
-                        .filter(|row| row.recent)
-                        .map(|row| row.uid),
-                );
-            }
-            let recent = self
-                .recent
-                .iter()
-                .filter(|uid| current.index_of(**uid).is_some())
-                .count();
-            out.text("* ").number(current.len() as u64).text(" EXISTS");
-            out.crlf();
-            if !enabled.rev2() {
-                out.text("* ").number(recent as u64).text(" RECENT").crlf();
-            }
-            let own = std::mem::take(&mut self.own);
-            let rows = difference
-                .added
-                .clone()
-                .filter_map(|index| current.row(index));
-            let others = rows.map(|row| row.uid).filter(|uid| !own.contains(uid));
-            if wanted.attributes == WantedAttributes::Some {
-                self.announced.extend(others.clone());
-            }
-            self.contexts.note_arrived(others);
-        }
+        self.tell_added(&current, difference.added, (enabled, wanted), out);
         if wanted.flags == WantedFlags::None {
             for uid in &difference.changed {
                 if let Some(row) = current.of_uid(*uid)
@@ -550,6 +522,41 @@ impl View {
         self.told_later.clear();
         self.settle(enabled, out);
         Ok(())
+    }
+
+    /// Tells of the messages at these indices of what is shown from now on, the last ones of
+    /// all, that they came.
+    fn tell_added(
+        &mut self,
+        shown: &Snapshot,
+        added: Range<usize>,
+        (enabled, wanted): (Enabled, Wanted),
+        out: &mut Writer,
+    ) {
+        if added.is_empty() {
+            return;
+        }
+        if let Some(batched) = &mut self.batched {
+            batched.added = batched.added.saturating_add(added.len());
+        }
+        let rows = || added.clone().filter_map(|index| shown.row(index));
+        if self.access == Access::ReadOnly {
+            let recent = rows().filter(|row| row.recent);
+            self.recent.extend(recent.map(|row| row.uid));
+        }
+        let is_shown = |uid: &&Uid| shown.index_of(**uid).is_some();
+        let recent = self.recent.iter().filter(is_shown).count();
+        out.text("* ").number(shown.len() as u64).text(" EXISTS");
+        out.crlf();
+        if !enabled.rev2() {
+            out.text("* ").number(recent as u64).text(" RECENT").crlf();
+        }
+        let own = std::mem::take(&mut self.own);
+        let others = rows().map(|row| row.uid).filter(|uid| !own.contains(uid));
+        if wanted.attributes == WantedAttributes::Some {
+            self.announced.extend(others.clone());
+        }
+        self.contexts.note_arrived(others);
     }
 
     /// Tells the flags there are, if there are keywords the client was not told of

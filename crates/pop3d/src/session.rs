@@ -359,6 +359,10 @@ impl Pop3Session {
         self.limit_lines();
     }
 
+    fn is_logged_in(&self) -> bool {
+        self.login.is_some() || matches!(self.state, State::Transaction(_))
+    }
+
     /// Lets lines be as long as what may come now.
     fn limit_lines(&mut self) {
         let maximum = match &self.state {
@@ -538,10 +542,12 @@ impl Session<Login> for Pop3Session {
                 self.limit_lines();
             }
             (Event::Shutdown, _) => self.service = Service::Stopping,
-            (Event::LoginRevoked, _) => self.service = Service::Refused,
+            // Before login, and after one that came to nothing, there is none to be taken back.
+            (Event::LoginRevoked, _) if self.is_logged_in() => self.service = Service::Refused,
             // A maildrop is frozen; anything else was not asked for.
             (
                 Event::MailboxChanged
+                | Event::LoginRevoked
                 | Event::Authenticated(_)
                 | Event::Denied(_)
                 | Event::ScramKeys(_)

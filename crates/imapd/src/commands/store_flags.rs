@@ -12,7 +12,7 @@ use crate::response::{Writer, show_set};
 use crate::view::{Access, View, gather};
 use std::collections::HashSet;
 use std::ops::Range;
-use store::{FlagAction, FlagOutcome, Flags, Uid};
+use store::{FlagOutcome, Flags, Uid};
 
 /// Why nothing can be changed.
 const READ_ONLY: &str = "[CANNOT] The mailbox is selected read-only";
@@ -54,9 +54,8 @@ pub struct Storing {
 
 impl Storing {
     /// Changes some messages.
-    pub(super) fn step(&mut self, view: &mut View, uids: &[Uid]) -> Result<(), Outcome> {
+    pub(super) fn step(&mut self, view: &View, uids: &[Uid]) -> Result<(), Outcome> {
         let store = &self.store;
-        let before = view.mailbox().snapshot();
         let outcome = view.mailbox().store_flags(
             uids,
             store.action,
@@ -65,36 +64,27 @@ impl Storing {
             store.unchanged_since,
         )?;
         if store.silent == Silent::Yes {
-            let left = left(&outcome);
-            let after = view.mailbox().snapshot();
-            for uid in uids.iter().filter(|uid| !left.contains(uid)) {
-                let row = |snapshot: &store::Snapshot| {
-                    let row = snapshot.of_uid(*uid)?;
-                    Some((row.modseq, row.flags))
-                };
-                // What another session changed meanwhile is still to be told.
-                if let (Some((old_modseq, old)), Some((modseq, flags))) =
-                    (row(&before), row(&after))
-                    && view.knows(*uid, old_modseq)
-                    && flags == applied(old, store)
-                {
-                    view.note(*uid, modseq);
-                }
-            }
+            self.outcome.stored.extend(outcome.stored);
         }
         self.outcome.modified.extend(outcome.modified);
         self.outcome.expunged.extend(outcome.expunged);
         Ok(())
     }
 
-    /// Tells what was done.
-    pub(super) fn finish(self, view: &View, enabled: Enabled) -> Outcome {
+    /// Tells what was done. Who stored silently knows what it came to, unless another session
+    /// changed the message before and that is still to be told.
+    pub(super) fn finish(self, view: &mut View, enabled: Enabled) -> Outcome {
         let Self {
             store,
             ranges,
             reached,
             outcome,
         } = self;
+        for stored in &outcome.stored {
+            if view.knows(stored.uid, stored.before) {
+                view.note(stored.uid, stored.modseq);
+            }
+        }
         let left = left(&outcome);
         let told: Vec<usize> = ranges
             .iter()
@@ -165,14 +155,6 @@ fn reply(store: &Store, outcome: &FlagOutcome, view: &View) -> String {
         format!("{condition} [EXPUNGEISSUED] {GONE}")
     } else {
         "OK STORE completed".to_owned()
-    }
-}
-
-fn applied(flags: Flags, store: &Store) -> Flags {
-    match store.action {
-        FlagAction::Add => flags.with(store.flags),
-        FlagAction::Remove => flags.without(store.flags),
-        FlagAction::Replace => store.flags,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::renames::Renames;
 use super::state::{State, failed};
-use super::{FlagAction, FlagOutcome, Incoming};
+use super::{FlagAction, FlagOutcome, Incoming, Stored};
 use crate::disk;
 use crate::maildir::filename::{self, Info};
 use crate::snapshot::{Listed, MessageRow, OwnedRow, RowChange};
@@ -245,8 +245,8 @@ impl State {
                 }
             }
             match self.store_one(uid, action, (flags, &indices), &mut modseq, &mut renames) {
-                Ok(true) => {}
-                Ok(false) => outcome.expunged.push(uid),
+                Ok(Some(stored)) => outcome.stored.push(stored),
+                Ok(None) => outcome.expunged.push(uid),
                 Err(error) => {
                     failure = Some(error);
                     break;
@@ -264,7 +264,7 @@ impl State {
             None => Ok(outcome),
         }
     }
-    /// Changes one message; false if it is gone.
+    /// Changes one message; `None` if it is gone.
     fn store_one(
         &mut self,
         uid: Uid,
@@ -272,10 +272,18 @@ impl State {
         (flags, indices): (Flags, &[u16]),
         modseq: &mut Option<ModSeq>,
         renames: &mut Renames,
-    ) -> Result<bool> {
+    ) -> Result<Option<Stored>> {
         for attempt in 0..ATTEMPTS {
             let Some(row) = self.find(uid) else {
-                return Ok(false);
+                return Ok(None);
+            };
+            let before = row.modseq;
+            let stored = |modseq| {
+                Some(Stored {
+                    uid,
+                    before,
+                    modseq,
+                })
             };
             let old = row.keywords;
             let (new_flags, new_keywords): (Flags, Vec<u16>) = match action {
@@ -293,7 +301,7 @@ impl State {
                 }
             };
             if new_flags == row.flags && *new_keywords == *old {
-                return Ok(true);
+                return Ok(stored(before));
             }
             let row = row.to_owned();
             let mut info = Info::parse(&row.suffix);
@@ -330,7 +338,7 @@ impl State {
                 ..RowChange::default()
             };
             self.change_row(uid, &change);
-            return Ok(true);
+            return Ok(stored(modseq));
         }
         Err(Error::CannotDo(
             "the message's file keeps changing its name",

@@ -112,9 +112,21 @@ pub enum FlagAction {
     Replace,
 }
 
+/// A message whose flags are as they were to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    pub uid: Uid,
+    /// The mod-sequence of the state that the change was made to.
+    pub before: ModSeq,
+    /// Its mod-sequence since then.
+    pub modseq: ModSeq,
+}
+
 /// What a flag change did.
 #[derive(Debug, Default)]
 pub struct FlagOutcome {
+    /// What was changed, or was so already.
+    pub stored: Vec<Stored>,
     /// UIDs left alone because their mod-sequence exceeds UNCHANGEDSINCE.
     pub modified: Vec<Uid>,
     /// UIDs that are gone.

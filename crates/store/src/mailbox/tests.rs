@@ -719,3 +719,34 @@ fn what_is_removed_of_an_open_mailbox_is_made_again() {
     assert!(mailbox.sync().is_err());
     assert!(!path.join("new").exists());
 }
+
+#[test]
+fn a_change_of_flags_tells_what_it_was_made_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let mailbox = open(directory.path());
+    let one = put_text(&mailbox, b"A: b\n\nc\n");
+    let modseq = || mailbox.snapshot().of_uid(one).unwrap().modseq;
+    let first = modseq();
+    let add = |flags, keywords: &[Keyword]| {
+        let action = FlagAction::Add;
+        mailbox
+            .store_flags(&[one], action, flags, keywords, None)
+            .unwrap()
+            .stored
+    };
+    let keyword = [Keyword::from("$x")];
+    let stored = |before, modseq| {
+        vec![Stored {
+            uid: one,
+            before,
+            modseq,
+        }]
+    };
+    assert_eq!(add(Flags::default(), &keyword), stored(first, modseq()));
+    let second = modseq();
+    assert!(second > first);
+    assert_eq!(add(Flags::SEEN, &[]), stored(second, modseq()));
+    let third = modseq();
+    // Nothing changes.
+    assert_eq!(add(Flags::SEEN, &[]), stored(third, third));
+}

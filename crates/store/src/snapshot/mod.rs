@@ -139,6 +139,21 @@ impl Snapshot {
             })
             .filter(move |(_, row)| row.modseq > modseq)
     }
+    /// This snapshot with rows of a newer one that came since: what is gone from that is
+    /// still there, and what changed is as it was.
+    #[must_use]
+    pub fn with_added(&self, newer: &Self, added: Range<usize>) -> Self {
+        let mut rows = self.rows.clone();
+        for row in added.filter_map(|index| newer.row(index)) {
+            rows.push(&row);
+        }
+        Self {
+            uid_next: newer.uid_next,
+            keywords: Arc::clone(&newer.keywords),
+            rows,
+            ..*self
+        }
+    }
     /// What changed from this snapshot to a newer one of the same mailbox.
     /// Chunks that both share are passed over.
     pub fn difference(&self, newer: &Self) -> Difference {
