@@ -14,7 +14,7 @@ use store::{Account, Incoming, Mailbox, Uid, UidValidity};
 
 /// Why a command is given up (RFC 3502 section 6.3.11).
 const EMPTY: &str = "[CANNOT] An empty message aborts APPEND";
-/// So many messages hold a descriptor until they are synced, one right after the other.
+/// So many messages hold a descriptor until they are synced, all at the same time.
 pub const SYNCED_TOGETHER: usize = 16;
 
 /// An APPEND or REPLACE under way.
@@ -162,7 +162,8 @@ impl Appending {
             self.unsynced += 1;
         }
         if self.unsynced >= SYNCED_TOGETHER {
-            self.messages.iter_mut().try_for_each(Incoming::sync)?;
+            let first = self.messages.len().saturating_sub(self.unsynced);
+            Incoming::sync_all(self.messages.get_mut(first..).unwrap_or_default())?;
             self.unsynced = 0;
         }
         let mut incoming = self.mailbox.begin_append()?;

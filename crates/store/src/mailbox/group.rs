@@ -128,6 +128,17 @@ impl Mailbox {
     }
 }
 
+impl Incoming {
+    /// [`Incoming::sync`] of several messages at the same time.
+    pub fn sync_all(messages: &mut [Self]) -> Result<()> {
+        let failed = sync_messages(messages.iter_mut().map(|message| (0, message)).collect());
+        match failed.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Makes the messages of a group durable; they stay in `tmp/`. One that fails ends the append
 /// that it is of.
 fn sync(group: &[Arc<Append>]) {
