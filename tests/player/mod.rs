@@ -174,6 +174,12 @@ impl Transcript {
         transcript
     }
 
+    /// Whether a client sends a line that holds this.
+    pub fn sends(&self, text: &str) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(&step.what, What::Send(line) if line.contains(text)))
+    }
+
     fn header(&mut self, line: &str) {
         let place = self.file.display();
         let why_not = |value: &str| {

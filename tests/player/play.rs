@@ -6,12 +6,16 @@ use super::{Order, Peer, Protocol, Step, Transcript, What, differences};
 use crate::player::place::{Conversation, Place};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a line is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long nothing may come at the end.
 const SILENCE: Duration = Duration::from_millis(30);
+
+/// For how long after a command Dovecot does not look at the selected mailbox, where NOTIFY
+/// has it tell what happens there. It looks once that time is over, or at the next change.
+const UNWATCHED: Duration = Duration::from_millis(1_200);
 
 /// In what pieces a client sends.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,6 +57,8 @@ struct Connection {
     compresses: bool,
     /// The tag of a COMPRESS that was not answered.
     compressing: Option<String>,
+    /// Since when nothing was sent or said, after NOTIFY SET.
+    watching: Option<Instant>,
 }
 
 impl Connection {
@@ -66,6 +72,7 @@ impl Connection {
             is_over: false,
             compresses: place.compresses(),
             compressing: None,
+            watching: None,
         }
     }
 
@@ -73,6 +80,9 @@ impl Connection {
         self.is_over |= self.protocol == Protocol::Pop3 && text.eq_ignore_ascii_case("QUIT");
         if let Some((tag, "COMPRESS DEFLATE")) = text.split_once(' ') {
             self.compressing = Some(format!("{tag} OK"));
+        }
+        if self.watching.is_some() || text.contains(" NOTIFY SET ") {
+            self.watching = Some(Instant::now());
         }
         let line = format!("{text}\r\n");
         let stream = self.reader.get_mut();
@@ -102,6 +112,7 @@ impl Connection {
             String::from_utf8_lossy(&line)
         );
         line.truncate(line.len() - 2);
+        self.watching = self.watching.map(|_| Instant::now());
         self.is_over |= self.protocol == Protocol::Imap && line.starts_with(b"* BYE");
         let answer = self.compressing.as_ref();
         if answer.is_some_and(|answer| line.starts_with(answer.as_bytes())) {
@@ -170,6 +181,14 @@ pub fn play(transcript: &Transcript, place: &dyn Place, cut: Cut) {
             true => Protocol::Pop3,
             false => transcript.protocol,
         };
+        if place.peer() == Peer::Dovecot && matches!(step.what, What::Send(_)) {
+            let (own, others) = (&*step.key, connections.iter());
+            let others = others.filter(|(key, _)| **key != own);
+            let watching = others.filter_map(|(_, other)| other.watching).max();
+            std::thread::sleep(watching.map_or(Duration::ZERO, |since| {
+                UNWATCHED.saturating_sub(since.elapsed())
+            }));
+        }
         let connection = connections.entry(&step.key).or_insert_with(|| {
             let mut connection = Connection::open(place, protocol, cut);
             if transcript.login {
