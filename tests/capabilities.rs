@@ -126,6 +126,7 @@ fn imap_session(
         message_limit,
         appended_headers: imapd::AppendedHeaders::Any,
         idle_note_seconds: 0,
+        progress_every: std::time::Duration::from_secs(10),
         server_metadata: imapd::ServerMetadata::default(),
         session_id: "s".into(),
         waker: Waker::noop().clone(),

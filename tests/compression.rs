@@ -325,3 +325,27 @@ fn nobody_is_logged_in_and_nothing_compressed_after_unauthenticate() {
         client.until("f OK");
     }
 }
+
+#[test]
+fn what_is_told_while_a_command_waits_is_compressed_too() {
+    for over_tls in [false, true] {
+        let server = Server::start_with(3, 0, &["clients: { progress_seconds: 1 }"]);
+        let mut client = Client::logged_in(&server, over_tls);
+        client.compress();
+        let maildir = server.directory().join("mail/anna/Maildir");
+        let lock = maildir.join("dovecot-uidlist.lock");
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+        let owner = format!("{}:{}", std::process::id(), host.trim());
+        std::fs::write(&lock, owner).expect("locked");
+        client.say("a SELECT INBOX");
+        for _ in 0..2 {
+            let told = client.until("* ");
+            assert_eq!(told, "* OK [INPROGRESS (\"a\" NIL NIL)] Still at work\r\n");
+        }
+        std::fs::remove_file(&lock).expect("unlocked");
+        let told = client.until("a OK");
+        assert!(told.contains("* 3 EXISTS\r\n"), "{told}");
+        client.say("b FETCH 1 UID");
+        assert!(client.until("b OK").starts_with("* 1 FETCH (UID 1)\r\n"));
+    }
+}

@@ -33,6 +33,11 @@ fn play<Login>(
     let now = Instant::now();
     let mut pieces = input.chunks(7);
     for _ in 0..100_000 {
+        // What is told of a step that takes its time stands between whole responses.
+        if let Some(meanwhile) = session.meanwhile(now) {
+            assert!(sent.ends_with(b"\r\n") && meanwhile.octets.ends_with(b"\r\n"));
+            sent.extend(meanwhile.octets);
+        }
         match session.next(now) {
             Action::Send(octets) => sent.extend(octets),
             Action::SendFrom(mut reader) => {
@@ -95,6 +100,7 @@ pub fn imap_session(input: &[u8]) {
         message_limit: imapd::MessageLimit::None,
         appended_headers: imapd::AppendedHeaders::Ascii,
         idle_note_seconds: 120,
+        progress_every: std::time::Duration::from_secs(10),
         server_metadata: imapd::ServerMetadata::default(),
         session_id: "fuzz".into(),
         waker: Waker::noop().clone(),

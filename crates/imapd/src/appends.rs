@@ -73,6 +73,10 @@ impl Appends {
     pub(crate) fn wait(&self) -> bool {
         !self.whole.is_empty()
     }
+    /// The tag of the first that is whole and waits.
+    pub(crate) fn first_tag(&self) -> Option<&str> {
+        self.whole.first().map(|(tag, _)| tag.as_str())
+    }
     /// Takes octets of the message that was announced last.
     pub(crate) fn write(&mut self, octets: &[u8]) {
         if let Some(appending) = &mut self.under_way {

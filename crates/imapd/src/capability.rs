@@ -74,7 +74,7 @@ capability_table! {
     Notify: "NOTIFY", [5465], "0.2", AfterLogin, [], "all events but AnnotationChange; 2000 mailboxes a session";
     AppendLimit: "APPENDLIMIT", [7889], "0.1", AfterLogin, [], "`limits.append_octets`";
     CompressDeflate: "COMPRESS=DEFLATE", [4978], "0.2", AfterLogin, [], "until it is on";
-    InProgress: "INPROGRESS", [9585], "0.2", AfterLogin, [], "of SEARCH, SORT, THREAD, COPY, MOVE, STORE and EXPUNGE every ten seconds; not of SELECT and APPEND";
+    InProgress: "INPROGRESS", [9585], "0.2", AfterLogin, [], "of commands that take longer than ten seconds, and every ten seconds (`clients.progress_seconds`); SEARCH, SORT, THREAD, COPY, MOVE, STORE and EXPUNGE tell how far they are";
     Unauthenticate: "UNAUTHENTICATE", [8437], "0.2", AfterLogin, [], "ends compression too";
     Binary: "BINARY", [3516], "0.2", AfterLogin, [], "binary parts of an APPEND are kept in base64";
     Catenate: "CATENATE", [4469], "0.2", AfterLogin, [], "messages of one's own mailboxes";

@@ -35,7 +35,7 @@ impl ImapSession {
         if let Some(text) = rules::refusal(&command, self.on()) {
             return self.finish(&tag, Told::Nothing, &Outcome::Bad(text));
         }
-        self.progress = Progress::new(self.now);
+        self.progress = Progress::new(self.now, self.options.progress_every);
         let rule = rules::of(&command);
         let _acting = self.act();
         self.expunging = matches!(

@@ -14,7 +14,7 @@ use crate::limit::MessageLimit;
 use crate::news::Notifying;
 use crate::notify::Notify;
 use crate::order::collation::Comparator;
-use crate::progress::Progress;
+use crate::progress::{Measure, Progress};
 use crate::response::{Segment, Writer};
 use crate::rules::Told;
 use crate::unasked::Announcing;
@@ -25,7 +25,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 use store::Account;
 use wire::sasl::Exchange;
-use wire::{Action, Denial, Event, Security, Session};
+use wire::{Action, Denial, Event, Meanwhile, Security, Session};
 
 /// So many bad commands in a row before login end the connection.
 const BAD_COMMANDS_BEFORE_LOGIN: u32 = 10;
@@ -85,6 +85,9 @@ pub struct Options {
     /// After so many seconds of silence a client in IDLE is told that the connection
     /// stands; 0 is never.
     pub idle_note_seconds: u64,
+    /// How often the progress of a command is told; RFC 9585 section 4 recommends 10 to 15
+    /// seconds.
+    pub progress_every: Duration,
     /// What the server tells of itself.
     pub server_metadata: ServerMetadata,
     /// What the log calls this session.
@@ -228,7 +231,7 @@ impl ImapSession {
             enabled: Enabled::default(),
             comparator: Comparator::default(),
             compressed: Compressed::No,
-            progress: Progress::new(now),
+            progress: Progress::new(now, options.progress_every),
             work: Work::Ready,
             listener: None,
             notify: None,
@@ -402,6 +405,7 @@ impl ImapSession {
                     self.finish(&tag, Told::All, &Outcome::ok("NOTIFY completed"));
                     return None;
                 }
+                self.tell_progress(&tag, Measure::Unknown);
                 self.work = Work::Notifying { tag, notifying };
                 Some(Action::Yield)
             }
@@ -584,6 +588,7 @@ impl Session<Login> for ImapSession {
             // After UNAUTHENTICATE nobody is logged in (RFC 8437).
             Event::LoginRevoked if self.login.is_some() => self.service = Service::Refused,
             Event::LoginRevoked => {}
+            Event::ToldMeanwhile(at) => self.note_told_meanwhile(at),
         }
     }
 
@@ -657,5 +662,11 @@ impl Session<Login> for ImapSession {
             | Work::Proven { .. }
             | Work::Refused { .. } => true,
         }
+    }
+    /// Where all that was written was taken the client has whole responses, each step
+    /// ends with one.
+    fn meanwhile(&self, now: Instant) -> Option<Meanwhile> {
+        let is_taken = self.queue.is_empty() && self.out.is_empty();
+        is_taken.then(|| self.tells_meanwhile(now)).flatten()
     }
 }

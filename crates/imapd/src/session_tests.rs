@@ -24,6 +24,7 @@ fn options(security: Security) -> Options {
         message_limit: crate::MessageLimit::None,
         appended_headers: crate::AppendedHeaders::Any,
         idle_note_seconds: 120,
+        progress_every: Duration::from_secs(10),
         server_metadata: crate::session::ServerMetadata::default(),
         session_id: "s1".to_owned(),
         waker: Waker::noop().clone(),

@@ -1,6 +1,7 @@
 //! Commands on many messages: in steps, told of, and whole or not at all.
 
 use super::*;
+use crate::capability::Capability;
 
 const MESSAGES: usize = 2_500;
 
@@ -285,4 +286,117 @@ fn a_long_resynchronization_promises_no_more_than_it_told() {
         "{promised}: {changed}"
     );
     assert!(told.ends_with("f OK [READ-WRITE] SELECT completed\r\n"));
+}
+
+/// What is told of a step that begins now, and in how many seconds.
+fn meanwhile(client: &Client) -> Option<(String, u64)> {
+    let told = client.session.meanwhile(client.now)?;
+    assert_eq!(told.every, Duration::from_secs(10));
+    let wait = told.due.saturating_duration_since(client.now);
+    let text = String::from_utf8(told.octets).expect("text");
+    let (line, rest) = text.split_once("\r\n").expect("a line");
+    assert_eq!(rest, "");
+    let progress = line.strip_prefix("* OK [INPROGRESS (").expect("progress");
+    let (progress, said) = progress.split_once(")] ").expect("a text");
+    Some((format!("{progress}: {said}"), wait.as_secs()))
+}
+
+fn working(progress: &str, seconds: u64) -> Option<(String, u64)> {
+    Some((format!("{progress}: Still at work"), seconds))
+}
+
+#[test]
+fn what_a_client_hears_of_a_step_is_known_before_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = client(&directory);
+    assert_eq!(meanwhile(&client), None);
+    client.session.receive(b"b SEL");
+    assert_eq!(meanwhile(&client), None);
+    client.session.receive(b"ECT INBOX\r\n");
+    assert_eq!(meanwhile(&client), working("\"b\" NIL NIL", 10));
+    // What it said has to be taken first.
+    assert!(matches!(client.session.next(client.now), Action::Send(_)));
+    client.session.receive(b"c NOOP\r\n");
+    assert_eq!(meanwhile(&client), working("\"c\" NIL NIL", 10));
+    client.session.out.text("* OK half a line");
+    assert_eq!(meanwhile(&client), None);
+    client.session.out.crlf();
+    client.drain();
+    // A tag with ] would end the code.
+    client.session.receive(b"c] NOOP\r\n");
+    assert_eq!(meanwhile(&client), working("NIL NIL NIL", 10));
+    client.drain();
+    // Nor is there one in what is no command.
+    client.session.receive(b"(c NOOP\r\n");
+    assert_eq!(meanwhile(&client), None);
+    client.drain();
+    // The command goes on behind its literal.
+    client.session.receive(b"d APPEND INBOX {9}\r\n");
+    client.drain();
+    client.session.receive(b"a: b\r\n\r\nc\r\ne NOOP\r\n");
+    assert_eq!(meanwhile(&client), working("\"d\" NIL NIL", 10));
+    client.drain();
+    client.session.receive(b"f IDLE\r\n");
+    client.drain();
+    assert_eq!(meanwhile(&client), None);
+    client.session.receive(b"DONE\r\n");
+    assert_eq!(meanwhile(&client), working("\"f\" NIL NIL", 10));
+    client.drain();
+    client.say("g LANGUAGE zh-Hans\r\n");
+    client.session.receive(b"h NOOP\r\n");
+    let (told, _) = meanwhile(&client).expect("progress");
+    assert!(told.starts_with("\"h\" NIL NIL: ") && !told.ends_with("work"));
+    client.drain();
+    client.say("i UNAUTHENTICATE\r\n");
+    client.session.receive(b"j LOGIN anna secret\r\n");
+    assert_eq!(meanwhile(&client), None);
+}
+
+#[test]
+fn who_has_no_inprogress_hears_nothing_of_a_step() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = client(&directory);
+    let login = client.session.login.as_mut().expect("a login");
+    login.capabilities = login.capabilities.without(Capability::InProgress);
+    client.session.receive(b"b NOOP\r\n");
+    assert_eq!(meanwhile(&client), None);
+}
+
+#[test]
+fn what_is_told_of_a_step_is_not_told_again_after_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = client(&directory);
+    let seconds = Duration::from_secs;
+    client
+        .session
+        .receive(b"b STORE 1:* +FLAGS.SILENT (\\Seen)\r\n");
+    assert!(matches!(client.session.next(client.now), Action::Yield));
+    client.now += seconds(4);
+    assert_eq!(meanwhile(&client), working("\"b\" 1000 2500", 6));
+    // The next step takes 8 seconds.
+    assert!(matches!(client.session.next(client.now), Action::Yield));
+    let at = client.now + seconds(6);
+    client.session.resume(Event::ToldMeanwhile(at));
+    client.now += seconds(8);
+    assert_eq!(meanwhile(&client), working("\"b\" 2000 2500", 8));
+    assert_eq!(client.drain(), "b OK STORE completed\r\n");
+    // What a step will tell at its end is told meanwhile only if that is long.
+    client
+        .session
+        .receive(b"c STORE 1:* -FLAGS.SILENT (\\Seen)\r\n");
+    assert!(matches!(client.session.next(client.now), Action::Yield));
+    client.now += seconds(11);
+    assert_eq!(meanwhile(&client), working("\"c\" 1000 2500", 10));
+    assert!(
+        client
+            .drain()
+            .starts_with("* OK [INPROGRESS (\"c\" 2000 2500)]")
+    );
+    // FETCH tells by what it sends.
+    client
+        .session
+        .receive(b"d FETCH 1:* (UID FLAGS ENVELOPE)\r\n");
+    assert!(matches!(client.session.next(client.now), Action::Send(_)));
+    client.now += seconds(60);
+    assert_eq!(meanwhile(&client), working("\"d\" NIL NIL", 10));
 }

@@ -553,6 +553,7 @@ impl Session<Login> for Pop3Session {
                 | Event::ScramKeys(_)
                 | Event::TokenRefused(_)
                 | Event::Load(_)
+                | Event::ToldMeanwhile(_)
                 | Event::TlsStarted(_),
                 _,
             ) => {}

@@ -4,9 +4,11 @@ mod kind;
 
 use crate::accounts::throttle::Source;
 use crate::accounts::{Entrant, Refusal};
-use crate::compression::{self, Compressor, Decompressor};
+use crate::compression::{self, Decompressor};
 use crate::config::{Plaintext, Protocol, TlsMode};
+use crate::outlet::Outlet;
 use crate::serve::Server;
+use crate::steps::SharedOutlet;
 use crate::stream::{Incoming, Stream};
 use kind::{Happening, Kind};
 use std::io::Read;
@@ -20,12 +22,8 @@ use tokio_rustls::TlsAcceptor;
 use wire::sasl::{Channel, Offer};
 use wire::{Action, Denial, Load, Security};
 
-/// How much is compressed on a network thread.
-const SHORT_OCTETS: usize = 16 * 1024;
 /// How much of a long answer is in memory.
 const SEND_OCTETS: usize = 64 * 1024;
-/// How long a client may take to accept what it is sent.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 /// After how long without octets a compressed connection gives memory back.
 const REST: Duration = Duration::from_secs(5);
 /// How long a TLS handshake may take.
@@ -40,23 +38,14 @@ impl Wake for Alarm {
     }
 }
 
-/// How a connection ended, for its log line.
-#[derive(Debug, Default)]
-struct Tally {
-    received: u64,
-    sent: u64,
-}
-
 /// One connection under way.
 pub struct Connection {
     server: Arc<Server>,
-    stream: Stream,
+    outlet: SharedOutlet,
     peer: SocketAddr,
     id: String,
     kind: Kind,
     alarm: Arc<Alarm>,
-    /// What is sent is compressed.
-    compressor: Option<Box<Compressor>>,
     /// What comes is compressed.
     decompressor: Option<Box<Decompressor>>,
     /// What came behind the end of what was compressed.
@@ -64,7 +53,8 @@ pub struct Connection {
     /// When octets were compressed or came last.
     active: Instant,
     shutdown: watch::Receiver<bool>,
-    tally: Tally,
+    /// How many octets came, as they are on the wire.
+    received: u64,
     user: Option<crate::limits::Place<String>>,
     protocol: Protocol,
     /// Who logged in.
@@ -162,6 +152,7 @@ pub async fn carry(
                 message_limit: limits.message_limit(),
                 appended_headers: config.appended_headers(),
                 idle_note_seconds: config.clients.idle_note_seconds,
+                progress_every: config.clients.progress_every(),
                 server_metadata: config.server_metadata(),
                 session_id: id.clone(),
                 waker: Waker::from(Arc::clone(&alarm)),
@@ -193,17 +184,16 @@ pub async fn carry(
     let changes = server.accounts.changes();
     let mut connection = Connection {
         server,
-        stream,
+        outlet: Arc::new(tokio::sync::Mutex::new(Outlet::new(stream))),
         peer,
         id,
         kind,
         alarm,
-        compressor: None,
         decompressor: None,
         plain: Vec::new(),
         active: now,
         shutdown,
-        tally: Tally::default(),
+        received: 0,
         user: None,
         protocol,
         entrant: None,
@@ -215,7 +205,7 @@ pub async fn carry(
         ended => ended,
     };
     connection.leave();
-    let (received, sent) = (connection.tally.received, connection.tally.sent);
+    let (received, sent) = (connection.received, connection.outlet.lock().await.sent);
     match ended {
         Ok(why) => {
             tracing::info!(session = connection.id, peer = %peer.ip(), protocol = protocol.as_str(), received, sent, "disconnected: {why}")
@@ -254,10 +244,11 @@ impl Connection {
             if self.changes.has_changed().unwrap_or(false) {
                 self.look_at_login();
             }
-            let action = self.kind.next(Instant::now());
+            let steps = &self.server.steps;
+            let action = self.kind.next(Instant::now(), steps, &self.outlet);
             if !matches!(action, Action::Send(_) | Action::SendFrom(_)) {
                 // Whatever takes its time now, the client has what was said before it.
-                self.flush_compressed().await?;
+                self.outlet.lock().await.flush_compressed().await?;
             }
             match action {
                 Action::Send(octets) => self.send(&octets).await?,
@@ -280,7 +271,7 @@ impl Connection {
                 },
                 Action::StartTls => self.start_tls().await?,
                 Action::StartCompression => {
-                    self.compressor = Some(Box::default());
+                    self.outlet.lock().await.compressor = Some(Box::default());
                     self.decompressor = Some(Box::default());
                 }
                 Action::AskLoad => {
@@ -350,8 +341,9 @@ impl Connection {
                     self.flush().await?;
                     // Who sees the connection end may come again at once.
                     self.leave();
-                    let _ =
-                        tokio::time::timeout(Duration::from_secs(2), self.stream.shutdown()).await;
+                    let mut outlet = self.outlet.lock().await;
+                    let closing = outlet.stream.shutdown();
+                    let _ = tokio::time::timeout(Duration::from_secs(2), closing).await;
                     return Ok(match was_idle {
                         true => "idle for too long",
                         false => "closed",
@@ -373,46 +365,15 @@ impl Connection {
     }
 
     async fn send(&mut self, octets: &[u8]) -> std::io::Result<()> {
-        match &mut self.compressor {
-            None => self.write(octets).await,
-            Some(compressor) => {
-                self.active = Instant::now();
-                let compressed = if octets.len() > SHORT_OCTETS {
-                    tokio::task::block_in_place(|| compressor.compress(octets))
-                } else {
-                    compressor.compress(octets)
-                };
-                self.write(&compressed?).await
-            }
+        let mut outlet = self.outlet.lock().await;
+        if outlet.compressor.is_some() {
+            self.active = Instant::now();
         }
-    }
-
-    async fn flush_compressed(&mut self) -> std::io::Result<()> {
-        match &mut self.compressor {
-            None => Ok(()),
-            Some(compressor) => {
-                let rest = compressor.flush()?;
-                self.write(&rest).await
-            }
-        }
-    }
-
-    async fn write(&mut self, octets: &[u8]) -> std::io::Result<()> {
-        if octets.is_empty() {
-            return Ok(());
-        }
-        self.tally.sent += octets.len() as u64;
-        let written = tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(octets)).await;
-        written.map_err(|_| {
-            std::io::Error::new(std::io::ErrorKind::TimedOut, "the client does not read")
-        })?
+        outlet.send(octets).await
     }
 
     async fn flush(&mut self) -> std::io::Result<()> {
-        let flushed = tokio::time::timeout(WRITE_TIMEOUT, self.stream.flush()).await;
-        flushed.map_err(|_| {
-            std::io::Error::new(std::io::ErrorKind::TimedOut, "the client does not read")
-        })?
+        self.outlet.lock().await.flush().await
     }
 
     /// Waits for octets, a change, the shutdown or the time; says whether the
@@ -433,19 +394,25 @@ impl Connection {
             tokio::task::yield_now().await;
         }
         if compression::is_crowded() {
-            self.rest();
+            self.rest().await;
         }
-        let can_rest = self.compressor.as_ref().is_some_and(|it| it.can_rest())
+        let can_rest = self.outlet.lock().await.can_rest()
             || self.decompressor.as_ref().is_some_and(|it| it.can_rest());
         let alarm = Arc::clone(&self.alarm);
-        let incoming = Incoming {
-            stream: &mut self.stream,
-            decompressor: &mut self.decompressor,
-            plain: &mut self.plain,
-            received: &mut self.tally.received,
+        let (outlet, received) = (&self.outlet, &mut self.received);
+        let (decompressor, plain) = (&mut self.decompressor, &mut self.plain);
+        let incoming = async {
+            let mut outlet = outlet.lock().await;
+            let incoming = Incoming {
+                stream: &mut outlet.stream,
+                decompressor,
+                plain,
+                received,
+            };
+            incoming.next().await
         };
         tokio::select! {
-            read = incoming.next() => {
+            read = incoming => {
                 let octets = read?;
                 if octets.is_empty() {
                     return Ok(true);
@@ -454,7 +421,7 @@ impl Connection {
                 self.kind.receive(&octets);
             }
             () = tokio::time::sleep_until((self.active + REST).into()), if can_rest => {
-                self.rest();
+                self.rest().await;
             }
             () = alarm.0.notified() => self.kind.resume(Happening::MailboxChanged),
             changed = self.changes.changed() => {
@@ -493,16 +460,19 @@ impl Connection {
     /// (RFC 3501 section 6.2.1, RFC 2595 section 4).
     async fn start_tls(&mut self) -> std::io::Result<()> {
         self.flush().await?;
-        let stream = std::mem::replace(&mut self.stream, Stream::Gone);
+        let mut outlet = self.outlet.lock().await;
+        let stream = std::mem::replace(&mut outlet.stream, Stream::Gone);
         let (stream, channel) = handshake(&self.server, stream).await?;
-        self.stream = stream;
+        outlet.stream = stream;
+        drop(outlet);
         self.kind.resume(Happening::TlsStarted(channel));
         Ok(())
     }
 
     /// Gives back memory that a client at rest has no use for.
-    fn rest(&mut self) {
-        self.compressor.iter_mut().for_each(|it| it.rest());
+    async fn rest(&mut self) {
+        let compressor = &mut self.outlet.lock().await.compressor;
+        compressor.iter_mut().for_each(|it| it.rest());
         self.decompressor.iter_mut().for_each(|it| it.rest());
     }
 
@@ -515,10 +485,7 @@ impl Connection {
 
     /// Ends compression in both directions (RFC 8437 section 4.1).
     async fn end_compression(&mut self) -> std::io::Result<()> {
-        if let Some(compressor) = self.compressor.take() {
-            let last = compressor.finish()?;
-            self.write(&last).await?;
-        }
+        self.outlet.lock().await.end_compression().await?;
         if let Some(decompressor) = &mut self.decompressor {
             decompressor.end();
         }
@@ -529,6 +496,7 @@ impl Connection {
     /// when the login began, so that it does not tell what verifying cost.
     async fn conclude(&mut self, name: &str, verdict: Result<Entrant, Refusal>, began: Instant) {
         let server = Arc::clone(&self.server);
+        let tls = self.outlet.lock().await.stream.is_tls();
         let entered = verdict.and_then(|entrant| {
             let account = self.enter(&entrant.user)?;
             Ok((entrant, account))
@@ -536,7 +504,7 @@ impl Connection {
         let refusal = match entered {
             Ok((entrant, account)) => {
                 let (user, device) = (&entrant.user, entrant.device.as_deref());
-                tracing::info!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), user, device, tls = self.stream.is_tls(), "login");
+                tracing::info!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), user, device, tls, "login");
                 self.entrant = Some(entrant.clone());
                 return self.kind.authenticated(entrant, account, &server);
             }
@@ -550,7 +518,7 @@ impl Connection {
         let denial = refusal.denial;
         let bar = || server.accounts.bar(name, self.peer.ip()).map(str::to_owned);
         let why = refusal.why.or_else(bar);
-        tracing::warn!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), user = shown, why, tls = self.stream.is_tls(), "login failed: {denial:?}");
+        tracing::warn!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), user = shown, why, tls, "login failed: {denial:?}");
         let is_wrong = matches!(
             denial,
             Denial::BadCredentials | Denial::Downgraded | Denial::OtherChannel

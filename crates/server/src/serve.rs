@@ -9,6 +9,7 @@ use crate::limits::{AtWork, Connections, Counter};
 use crate::proxy::{self, Network};
 use crate::search_texts;
 use crate::self_signed;
+use crate::steps::Steps;
 use crate::tls::{self, Certificates, ClientCertificates};
 use crate::watch::FileWatch;
 use anyhow::{Context, bail};
@@ -84,6 +85,8 @@ pub struct Server {
     pub connections: Connections,
     /// Sessions that do something.
     pub at_work: Arc<AtWork>,
+    /// What they do now.
+    pub steps: Arc<Steps>,
 }
 
 impl Server {
@@ -261,7 +264,10 @@ pub async fn serve(
         tls: RwLock::new(tls),
         connections: Connections::default(),
         at_work: Arc::default(),
+        steps: Arc::default(),
     });
+    let steps = Arc::clone(&server.steps);
+    tokio::spawn(async move { steps.tell().await });
     let search_texts = search_texts::start(Arc::clone(&server.accounts.search_texts))?;
     let (stop, stopping) = watch::channel(false);
     let mut addresses = Vec::new();

@@ -3,7 +3,7 @@
 use crate::Secret;
 use crate::sasl::{Bearer, Channel, Digest};
 use std::io::Read;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One client's conversation, driven from outside.
 ///
@@ -30,6 +30,24 @@ pub trait Session<Login>: Send {
     /// Whether it has a mailbox open: who is the last to leave one may have to close it,
     /// which takes the disk.
     fn has_mailbox(&self) -> bool;
+
+    /// What the client is told if `next`, called now, takes its time; `None` where nothing
+    /// may be said, as in a protocol that has nothing but replies. All that `next` gave
+    /// before must have been taken.
+    fn meanwhile(&self, _now: Instant) -> Option<Meanwhile> {
+        None
+    }
+}
+
+/// What a client is told while `next` does not come back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meanwhile {
+    /// Whole lines.
+    pub octets: Vec<u8>,
+    /// When they are sent.
+    pub due: Instant,
+    /// How long after that they are sent again, and again.
+    pub every: Duration,
 }
 
 /// What the server is to do for a session.
@@ -118,6 +136,8 @@ pub enum Event<Login> {
     Shutdown,
     /// Whoever logged in may be here no longer: say goodbye after the command under way.
     LoginRevoked,
+    /// `next` took so long that the client was told [`Meanwhile`], then for the last time.
+    ToldMeanwhile(Instant),
 }
 
 /// Whether there is room for work that can wait.

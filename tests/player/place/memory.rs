@@ -104,6 +104,7 @@ impl Place for Memory {
                     message_limit: limits.message_limit(),
                     appended_headers: world.config.appended_headers(),
                     idle_note_seconds: world.config.clients.idle_note_seconds,
+                    progress_every: world.config.clients.progress_every(),
                     server_metadata: world.config.server_metadata(),
                     session_id: "memory".to_owned(),
                     waker: Waker::from(Arc::clone(&alarm)),

@@ -270,6 +270,16 @@ impl CommandBuffer {
         self.state != State::Line || !self.command.is_empty() || self.swallowed.is_some()
     }
 
+    /// The tag of the command that `poll` goes on with, once its first line is here.
+    pub fn tag(&self) -> Option<String> {
+        let line = match self.command.is_empty() {
+            true => self.rest(),
+            false => &self.command,
+        };
+        let is_read = self.swallowed.is_none() && memchr::memchr(b'\n', line).is_some();
+        is_read.then(|| read_tag(line)).flatten()
+    }
+
     /// The next event.
     pub fn poll(&mut self) -> Need {
         loop {

@@ -194,13 +194,18 @@ impl Writer {
         self.language = language;
     }
 
-    /// What was written, in pieces; what follows is in the same language.
-    pub fn take_segments(&mut self) -> Vec<Segment> {
-        let next = Self {
+    /// A writer of its own that speaks as this one does.
+    pub fn alike(&self) -> Self {
+        Self {
             language: self.language,
             dialect: self.dialect,
             ..Self::default()
-        };
+        }
+    }
+
+    /// What was written, in pieces; what follows is in the same language.
+    pub fn take_segments(&mut self) -> Vec<Segment> {
+        let next = self.alike();
         std::mem::replace(self, next).into_segments()
     }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The whole configuration. Every key has a default but the listeners' own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -196,6 +197,16 @@ pub struct Clients {
     /// After how many seconds of silence a client in IDLE is told that the connection
     /// stands; 0 is never.
     pub idle_note_seconds: u64,
+    /// After how many seconds a client hears that its command is still under way, and again
+    /// (INPROGRESS).
+    pub progress_seconds: NonZeroU32,
+}
+
+impl Clients {
+    /// How often the progress of a command is told.
+    pub fn progress_every(&self) -> Duration {
+        Duration::from_secs(self.progress_seconds.get().into())
+    }
 }
 
 /// What becomes of deleted messages at QUIT.
@@ -414,6 +425,7 @@ impl Default for Clients {
             pop3_without_nul: false,
             append_8bit_headers: true,
             idle_note_seconds: 120,
+            progress_seconds: const { NonZeroU32::new(10).unwrap() },
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::accounts::Entrant;
 use crate::serve::Server;
+use crate::steps::{SharedOutlet, Step, Steps};
 use std::sync::Arc;
 use std::time::Instant;
-use wire::{Action, Denial, Event, Load, Session};
+use wire::{Action, Denial, Event, Load, Meanwhile, Session};
 
 /// What is spoken.
 pub(super) enum Kind {
@@ -30,17 +31,27 @@ impl Kind {
         worked.ok()
     }
 
-    pub(super) fn next(&mut self, now: Instant) -> Action {
-        fn step<L>(session: &mut impl Session<L>, now: Instant) -> Action {
-            if session.may_block(now) {
-                tokio::task::block_in_place(|| session.next(now))
-            } else {
-                session.next(now)
+    /// What to do now; a client that waits for it is told so.
+    pub(super) fn next(&mut self, now: Instant, steps: &Steps, outlet: &SharedOutlet) -> Action {
+        fn step<'a, L>(
+            session: &mut impl Session<L>,
+            now: Instant,
+            begin: impl FnOnce(Meanwhile) -> Step<'a>,
+        ) -> Action {
+            if !session.may_block(now) {
+                return session.next(now);
             }
+            let step = session.meanwhile(now).map(begin);
+            let action = tokio::task::block_in_place(|| session.next(now));
+            if let Some(told) = step.and_then(Step::end) {
+                session.resume(Event::ToldMeanwhile(told));
+            }
+            action
         }
+        let begin = |meanwhile| steps.begin(outlet, meanwhile);
         let action = self.guarded(|kind| match kind {
-            Self::Imap(session) => step(&mut **session, now),
-            Self::Pop3(session) => step(&mut **session, now),
+            Self::Imap(session) => step(&mut **session, now, begin),
+            Self::Pop3(session) => step(&mut **session, now, begin),
             Self::Broken(farewell) => match farewell.take() {
                 Some(farewell) => Action::Send(farewell.as_bytes().to_vec()),
                 None => Action::Close,
@@ -138,6 +149,8 @@ impl<A> From<Happening> for Event<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outlet::Outlet;
+    use crate::stream::Stream;
     use wire::Security;
     use wire::sasl::Offer;
 
@@ -158,10 +171,13 @@ mod tests {
         let mut kind = Kind::Pop3(Box::new(session));
         assert!(kind.guarded(|_| -> u8 { panic!("a mistake") }).is_none());
         kind.receive(b"QUIT\r\n");
-        let Action::Send(octets) = kind.next(Instant::now()) else {
+        let (steps, outlet) = (Steps::default(), Outlet::new(Stream::Gone));
+        let outlet = Arc::new(tokio::sync::Mutex::new(outlet));
+        let Action::Send(octets) = kind.next(Instant::now(), &steps, &outlet) else {
             panic!("no farewell");
         };
         assert!(octets.starts_with(b"-ERR [SYS/PERM] Internal error"));
-        assert!(matches!(kind.next(Instant::now()), Action::Close));
+        let end = kind.next(Instant::now(), &steps, &outlet);
+        assert!(matches!(end, Action::Close));
     }
 }
