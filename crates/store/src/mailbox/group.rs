@@ -1,6 +1,6 @@
 //! Group commit: appends that come while others are committed are committed together.
-//! Their files are synced at the same time, then one sync of the directories and one of the
-//! UID list do for all.
+//! Files are synced at the same time, those of one session and those of several; then one
+//! sync of the directories and one of the UID list do for all that wait.
 
 use super::incoming::Incoming;
 use super::state::State;
@@ -94,13 +94,14 @@ impl Mailbox {
     /// Makes several appends, each all or none, durably and in their order; gives the
     /// UIDs of each.
     ///
-    /// Who has the turn commits all that wait then, those of other sessions too. The files
-    /// are synced before the mailbox is locked: nobody who reads waits for that. A crash
+    /// Each session syncs its files before it waits for its turn, while others commit. Who
+    /// has the turn commits all that wait then, those of other sessions too. A crash
     /// before that leaves files in `tmp/`; what one after it leaves [`State::append`]
     /// says. None of the group is acknowledged before all are on disk.
     pub fn append_each(&self, appends: Vec<Vec<Incoming>>) -> Vec<Result<Vec<Uid>>> {
         let begin = |messages| Append::begin(self, messages);
         let own: Vec<_> = appends.into_iter().map(begin).collect();
+        sync(&own);
         self.appends.appends.lock().extend(own.iter().cloned());
         {
             let _turn = self.appends.turn.lock();
@@ -116,7 +117,6 @@ impl Mailbox {
         outcomes
     }
     fn commit(&self, group: &[Arc<Append>]) {
-        sync(group);
         let committed = self.change(|state| {
             commit(state, group);
             Ok(())
