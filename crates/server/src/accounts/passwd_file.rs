@@ -130,11 +130,22 @@ fn place(name: &str, location: &str, home: &str) -> Result<PathBuf, String> {
             ));
         }
     }
-    let (rest, mut found) = match ["~", "%h", "%{home}"]
-        .iter()
-        .find_map(|sign| path.strip_prefix(sign))
-    {
-        Some(rest) => (rest, home.to_owned()),
+    let signs = ["~", "%h", "%{home}"].into_iter();
+    let mut signed = signs.filter_map(|sign| Some((sign, path.strip_prefix(sign)?)));
+    let (rest, mut found) = match signed.next() {
+        // Else one Maildir would be that of all who have no home.
+        Some((sign, _)) if home.is_empty() => {
+            return Err(format!(
+                "userdb_mail of {name} has {sign}, and {name} has no home; write the path itself, or a home in the sixth field"
+            ));
+        }
+        // Else it would be a directory beside the home, which may be another's.
+        Some((sign, rest)) if !rest.is_empty() && !rest.starts_with('/') => {
+            return Err(format!(
+                "userdb_mail of {name}: what follows {sign} must begin with /"
+            ));
+        }
+        Some((_, rest)) => (rest, home.to_owned()),
         None => (path, String::new()),
     };
     let (local, domain) = name.split_once('@').unwrap_or((name, ""));
@@ -209,6 +220,10 @@ mod tests {
             ("userdb_mail=maildir:~/Mail:CONTROL=/c", "CONTROL="),
             ("userdb_mail=maildir:~/Mail:LAYOUT=fs", "LAYOUT="),
             ("userdb_mail=maildir:/m/%Lu", "%L"),
+            ("userdb_mail=maildir:~nn/Maildir", "must begin with /"),
+            ("userdb_mail=maildir:%hnn/Maildir", "must begin with /"),
+            ("userdb_mail=maildir:%{home}%n", "must begin with /"),
+            ("userdb_home= userdb_mail=maildir:~/Mail", "no home"),
             ("userdb_mail_path=/m", "userdb_mail=maildir:"),
             ("nopassword=y", "anybody"),
             ("proxy=y host=192.0.2.1", "another server"),
@@ -228,6 +243,7 @@ mod tests {
             ("userdb_mail=maildir:~/Mail:INDEX=/i", "/h/a/Mail"),
             ("userdb_mail=maildir:/m/%d/%n/%u", "/m/x.org/a/a@x.org"),
             ("userdb_home=/g userdb_mail=maildir:%h/Mail", "/g/Mail"),
+            ("userdb_mail=maildir:~", "/h/a"),
             (":maildir:/old/a", "/old/a"),
         ] {
             let (user, mistakes) = one(extra);
@@ -238,6 +254,23 @@ mod tests {
             one("nodelay=y userdb_quota_rule=*:storage=1G").1,
             Vec::<String>::new()
         );
+    }
+
+    /// All who have no home would have one Maildir.
+    #[test]
+    fn what_is_in_no_home_is_nowhere() {
+        for sign in ["~", "%h", "%{home}"] {
+            for rest in ["", "/Maildir"] {
+                let line = format!("a:{{PLAIN}}x::::::userdb_mail=maildir:{sign}{rest}\n");
+                let (users, mistakes) = read(&line);
+                assert_eq!(mistakes.len(), 1, "{line}");
+                assert!(mistakes[0].text.contains("no home"), "{mistakes:?}");
+                assert_eq!(users[0].1.mail, None, "{line}");
+            }
+        }
+        let (users, mistakes) = read("a:{PLAIN}x::::::userdb_mail=maildir:/m/%u\n");
+        assert_eq!(mistakes, []);
+        assert_eq!(users[0].1.mail.as_deref(), Some(Path::new("/m/a")));
     }
 
     #[test]
