@@ -14,6 +14,7 @@ pub mod proxy;
 pub mod search_texts;
 pub mod self_signed;
 pub mod serve;
+pub mod standstill;
 pub mod steps;
 pub mod stream;
 pub mod tls;

@@ -9,6 +9,7 @@ use crate::limits::{AtWork, Connections, Counter};
 use crate::proxy::{self, Network};
 use crate::search_texts;
 use crate::self_signed;
+use crate::standstill::Standstill;
 use crate::steps::Steps;
 use crate::tls::{self, Certificates, ClientCertificates};
 use crate::watch::FileWatch;
@@ -28,8 +29,8 @@ use wire::sasl::Channel;
 
 /// How long sessions have to finish what they do when the server stops.
 const GRACE: Duration = Duration::from_secs(8);
-/// How long after a change of a file it is read.
-const SETTLED: Duration = Duration::from_millis(300);
+/// How long files have to stand still after a change until they are read.
+const STANDSTILL: Duration = Duration::from_millis(1500);
 /// How often certificates and users are looked at for changes that no event told of,
 /// as on network file systems.
 const LOOK: Duration = Duration::from_secs(10);
@@ -38,6 +39,8 @@ const UNUSED: Duration = Duration::from_secs(2);
 
 /// When a file was written, its octets and its inode.
 type Stamp = (SystemTime, u64, u64);
+/// The files that reloading reads, as they are or were.
+type Stamps = Vec<(PathBuf, Option<Stamp>)>;
 
 /// How TLS is spoken, once there is a certificate.
 #[derive(Clone)]
@@ -119,7 +122,7 @@ impl Server {
     }
 
     /// What tells whether a file changed: all that reloading reads.
-    fn stamps(&self, configuration: Option<&PathBuf>) -> Vec<(PathBuf, Option<Stamp>)> {
+    fn stamps(&self, configuration: Option<&PathBuf>) -> Stamps {
         let stamp = |path: &PathBuf| {
             let metadata = std::fs::metadata(path).ok()?;
             Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
@@ -130,15 +133,11 @@ impl Server {
             .collect()
     }
 
-    /// Reloads if a file is not as it was when read; gives how they are now.
-    fn reload_changed(
-        &self,
-        configuration: Option<&PathBuf>,
-        read: Vec<(PathBuf, Option<Stamp>)>,
-    ) -> Vec<(PathBuf, Option<Stamp>)> {
+    /// Reloads where files are not as they were when read, and have stood still since.
+    fn reload_changed(&self, configuration: Option<&PathBuf>, files: &mut Standstill<Stamps>) {
         let now = self.stamps(configuration);
-        if now == read {
-            return read;
+        if !files.look(&now, Instant::now()) {
+            return;
         }
         self.reload(configuration);
         // Other files may be named now.
@@ -148,7 +147,7 @@ impl Server {
                 *stamp = *seen;
             }
         }
-        after
+        files.read(after);
     }
 
     /// Keeps the certificates in force where a configuration that was read again names
@@ -286,7 +285,7 @@ pub async fn serve(
     let mut look = tokio::time::interval(LOOK);
     let changed = Arc::new(Notify::new());
     let mut watch = watch_files(&server, file.as_ref(), &changed);
-    let mut read = server.stamps(file.as_ref());
+    let mut files = Standstill::new(server.stamps(file.as_ref()), STANDSTILL);
     let mut retention = tokio::time::interval(retention::INTERVAL);
     let mut unused = tokio::time::interval(UNUSED);
     unused.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -295,10 +294,9 @@ pub async fn serve(
     loop {
         tokio::select! {
             _ = hangup.recv() => server.reload(file.as_ref()),
-            () = changed.notified() => {
-                // Whoever writes one file may be about to write the next.
-                tokio::time::sleep(SETTLED).await;
-                read = server.reload_changed(file.as_ref(), read);
+            () = changed.notified() => server.reload_changed(file.as_ref(), &mut files),
+            () = files.ended() => {
+                server.reload_changed(file.as_ref(), &mut files);
                 if watch.as_ref().is_none_or(|watch| !watch.covers(&server.files(file.as_ref()))) {
                     watch = watch_files(&server, file.as_ref(), &changed);
                 }
@@ -313,9 +311,7 @@ pub async fn serve(
                 let kept_open = Arc::clone(&server.accounts.kept_open);
                 tokio::task::spawn_blocking(move || kept_open.look(Instant::now()));
             }
-            _ = look.tick() => {
-                read = server.reload_changed(file.as_ref(), read);
-            }
+            _ = look.tick() => server.reload_changed(file.as_ref(), &mut files),
         }
     }
     tracing::info!("stopping");

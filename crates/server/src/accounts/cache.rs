@@ -28,8 +28,17 @@ struct Seen {
 /// A password that was right.
 struct Success {
     since: Instant,
+    known: Known,
+}
+
+/// What is remembered of a password that was right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
     /// The device whose it is.
-    device: Option<String>,
+    pub device: Option<String>,
+    /// The mark of the hash that it was verified with: it is right as long as that is the
+    /// hash.
+    pub mark: [u8; 32],
 }
 
 impl Success {
@@ -56,16 +65,15 @@ impl Cache {
         mac.finalize().into_bytes().into()
     }
 
-    /// Whether this password was right within the last minutes, and the device whose it
-    /// is.
-    pub fn find(&self, user: &str, password: &[u8]) -> Option<Option<String>> {
+    /// What is known of this password if it was right within the last minutes.
+    pub fn find(&self, user: &str, password: &[u8]) -> Option<Known> {
         let digest = self.digest(user, password);
         let seen = self.seen.lock();
         let success = seen
             .successes
             .get(&digest)
             .filter(|success| success.counts())?;
-        Some(success.device.clone())
+        Some(success.known.clone())
     }
 
     /// What [`Cache::keep`] is to be told of a verification that begins now, before it is
@@ -76,7 +84,7 @@ impl Cache {
 
     /// Remembers a success, unless all was forgotten since the verification began: it was
     /// of a users file that does not count any more.
-    pub fn keep(&self, generation: u64, user: &str, password: &[u8], device: Option<String>) {
+    pub fn keep(&self, generation: u64, user: &str, password: &[u8], known: Known) {
         let digest = self.digest(user, password);
         let mut seen = self.seen.lock();
         if seen.generation != generation {
@@ -90,7 +98,7 @@ impl Cache {
             }
         }
         let since = Instant::now();
-        successes.insert(digest, Success { since, device });
+        successes.insert(digest, Success { since, known });
     }
 
     /// Forgets all, as after a change of the users file.
@@ -109,18 +117,22 @@ mod tests {
     fn only_the_same_user_and_password_are_held() {
         let cache = Cache::new([7; 32]);
         let before = cache.generation();
-        cache.keep(before, "anna", b"secret", None);
-        cache.keep(before, "anna", b"other", Some("phone".to_owned()));
-        assert_eq!(cache.find("anna", b"secret"), Some(None));
-        assert_eq!(cache.find("anna", b"other"), Some(Some("phone".to_owned())));
+        let of = |device: Option<&str>| Known {
+            device: device.map(str::to_owned),
+            mark: [3; 32],
+        };
+        cache.keep(before, "anna", b"secret", of(None));
+        cache.keep(before, "anna", b"other", of(Some("phone")));
+        assert_eq!(cache.find("anna", b"secret"), Some(of(None)));
+        assert_eq!(cache.find("anna", b"other"), Some(of(Some("phone"))));
         assert_eq!(cache.find("ann", b"asecret"), None);
         assert_eq!(cache.find("anna", b"wrong"), None);
         cache.clear();
         assert_eq!(cache.find("anna", b"secret"), None);
         // A verification that was under way.
-        cache.keep(before, "anna", b"secret", None);
+        cache.keep(before, "anna", b"secret", of(None));
         assert_eq!(cache.find("anna", b"secret"), None);
-        cache.keep(cache.generation(), "anna", b"secret", None);
-        assert_eq!(cache.find("anna", b"secret"), Some(None));
+        cache.keep(cache.generation(), "anna", b"secret", of(None));
+        assert_eq!(cache.find("anna", b"secret"), Some(of(None)));
     }
 }

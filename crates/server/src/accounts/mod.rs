@@ -14,7 +14,7 @@ pub mod yaml_file;
 use crate::config::Config;
 use crate::oauth::{self, OAuth};
 use anyhow::Context;
-use cache::Cache;
+use cache::{Cache, Known};
 use dashmap::DashMap;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::RwLock;
@@ -157,7 +157,7 @@ impl Accounts {
     /// # Errors
     /// As [`Accounts::open`].
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
-        let users = Arc::new(Users::load(&config.users_file)?);
+        let users = Arc::new(Users::load_again(&config.users_file)?);
         let oauth = self.reopened_oauth(config)?;
         let are_others = *self.users.read() != users;
         *self.users.write() = users;
@@ -249,9 +249,14 @@ impl Accounts {
         let generation = self.cache.generation();
         let user = self.find_admitted(name, peer);
         if let Some(user) = &user
-            && let Some(device) = self.cache.find(&user.name, octets)
+            && let Some(known) = self.cache.find(&user.name, octets)
         {
-            return Ok(Entrant::new(user.clone(), device));
+            let entrant = Entrant::new(user.clone(), known.device);
+            // Between the reading of new users and the forgetting of old passwords one that
+            // was changed is known still.
+            if entrant.mark == Some(known.mark) {
+                return Ok(entrant);
+            }
         }
         let _place = self
             .waiting
@@ -288,12 +293,17 @@ impl Accounts {
         let found = found.await.map_err(|_| Denial::Unavailable)?;
         match user.zip(found) {
             Some((user, found)) => {
-                let (name, device) = (&user.name, found.device.clone());
-                self.cache.keep(generation, name, octets, device);
+                let mark = mark(&found.hash);
+                let device = found.device;
+                let known = Known {
+                    device: device.clone(),
+                    mark,
+                };
+                self.cache.keep(generation, &user.name, octets, known);
                 Ok(Entrant {
                     user: user.name,
-                    device: found.device,
-                    mark: Some(mark(&found.hash)),
+                    device,
+                    mark: Some(mark),
                 })
             }
             None => Err(Denial::BadCredentials),
@@ -521,5 +531,53 @@ mod tests {
         let two = [4096, 10_000];
         let chosen = (0..=1).map(|octet| invented_iterations(&two, [octet; 32]));
         assert_eq!(chosen.collect::<Vec<_>>(), two);
+    }
+
+    fn accounts_of(users: &str) -> (tempfile::TempDir, Config, Arc<Accounts>) {
+        let directory = tempfile::tempdir().expect("directory");
+        let config = Config {
+            users_file: directory.path().join("passwd"),
+            ..Config::default()
+        };
+        std::fs::write(&config.users_file, users).expect("written");
+        let accounts = Accounts::open(&config).expect("opened");
+        (directory, config, Arc::new(accounts))
+    }
+
+    /// New users are in force a moment before what is known of the old ones is forgotten.
+    #[tokio::test]
+    async fn a_password_that_was_right_before_the_users_changed_is_verified_again() {
+        let (_directory, config, accounts) = accounts_of("anna:{PLAIN}old::::::\n");
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        let verify = |text: &str| {
+            let password = Secret::new(text.as_bytes().to_vec());
+            accounts.verify("anna", password, peer)
+        };
+        assert!(verify("old").await.is_ok());
+        std::fs::write(&config.users_file, "anna:{PLAIN}new::::::\n").expect("written");
+        let users = Users::load(&config.users_file).expect("read");
+        *accounts.users.write() = Arc::new(users);
+        assert_eq!(verify("old").await, Err(Denial::BadCredentials));
+        let entrant = verify("new").await.expect("let in");
+        assert_eq!(entrant.mark, Some(mark("{PLAIN}new")));
+    }
+
+    /// As a file is while somebody writes it in place.
+    #[test]
+    fn users_that_are_being_written_are_not_read() {
+        const BEN: &str = "ben:{PLAIN}b::::::";
+        let (_directory, config, accounts) = accounts_of(&format!("# users\n{BEN}nologin\n"));
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        for cut in ["", "\n", "# users", &format!("# users\n{BEN}")] {
+            std::fs::write(&config.users_file, cut).expect("written");
+            assert!(accounts.reload(&config).is_err(), "{cut:?}");
+            assert!(accounts.bar("ben", peer).is_some(), "{cut:?}");
+        }
+        std::fs::write(&config.users_file, format!("{BEN}\n")).expect("written");
+        accounts.reload(&config).expect("read again");
+        assert_eq!(accounts.bar("ben", peer), None);
+        std::fs::write(&config.users_file, "# nobody\n").expect("written");
+        accounts.reload(&config).expect("read again");
+        assert!(accounts.find("ben").is_none());
     }
 }

@@ -356,7 +356,34 @@ impl Users {
     /// # Errors
     /// When it cannot be read, and all its mistakes, each with its line.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        Self::of_text(path, &Self::text(path)?)
+    }
+
+    /// As [`Users::load`], of a file that was read before: whoever writes it in place may
+    /// not be ready. A part of the users is a list of users, too, and a part of a line lets
+    /// in whom the rest of it keeps out.
+    ///
+    /// # Errors
+    /// As [`Users::load`], and where the file has no content or its last line no end.
+    pub fn load_again(path: &Path) -> anyhow::Result<Self> {
+        let text = Self::text(path)?;
+        if text.trim().is_empty() {
+            bail!(
+                "{}: is empty, as while it is being written; where there are to be no users, say so in a line that begins with #",
+                path.display()
+            );
+        }
+        if !text.ends_with('\n') {
+            bail!(
+                "{}: the last line has no end, as while it is being written; put a line break there",
+                path.display()
+            );
+        }
+        Self::of_text(path, &text)
+    }
+
+    fn text(path: &Path) -> anyhow::Result<String> {
+        std::fs::read_to_string(path).map_err(|error| {
             let remedy = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => {
                     "give it to the user the server runs as, with chown".to_owned()
@@ -368,8 +395,11 @@ impl Users {
                 ),
             };
             anyhow::anyhow!("{}: cannot be read ({error}); {remedy}", path.display())
-        })?;
-        let (users, mut mistakes) = Self::parse(&text, is_yaml(path));
+        })
+    }
+
+    fn of_text(path: &Path, text: &str) -> anyhow::Result<Self> {
+        let (users, mut mistakes) = Self::parse(text, is_yaml(path));
         if mistakes.is_empty() {
             return Ok(Self { users });
         }
