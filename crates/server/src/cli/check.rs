@@ -1,6 +1,7 @@
 //! `pillarbox check`: verifies users' mailboxes on disk, and mends what can be
 //! mended without losing anything.
 
+mod rename;
 mod search;
 
 use super::inspection::{self, Fault, Remedy, named};
@@ -12,7 +13,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use store::MailboxName;
 
 /// How often the progress line is drawn.
@@ -20,7 +21,7 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n  pillarbox check --search anna\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway more than 36 hours ago; it never removes a message.\nWhat a server has open it does not open: stop that first, or repair again a minute later.\n--search finds texts that are damaged, or not those of the messages; --repair makes them\nanew: stop the server before, which keeps others out of what it has open.\nExit code 1 tells that something is wrong and was not repaired."
+    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n  pillarbox check --search anna\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway more than 36 hours ago; it never removes a message.\nWhat a server has open it does not open, and a message's second name it leaves there: stop\nthe server first, or repair again a minute later.\n--search finds texts that are damaged, or not those of the messages; --repair makes them\nanew: stop the server before, which keeps others out of what it has open.\nExit code 1 tells that something is wrong and was not repaired."
 )]
 pub struct Arguments {
     /// The users to check; all if none is given
@@ -230,45 +231,15 @@ fn mend(fault: &Fault) -> anyhow::Result<Option<String>> {
                 "removed, to be made again when it is opened".to_owned(),
             ))
         }
-        Remedy::RemoveLink(path) => {
-            // One name of two: the message stays.
-            std::fs::remove_file(path)?;
-            sync_parent(path)?;
+        Remedy::RemoveLink(second) => {
+            rename::remove(second)?;
             Ok(Some("this name was removed".to_owned()))
         }
         Remedy::OwnName(path) => {
-            let half = path.parent().context("the file has no directory")?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let suffix = name.find(':').and_then(|colon| name.get(colon..));
-            let (octets, _) = inspection::measure(path)?;
-            let fresh = half.join(format!(
-                "{},S={},W={}{}",
-                fresh_name()?,
-                octets.stored,
-                octets.sent,
-                suffix.unwrap_or_default()
-            ));
-            // A link fails where the name is taken; a rename would replace.
-            std::fs::hard_link(path, &fresh)?;
-            std::fs::remove_file(path)?;
-            sync_parent(path)?;
+            let fresh = rename::own_name(path)?;
             Ok(Some(format!("is now {}", named(&fresh))))
         }
     }
-}
-
-/// A unique name no other process gives.
-fn fresh_name() -> anyhow::Result<String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let mut random = [0; 8];
-    getrandom::fill(&mut random)?;
-    Ok(format!(
-        "{}.M{}P{}R{:016x}.check",
-        now.as_secs(),
-        now.subsec_micros(),
-        std::process::id(),
-        u64::from_be_bytes(random)
-    ))
 }
 
 fn sync_parent(path: &Path) -> std::io::Result<()> {
@@ -338,5 +309,29 @@ mod tests {
         assert_eq!((after.messages, after.faults), (3, 0));
         let list = std::fs::read_to_string(root.join(".Sent/dovecot-uidlist")).expect("list");
         assert!(list.starts_with("3 V7 ") && list.contains("\n4 "), "{list}");
+    }
+
+    /// Beside a server names change at any time; it makes sense of them itself.
+    #[test]
+    fn a_second_name_stays_where_the_mailbox_is_open() {
+        let directory = tempfile::tempdir().expect("directory");
+        let root = directory.path();
+        let layout = store::Layout {
+            delimiter: '/',
+            prefix: String::new(),
+        };
+        let account = store::Account::open(root, layout).expect("account");
+        std::fs::write(root.join("cur/1.a:2,S"), "first\n").expect("write");
+        let open = account.mailbox(&MailboxName::inbox()).expect("mailbox");
+        let [first, second] = ["cur/1.a:2,S", "cur/1.a:2,"].map(|name| root.join(name));
+        std::fs::hard_link(&first, &second).expect("linked");
+        let config = Config::default();
+        let told = check_all(&config, root, true);
+        assert_eq!((told.faults, told.repaired), (1, 0));
+        assert!(first.exists() && second.exists());
+        drop((open, account));
+        let told = check_all(&config, root, true);
+        assert_eq!((told.faults, told.repaired), (1, 1));
+        assert!(first.exists() != second.exists());
     }
 }

@@ -36,6 +36,16 @@ pub(crate) fn look(directory: &Path) -> Result<Option<Contents>> {
     }
 }
 
+/// Whether a server, or another program of ours, has the mailbox of this directory open
+/// now, as its locked index tells.
+///
+/// # Errors
+/// When the index cannot be looked at.
+pub fn is_open_elsewhere(directory: &Path) -> Result<bool> {
+    let path = directory.join(NAME);
+    super::is_busy(directory).map_err(|error| failed("look at", &path, error))
+}
+
 /// What the index beside a mailbox says that the UID list or the files contradict, in
 /// words; `None` if there is no index or nothing speaks against it. That it lacks
 /// what came last is no contradiction. The index may be removed: what it says is found

@@ -42,7 +42,7 @@ mod tests;
 
 pub(crate) use checksum::crc32;
 pub(crate) use history::History;
-pub use inspect::inspect_index;
+pub use inspect::{inspect_index, is_open_elsewhere};
 pub(crate) use inspect::look;
 pub(crate) use record::Settled;
 pub(crate) use replay::Contents;

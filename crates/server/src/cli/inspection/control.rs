@@ -81,9 +81,11 @@ impl Uidlist {
         }
         let mut highest = 0;
         let mut bad = Vec::new();
+        // What follows the last line end was cut, and what is left of it is not believed.
+        let cut = text.split('\n').count();
         for (index, line) in lines.filter(|(_, line)| !line.is_empty()) {
             let number = index + 1;
-            match parse_record(line, version == Some("3")) {
+            match parse_record(line, version == Some("3")).filter(|_| number < cut) {
                 None => bad.push(number),
                 Some((uid, _, _)) if uid <= highest => findings.add(
                     Remedy::None,

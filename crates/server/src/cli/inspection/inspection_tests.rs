@@ -74,7 +74,40 @@ fn copies_and_second_names_are_told_apart() {
     assert_eq!(one(path).remedy, Remedy::OwnName(path.join("new/1.a")));
     std::fs::remove_file(path.join("new/1.a")).expect("remove");
     std::fs::hard_link(path.join("cur/1.a:2,S"), path.join("new/1.a")).expect("link");
-    assert_eq!(one(path).remedy, Remedy::RemoveLink(path.join("new/1.a")));
+    let second = SecondName {
+        path: path.join("new/1.a"),
+        first: path.join("cur/1.a:2,S"),
+        file: file_of(&path.join("new/1.a")).expect("seen").expect("there"),
+    };
+    assert_eq!(one(path).remedy, Remedy::RemoveLink(second));
+}
+
+/// A directory is read while a server changes flags: one file under two names.
+#[test]
+fn a_file_that_was_renamed_meanwhile_has_one_name() {
+    let directory = maildir();
+    let path = directory.path();
+    let [old, new] = ["cur/1.a:2,", "cur/1.a:2,S"].map(|name| path.join(name));
+    std::fs::write(&old, "first").expect("write");
+    let seen = |path: &Path, metadata: &Metadata| MessageFile {
+        path: path.to_owned(),
+        metadata: metadata.clone(),
+    };
+    let metadata = old.symlink_metadata().expect("there");
+    let found = || vec![seen(&old, &metadata), seen(&new, &metadata)];
+    let left = |found| {
+        let left = still_there(found).expect("looked at");
+        left.into_iter().map(|file| file.path).collect::<Vec<_>>()
+    };
+    assert_eq!(left(found()), [old.clone()]);
+    std::fs::rename(&old, &new).expect("renamed");
+    assert_eq!(left(found()), [new.clone()]);
+    // Another that has its name by now, and a real second name.
+    std::fs::write(&old, "second").expect("write");
+    assert_eq!(left(found()), [new.clone()]);
+    std::fs::remove_file(&old).expect("removed");
+    std::fs::hard_link(&new, &old).expect("linked");
+    assert_eq!(left(found()), [old, new]);
 }
 
 #[test]
@@ -93,10 +126,28 @@ fn what_is_no_message_is_told() {
 }
 
 #[test]
+fn another_mailbox_that_is_linked_to_is_not_looked_into() {
+    let (own, other) = (maildir(), maildir());
+    put(other.path(), "cur/1.a:2,", "x");
+    put(other.path(), "new/1.a", "y");
+    for part in ["cur", "new", "tmp"] {
+        std::fs::remove_dir(own.path().join(part)).expect("removed");
+        let to = other.path().join(part);
+        std::os::unix::fs::symlink(to, own.path().join(part)).expect("linked");
+    }
+    let findings = inspect(own.path(), &mut |_| {}).expect("inspected");
+    assert_eq!((findings.messages, findings.faults.len()), (0, 3));
+    let has_no_remedy = |fault: &Fault| fault.remedy == Remedy::None;
+    assert!(findings.faults.iter().all(has_no_remedy), "{findings:?}");
+}
+
+#[test]
 fn damaged_lists_and_missing_directories_can_be_mended() {
     let directory = maildir();
     let path = directory.path();
     put(path, "dovecot-uidlist", "3 V1 N9\nnonsense\n4 :a\n");
+    assert_eq!(one(path).remedy, Remedy::Open);
+    put(path, "dovecot-uidlist", "3 V1 N9\n4 :a");
     assert_eq!(one(path).remedy, Remedy::Open);
     put(path, "dovecot-uidlist", "3 N9\n4 :a\n");
     assert_eq!(one(path).remedy, Remedy::Open);

@@ -27,12 +27,37 @@ pub(super) enum Remedy {
     MakeDirectory(PathBuf),
     /// Give this file, which has the unique name of another, one of its own.
     OwnName(PathBuf),
-    /// Remove this second name of the same file.
-    RemoveLink(PathBuf),
+    /// Remove a second name of the same file.
+    RemoveLink(SecondName),
     /// Remove this file, which is made again when the mailbox is opened.
     RemoveCache(PathBuf),
     /// Open the mailbox: the store then mends its list.
     Open,
+}
+
+/// A name that a message has besides another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SecondName {
+    pub(super) path: PathBuf,
+    /// The name that it keeps.
+    pub(super) first: PathBuf,
+    /// The file that both were names of.
+    pub(super) file: FileId,
+}
+
+/// Which file a name leads to: device and inode.
+pub(super) type FileId = (u64, u64);
+
+/// The file a name leads to now; none if there is no such name.
+///
+/// # Errors
+/// When that cannot be told.
+pub(super) fn file_of(path: &Path) -> io::Result<Option<FileId>> {
+    match path.symlink_metadata() {
+        Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// One thing that is wrong.
@@ -67,6 +92,12 @@ impl Findings {
 struct MessageFile {
     path: PathBuf,
     metadata: Metadata,
+}
+
+impl MessageFile {
+    fn id(&self) -> FileId {
+        (self.metadata.dev(), self.metadata.ino())
+    }
 }
 
 /// Octets as stored and as sent, every LF being CRLF.
@@ -180,10 +211,11 @@ fn shown_name(levels: &str) -> String {
 /// When a directory cannot be read.
 pub(super) fn inspect(directory: &Path, tick: &mut dyn FnMut(usize)) -> io::Result<Findings> {
     let mut findings = Findings::default();
-    for part in ["tmp", "new", "cur"] {
+    let mut is_part = [false; 3];
+    for (part, is_part) in ["cur", "new", "tmp"].into_iter().zip(&mut is_part) {
         let path = directory.join(part);
         match path.symlink_metadata() {
-            Ok(metadata) if metadata.is_dir() => {}
+            Ok(metadata) if metadata.is_dir() => *is_part = true,
             Ok(_) => findings.add(
                 Remedy::None,
                 format!("{part} is no directory; move it away and have one made with --repair"),
@@ -198,7 +230,8 @@ pub(super) fn inspect(directory: &Path, tick: &mut dyn FnMut(usize)) -> io::Resu
     let owner = directory.metadata()?;
     let mut files: BTreeMap<String, Vec<MessageFile>> = BTreeMap::new();
     // cur/ first: of two files of one name the one that has flags keeps it.
-    for half in ["cur", "new"] {
+    // What a link leads to is not this mailbox's.
+    for (half, _) in ["cur", "new"].iter().zip(is_part).filter(|(_, is_part)| *is_part) {
         list(&directory.join(half), &mut files, &mut findings)?;
     }
     let list = Uidlist::look(directory, &mut findings);
@@ -209,8 +242,9 @@ pub(super) fn inspect(directory: &Path, tick: &mut dyn FnMut(usize)) -> io::Resu
         Err(error) => findings.add(Remedy::RemoveCache(index), error.to_string()),
     }
     let mut letters: BTreeMap<char, usize> = BTreeMap::new();
-    for (number, (unique, copies)) in files.iter().enumerate() {
+    for (number, (unique, copies)) in files.into_iter().enumerate() {
         tick(number);
+        let copies = still_there(copies)?;
         let Some((first, others)) = copies.split_first() else {
             continue;
         };
@@ -218,11 +252,15 @@ pub(super) fn inspect(directory: &Path, tick: &mut dyn FnMut(usize)) -> io::Resu
             *letters.entry(letter).or_default() += 1;
         }
         for other in others {
-            let inode = |file: &MessageFile| (file.metadata.dev(), file.metadata.ino());
             let (name, of) = (named(&other.path), named(&first.path));
-            if inode(first) == inode(other) {
+            if first.id() == other.id() {
+                let second = SecondName {
+                    path: other.path.clone(),
+                    first: first.path.clone(),
+                    file: first.id(),
+                };
                 findings.add(
-                    Remedy::RemoveLink(other.path.clone()),
+                    Remedy::RemoveLink(second),
                     format!("{name} is a second name of {of}"),
                 );
             } else {
@@ -232,11 +270,13 @@ pub(super) fn inspect(directory: &Path, tick: &mut dyn FnMut(usize)) -> io::Resu
                 );
             }
         }
-        let is_seen = inspect_message(unique, first, &owner, &list, &mut findings);
+        let is_seen = inspect_message(&unique, first, &owner, &list, &mut findings);
         findings.messages += usize::from(is_seen);
     }
     inspect_keywords(directory, &letters, &mut findings);
-    inspect_temporaries(&directory.join("tmp"), &mut findings)?;
+    if let [_, _, true] = is_part {
+        inspect_temporaries(&directory.join("tmp"), &mut findings)?;
+    }
     Ok(findings)
 }
 
@@ -310,6 +350,35 @@ fn list(
             .push(MessageFile { path, metadata });
     }
     Ok(())
+}
+
+/// Of files that were found under one unique name those that are there. A server or a
+/// mail program that changes flags while a directory is read shows one file under its old
+/// name and its new one: they are looked at a second time, and a file that has a single
+/// name by its own count has the last of them that leads there.
+///
+/// # Errors
+/// When one cannot be looked at.
+fn still_there(copies: Vec<MessageFile>) -> io::Result<Vec<MessageFile>> {
+    if copies.len() < 2 {
+        return Ok(copies);
+    }
+    let mut there: Vec<MessageFile> = Vec::with_capacity(copies.len());
+    for mut copy in copies {
+        let seen = copy.id();
+        match copy.path.symlink_metadata() {
+            Ok(metadata) if (metadata.dev(), metadata.ino()) == seen => copy.metadata = metadata,
+            Ok(_) => continue,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        }
+        if copy.metadata.nlink() < 2 {
+            // Seen under another name before, and renamed again between the two looks.
+            there.retain(|other| other.id() != seen);
+        }
+        there.push(copy);
+    }
+    Ok(there)
 }
 
 /// Reads a message; tells whether clients see it.
