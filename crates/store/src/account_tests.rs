@@ -284,3 +284,42 @@ fn left_over_directories_are_removed() {
     assert_eq!(listing(&account), ["INBOX"]);
     assert_eq!(std::fs::read_dir(&root).unwrap().count(), 3);
 }
+
+/// What is linked to is another mailbox's, and selecting would take its mail.
+#[test]
+fn a_mailbox_whose_directories_are_links_is_refused() {
+    let (directory, account) = account();
+    let root = directory.path().join("Maildir");
+    drop(account.create(&name("Victim"), None).unwrap());
+    let secret = root.join(".Victim/cur/1.M1P1.h:2,S");
+    std::fs::write(secret, "Subject: secret\n\nx\n").unwrap();
+    let mail = || disk::list_messages(&root.join(".Victim/cur")).unwrap();
+    let before = mail();
+    let link = |mailbox: &Path, part: &str| {
+        let path = mailbox.join(part);
+        std::fs::rename(&path, mailbox.join(format!("was-{part}"))).unwrap();
+        std::os::unix::fs::symlink(root.join(".Victim/cur"), &path).unwrap();
+    };
+    for part in ["cur", "new", "tmp"] {
+        let one = name(&format!("Linked {part}"));
+        drop(account.create(&one, None).unwrap());
+        let place = root.join(one.directory_name().unwrap());
+        link(&place, part);
+        let opened = account.mailbox(&one);
+        assert!(opened.is_err(), "{part}");
+        std::fs::remove_file(place.join(part)).unwrap();
+        std::fs::rename(place.join(format!("was-{part}")), place.join(part)).unwrap();
+        // One that is open is not looked into either.
+        let opened = account.mailbox(&one).unwrap();
+        link(&place, part);
+        let told = opened.sync();
+        assert!(told.is_err() || told.unwrap().is_empty(), "{part}");
+    }
+    link(&root, "new");
+    let told = account.mailbox(&MailboxName::inbox()).unwrap_err();
+    assert!(told.to_string().contains("it is a link"), "{told}");
+    drop(account);
+    let account = reopen(directory.path());
+    assert!(account.mailbox(&MailboxName::inbox()).is_err());
+    assert_eq!(mail(), before);
+}

@@ -73,6 +73,22 @@ pub(crate) fn make_directory(path: &Path) -> Result<bool> {
     }
 }
 
+/// Makes one of the directories that messages lie in if it is absent; tells whether it
+/// did.
+///
+/// # Errors
+/// When there is something else, a link to another directory above all: what lies there is
+/// another mailbox's, and taking it in would move it here.
+pub(crate) fn make_part(path: &Path) -> Result<bool> {
+    if make_directory(path)? {
+        return Ok(true);
+    }
+    match is_directory(path)? {
+        true => Ok(false),
+        false => Err(failed("use", path, disk::not_a_part())),
+    }
+}
+
 /// Whether the path is a directory itself, not a link to one. That it cannot be told
 /// is an error: what is there is not to be taken for absent.
 pub(crate) fn is_directory(path: &Path) -> Result<bool> {

@@ -347,8 +347,12 @@ pub(crate) fn list(path: &Path) -> io::Result<Vec<Listed>> {
 }
 
 /// The names of what may be messages in a directory: no dot names, none with line
-/// ends, none that is not text, no directories.
+/// ends, none that is not text, no directories. A link to a directory is refused: messages
+/// there are not this mailbox's.
 pub(crate) fn list_messages(path: &Path) -> io::Result<Vec<String>> {
+    if metadata(path)?.kind != Kind::Directory {
+        return Err(not_a_part());
+    }
     let mut names = Vec::new();
     for listed in list(path)? {
         let Ok(name) = listed.name.into_string() else {
@@ -360,6 +364,12 @@ pub(crate) fn list_messages(path: &Path) -> io::Result<Vec<String>> {
         }
     }
     Ok(names)
+}
+
+/// That something else is where a directory of messages is to be.
+pub(crate) fn not_a_part() -> io::Error {
+    let text = "it is a link, or no directory; mail lies in the mailbox itself";
+    io::Error::new(io::ErrorKind::NotADirectory, text)
 }
 
 /// This machine's name, as file names can hold it.

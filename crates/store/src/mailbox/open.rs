@@ -40,7 +40,7 @@ impl Mailbox {
             return Err(Error::NonExistent);
         }
         for name in ["tmp", "new", "cur"] {
-            control_file::make_directory(&directory.join(name))?;
+            control_file::make_part(&directory.join(name))?;
         }
         remove_old_temporaries(&directory.join("tmp"));
         let modseq_stamp = modseq::stamp(&directory)?;
