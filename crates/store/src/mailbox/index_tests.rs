@@ -330,8 +330,11 @@ fn a_lost_or_cut_list_is_healed() {
     let list = path.join("dovecot-uidlist");
     let text = std::fs::read_to_string(&list).unwrap();
     let header = text.lines().next().unwrap().to_owned() + "\n";
+    // What is left of the last record reads like one of another message.
+    let third = text.find("\n3 ").unwrap() + 1;
+    let end = third + text[third..].find('\n').unwrap();
     // In place, so that the second name shows the same; then both are gone.
-    for cut in [header.as_str(), "", "\0\0\0\0", "3 V"] {
+    for cut in [&text[..end - 2], &text[..end], &header, "", "\0\0\0\0", "3 V"] {
         std::fs::write(&list, cut).unwrap();
         let mailbox = Mailbox::open(path.to_owned(), || panic!("{cut:?}")).unwrap();
         assert_eq!(shown(&mailbox.sync().unwrap()), uids, "{cut:?}");
@@ -340,6 +343,7 @@ fn a_lost_or_cut_list_is_healed() {
         drop(mailbox);
         let again = std::fs::read_to_string(&list).unwrap();
         assert_eq!(again.lines().count(), 3, "{again}");
+        assert!(again.ends_with('\n'));
     }
     std::fs::remove_file(&list).unwrap();
     std::fs::remove_file(path.join("pillarbox-uidlist")).unwrap();

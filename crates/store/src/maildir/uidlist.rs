@@ -180,8 +180,12 @@ impl Uidlist {
             needs_rewrite: header.guid.is_none() || header.version != 3,
         })
     }
-    /// Reads the octets of a list; `None` if the header is none.
+    /// Reads the octets of a list; `None` if the header is none. A last line without an end
+    /// was cut, and what is left of a record reads like another: of it only the UID counts,
+    /// which is given to nothing else.
     pub(crate) fn parse(octets: &[u8]) -> Result<Option<Self>> {
+        let whole = memchr::memrchr(b'\n', octets).map_or(octets.len(), |end| end + 1);
+        let (octets, cut) = octets.split_at(whole);
         let mut lines = octets.split(|octet| *octet == b'\n');
         let Some(header) = lines.next().and_then(Header::parse) else {
             return Ok(None);
@@ -196,6 +200,14 @@ impl Uidlist {
             match record {
                 Some((uid, record)) => list.insert(uid, record),
                 None => list.needs_rewrite = true,
+            }
+        }
+        if !cut.is_empty() {
+            list.needs_rewrite = true;
+            let uid = cut.split(|octet| *octet == b' ').next().unwrap_or_default();
+            let uid = std::str::from_utf8(uid).ok().and_then(|uid| uid.parse().ok());
+            if let Some(uid) = uid.filter(|uid: &u32| *uid < LAST_UID) {
+                list.uid_next = list.uid_next.max(uid + 1);
             }
         }
         Ok(Some(list))
@@ -470,6 +482,22 @@ mod tests {
         assert!(Uidlist::parse(b"3 V0 N1\n").unwrap().is_none());
     }
 
+    /// A name that was cut is the name of nothing, or of another message.
+    #[test]
+    fn a_cut_last_line_is_no_record() {
+        for cut in ["7", "7 ", "7 Px", "7 Px :", "7 Px :a", "7 Px :a,S=1"] {
+            let list = Uidlist::parse(format!("{LIST}{cut}").as_bytes());
+            let list = list.unwrap().unwrap();
+            assert_eq!(list.uid_of("a,S=1"), Some(6), "{cut}");
+            assert_eq!(list.uid_of("a"), None, "{cut}");
+            assert!(list.needs_rewrite, "{cut}");
+        }
+        let list = Uidlist::parse(b"3 V7 N2\n12 :a\n13 :na").unwrap().unwrap();
+        assert_eq!((list.uid_of("na"), list.uid_next), (None, 14));
+        let header = Uidlist::parse(b"3 V7 N2").unwrap().unwrap();
+        assert_eq!((header.uid_next, header.records.len()), (2, 0));
+    }
+
     #[test]
     fn appends_after_a_torn_line_and_honours_others() {
         let directory = tempfile::tempdir().unwrap();
@@ -495,6 +523,9 @@ mod tests {
             )
             .unwrap();
         assert_eq!(uids, [1, 3]);
+        // The torn line is not ended, which would make a record of it.
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.contains(":to"), "{text}");
         let again = Uidlist::read(directory.path()).unwrap().unwrap();
         assert_eq!(again.uid_of("ours"), Some(3));
         std::fs::remove_file(&path).unwrap();

@@ -161,9 +161,7 @@ impl Uidlist {
                 }
                 self.uid_next = self.uid_next.max(theirs.uid_next);
                 self.unknown_keys = theirs.unknown_keys;
-                if theirs.guid != self.guid {
-                    self.needs_rewrite = true;
-                }
+                self.needs_rewrite |= theirs.guid != self.guid || theirs.needs_rewrite;
                 self.stamp = stamp;
             }
             None => self.stamp = None,
