@@ -42,8 +42,8 @@ mod tests;
 
 pub(crate) use checksum::crc32;
 pub(crate) use history::History;
-pub use inspect::{inspect_index, is_open_elsewhere};
 pub(crate) use inspect::look;
+pub use inspect::{inspect_index, is_open_elsewhere};
 pub(crate) use record::Settled;
 pub(crate) use replay::Contents;
 

@@ -334,7 +334,14 @@ fn a_lost_or_cut_list_is_healed() {
     let third = text.find("\n3 ").unwrap() + 1;
     let end = third + text[third..].find('\n').unwrap();
     // In place, so that the second name shows the same; then both are gone.
-    for cut in [&text[..end - 2], &text[..end], &header, "", "\0\0\0\0", "3 V"] {
+    for cut in [
+        &text[..end - 2],
+        &text[..end],
+        &header,
+        "",
+        "\0\0\0\0",
+        "3 V",
+    ] {
         std::fs::write(&list, cut).unwrap();
         let mailbox = Mailbox::open(path.to_owned(), || panic!("{cut:?}")).unwrap();
         assert_eq!(shown(&mailbox.sync().unwrap()), uids, "{cut:?}");

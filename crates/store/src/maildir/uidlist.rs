@@ -205,7 +205,9 @@ impl Uidlist {
         if !cut.is_empty() {
             list.needs_rewrite = true;
             let uid = cut.split(|octet| *octet == b' ').next().unwrap_or_default();
-            let uid = std::str::from_utf8(uid).ok().and_then(|uid| uid.parse().ok());
+            let uid = std::str::from_utf8(uid)
+                .ok()
+                .and_then(|uid| uid.parse().ok());
             if let Some(uid) = uid.filter(|uid: &u32| *uid < LAST_UID) {
                 list.uid_next = list.uid_next.max(uid + 1);
             }

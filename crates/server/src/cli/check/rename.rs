@@ -95,7 +95,9 @@ mod tests {
     fn files(root: &Path) -> Vec<String> {
         let cur = std::fs::read_dir(root.join("cur")).expect("listed");
         let names = cur.map(|entry| entry.expect("an entry").file_name());
-        let mut names: Vec<_> = names.map(|name| name.into_string().expect("text")).collect();
+        let mut names: Vec<_> = names
+            .map(|name| name.into_string().expect("text"))
+            .collect();
         names.sort();
         names
     }
@@ -141,7 +143,10 @@ mod tests {
         take();
         std::fs::write(&seen.path, "another\n").expect("written");
         let told = remove_aside(&aside, &seen).expect_err("refused");
-        assert!(format!("{told:#}").contains(".check,S=5,W=6:2,S"), "{told:#}");
+        assert!(
+            format!("{told:#}").contains(".check,S=5,W=6:2,S"),
+            "{told:#}"
+        );
         assert_eq!(files(directory.path()).len(), 2);
         assert_eq!(std::fs::read(&aside).expect("read"), b"text\n");
     }

@@ -77,7 +77,9 @@ fn copies_and_second_names_are_told_apart() {
     let second = SecondName {
         path: path.join("new/1.a"),
         first: path.join("cur/1.a:2,S"),
-        file: file_of(&path.join("new/1.a")).expect("seen").expect("there"),
+        file: file_of(&path.join("new/1.a"))
+            .expect("seen")
+            .expect("there"),
     };
     assert_eq!(one(path).remedy, Remedy::RemoveLink(second));
 }

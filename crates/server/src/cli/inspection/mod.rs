@@ -231,7 +231,11 @@ pub(super) fn inspect(directory: &Path, tick: &mut dyn FnMut(usize)) -> io::Resu
     let mut files: BTreeMap<String, Vec<MessageFile>> = BTreeMap::new();
     // cur/ first: of two files of one name the one that has flags keeps it.
     // What a link leads to is not this mailbox's.
-    for (half, _) in ["cur", "new"].iter().zip(is_part).filter(|(_, is_part)| *is_part) {
+    for (half, _) in ["cur", "new"]
+        .iter()
+        .zip(is_part)
+        .filter(|(_, is_part)| *is_part)
+    {
         list(&directory.join(half), &mut files, &mut findings)?;
     }
     let list = Uidlist::look(directory, &mut findings);
