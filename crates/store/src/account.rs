@@ -20,6 +20,7 @@ use crate::disk::{self, Kind};
 use crate::index;
 use crate::kept_open::KeptOpen;
 use crate::mailbox::Subscription;
+use crate::maildir::dotlock::{self, Dotlock};
 use crate::maildir::uidlist::Uidlist;
 use crate::maildir::{subscriptions, uidvalidity};
 use crate::metadata::{Metadata, OF_MAILBOX};
@@ -34,6 +35,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
+use std::time::Instant;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// How many mailboxes a user may make.
@@ -159,6 +161,7 @@ impl Account {
         }
         make_maildir(root)?;
         remove_left_over(root);
+        control_file::remove_left_over(root);
         // What a process that died made, renamed or removed is durable before anyone
         // is told of it.
         control_file::sync_directory(root)?;
@@ -322,13 +325,21 @@ impl Account {
         if name.is_inbox() {
             return Err(Error::CannotDo("INBOX cannot be deleted"));
         }
-        let trashed = {
-            let _changing = self.changing.lock();
+        let trashed = loop {
+            let changing = self.changing.lock();
             let directory = self.directory(name)?.ok_or(Error::NonExistent)?;
             let trashed = self.unique(TRASHED)?;
             // What is done there is complete before; who waits for it finds it gone.
             let open = self.open.get(name).and_then(|mailbox| mailbox.upgrade());
-            let held = open.as_ref().map(|mailbox| mailbox.hold());
+            let held = open.as_ref().map(|mailbox| (mailbox, mailbox.hold()));
+            let held = match held {
+                Some((mailbox, None)) => {
+                    drop(changing);
+                    mailbox.wait();
+                    continue;
+                }
+                held => held.and_then(|(_, held)| held),
+            };
             disk::rename(&directory, &trashed)
                 .map_err(|error| failed("remove", &directory, error))?;
             if let Err(error) = control_file::sync_directory(&self.root) {
@@ -343,7 +354,7 @@ impl Account {
             self.feed.publish(&News::Deleted(name.clone()));
             SpecialUses::read(&self.root)?
                 .change(&self.root, |kept| (kept != name).then(|| kept.clone()))?;
-            trashed
+            break trashed;
         };
         if let Err(error) = disk::remove_tree(&trashed) {
             tracing::warn!(path = %trashed.display(), %error, "deleted mailbox is left over");
@@ -386,10 +397,7 @@ impl Account {
             let known = self.open.get(name).and_then(|mailbox| mailbox.upgrade());
             let mailbox = match known {
                 Some(mailbox) if !mailbox.is_gone() => mailbox,
-                _ => {
-                    let _changing = self.changing.lock();
-                    self.open_locked(name)?
-                }
+                _ => self.open_patiently(name)?,
             };
             let begun = begin(&mailbox);
             let result = mailbox.sync();
@@ -461,6 +469,23 @@ impl Account {
             SpecialUses::read(&self.root)?.set(&self.root, name, special_use)?;
         }
         self.open_locked(name)
+    }
+
+    /// Opens a mailbox; where another program has its UID list locked that is waited for,
+    /// while others open, make and rename mailboxes.
+    fn open_patiently(&self, name: &MailboxName) -> Result<Arc<Mailbox>> {
+        let began = Instant::now();
+        loop {
+            let opened = {
+                let _changing = self.changing.lock();
+                self.open_locked(name)
+            };
+            let left = dotlock::PATIENCE.saturating_sub(began.elapsed());
+            if !matches!(opened, Err(Error::Locked(_))) || left.is_zero() {
+                return opened;
+            }
+            Dotlock::await_free(&self.place(name)?, dotlock::UIDLIST, left);
+        }
     }
 
     fn open_locked(&self, name: &MailboxName) -> Result<Arc<Mailbox>> {
@@ -645,6 +670,8 @@ fn remove_left_over(root: &Path) {
     }
 }
 
+#[cfg(test)]
+mod locked_tests;
 #[cfg(test)]
 mod replaced_tests;
 #[cfg(test)]

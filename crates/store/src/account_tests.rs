@@ -196,6 +196,30 @@ fn renames_with_inferiors() {
     assert!(account.mailbox(&name("X/B")).is_ok());
 }
 
+/// What lies below takes places that others lie below have left, deep ones too.
+#[test]
+fn renames_to_a_superior() {
+    let (_directory, account) = account();
+    for text in ["a/b", "a/b/b", "a/b/b/x", "a/b/x", "a/b/b/x/b"] {
+        let mailbox = account.create(&name(text), None).unwrap();
+        append(&mailbox, &format!("Subject: {text}\r\n\r\n"));
+    }
+    account.rename(&name("a/b"), &name("a")).unwrap();
+    for (text, was) in [
+        ("a", "a/b"),
+        ("a/b", "a/b/b"),
+        ("a/b/x", "a/b/b/x"),
+        ("a/x", "a/b/x"),
+        ("a/b/x/b", "a/b/b/x/b"),
+    ] {
+        let mailbox = account.mailbox(&name(text)).unwrap();
+        let uid = mailbox.snapshot().last_uid().unwrap();
+        let subject = mailbox.summary(uid).unwrap().envelope.subject.clone();
+        assert_eq!(subject.as_deref(), Some(was.as_bytes()));
+    }
+    assert!(account.mailbox(&name("a/b/b")).is_err());
+}
+
 #[test]
 fn a_renamed_mailbox_keeps_the_use_its_name_told() {
     let (_directory, account) = account();

@@ -4,6 +4,8 @@ use crate::disk::{self, Kind};
 use crate::{Error, Result};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 /// No control file is read beyond this many octets.
 pub(crate) const MAX_OCTETS: u64 = 64 << 20;
@@ -31,16 +33,51 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     Ok(Some(octets))
 }
 
+/// What a file is called until it replaces another; a word of the process's own follows.
+const FRESH: &str = ".pillarbox-new";
+/// What other processes called so is theirs for so long.
+const FRESH_FOR: Duration = Duration::from_secs(3600);
+
+/// A word that no other process has: what one is writing another does not touch.
+fn own_word() -> Result<&'static str> {
+    static WORD: OnceLock<String> = OnceLock::new();
+    Ok(match WORD.get() {
+        Some(word) => word,
+        None => {
+            let word = random_name()?;
+            WORD.get_or_init(|| word)
+        }
+    })
+}
+
 /// Replaces the file `name` in `directory` by these octets. After a crash it has
-/// its old or its new content; at most `<name>.pillarbox-new` is left over, which
-/// the next replacement overwrites.
+/// its old or its new content; at most `<name>.pillarbox-new-<word>` is left over, which
+/// [`remove_left_over`] removes.
 pub(crate) fn replace(directory: &Path, name: &str, octets: &[u8]) -> Result<()> {
-    let fresh = directory.join(format!("{name}.pillarbox-new"));
+    let fresh = directory.join(format!("{name}{FRESH}-{}", own_word()?));
     remove_if_there(&fresh)?;
     write_new(&fresh, octets)?;
     let path = directory.join(name);
     disk::rename(&fresh, &path).map_err(|error| failed("replace", &path, error))?;
     sync_directory(directory)
+}
+
+/// Removes what processes left that died while they replaced a file here. A crash leaves
+/// any of it.
+pub(crate) fn remove_left_over(directory: &Path) {
+    for listed in disk::list(directory).unwrap_or_default() {
+        let name = listed.name.to_str().filter(|name| name.contains(FRESH));
+        let Some(path) = name.map(|name| directory.join(name)) else {
+            continue;
+        };
+        let age = disk::metadata(&path).ok().and_then(|found| found.age());
+        if listed.kind == Kind::File
+            && age.is_some_and(|age| age > FRESH_FOR)
+            && let Err(error) = remove_if_there(&path)
+        {
+            tracing::warn!(%error, "what a process left that died stays");
+        }
+    }
 }
 
 /// Writes and syncs a file that must not exist yet (mode 0600).
@@ -107,4 +144,39 @@ pub(crate) fn random_name() -> Result<String> {
     getrandom::fill(&mut octets)
         .map_err(|error| Error::io("random number", std::io::Error::other(error)))?;
     Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+    use std::time::SystemTime;
+
+    /// What another process is writing stays, until it must have died.
+    #[test]
+    fn replaces_beside_another_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        let theirs = [
+            "name.pillarbox-new",
+            "name.pillarbox-new-0123",
+            "name.pillarbox-new-4567",
+        ];
+        for name in theirs {
+            fs::write(place(name), "half").unwrap();
+        }
+        for text in ["one", "two"] {
+            replace(directory.path(), "name", text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(place("name")).unwrap(), text);
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4);
+        for name in &theirs[..2] {
+            let file = File::options().write(true).open(place(name)).unwrap();
+            let old = SystemTime::now() - 2 * FRESH_FOR;
+            file.set_modified(old).unwrap();
+        }
+        remove_left_over(directory.path());
+        assert!(!place(theirs[0]).exists() && !place(theirs[1]).exists());
+        assert!(place(theirs[2]).exists() && place("name").exists());
+    }
 }

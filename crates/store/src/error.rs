@@ -24,6 +24,9 @@ pub enum Error {
     /// How content is encoded is not known, or it has octets that no encoding keeps.
     #[error("the transfer encoding is not known")]
     UnknownEncoding,
+    /// Another program has what must be had alone, for longer than one waits for it.
+    #[error("{0}: another program has it")]
+    Locked(String),
     /// No space or quota left (ENOSPC, EDQUOT).
     #[error("no space left for mail")]
     OverQuota,
@@ -48,6 +51,7 @@ impl Error {
             Self::CannotDo(text) => Self::CannotDo(text),
             Self::Expunged => Self::Expunged,
             Self::UnknownEncoding => Self::UnknownEncoding,
+            Self::Locked(path) => Self::Locked(path.clone()),
             Self::OverQuota => Self::OverQuota,
             Self::Io { context, source } => Self::Io {
                 context: context.clone(),

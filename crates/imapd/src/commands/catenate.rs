@@ -46,7 +46,7 @@ pub enum Piece {
 pub fn find(sources: &Sources<'_>, url: &[u8]) -> Result<(Piece, Arc<Mailbox>), Outcome> {
     let asked = MessageUrl::parse(url).ok_or_else(|| bad_url(url))?;
     locate(sources, &asked).map_err(|error| match error {
-        Error::Io { .. } | Error::OverQuota => error.into(),
+        Error::Io { .. } | Error::Locked(_) | Error::OverQuota => error.into(),
         _ => bad_url(url),
     })
 }

@@ -86,6 +86,9 @@ impl From<Error> for Outcome {
             Error::UnknownEncoding => {
                 Self::no("[UNKNOWN-CTE] The content's transfer encoding is not known")
             }
+            Error::Locked(_) => {
+                Self::no("[INUSE] Another program has the mailbox locked; try again")
+            }
             Error::OverQuota => Self::no("[OVERQUOTA] No space left for mail"),
             Error::Io { .. } => Self::Failed(error),
         }

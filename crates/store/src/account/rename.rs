@@ -19,6 +19,14 @@ struct Move {
     place: PathBuf,
 }
 
+/// What came of renaming directories.
+enum Renamed {
+    /// These are open, under their new names.
+    Done(Vec<(MailboxName, Arc<Mailbox>)>),
+    /// Something is done in this one.
+    Busy(Arc<Mailbox>),
+}
+
 impl Account {
     /// Renames with inferiors; INBOX's messages move, INBOX stays (RFC 3501 6.3.5).
     /// Subscriptions stay as they are. What is done in one of them is complete before, or
@@ -34,10 +42,17 @@ impl Account {
         if to.is_inferior_of(from) {
             return Err(Error::CannotDo("a mailbox cannot become its own inferior"));
         }
+        while let Some(busy) = self.rename_idle(from, to)? {
+            busy.wait();
+        }
+        Ok(())
+    }
+
+    /// Renames; gives one of the mailboxes if something is done in it, which is to be
+    /// waited for: nothing was renamed then.
+    fn rename_idle(&self, from: &MailboxName, to: &MailboxName) -> Result<Option<Arc<Mailbox>>> {
         let _changing = self.changing.lock();
         let directories = self.directories()?;
-        // In order of their names, so shallow before deep: where the new name is a
-        // superior of the old one, each place is left before it is taken.
         let mut moves = Vec::new();
         for (name, directory) in &directories {
             if name != from && !name.is_inferior_of(from) {
@@ -69,7 +84,13 @@ impl Account {
         if directories.contains_key(to) {
             return Err(Error::AlreadyExists);
         }
-        let reopened = self.rename_held(&moves)?;
+        // Shallow before deep: where the new name is a superior of the old one, each place is
+        // left before it is taken.
+        moves.sort_by_key(|moved| moved.name.levels().len());
+        let reopened = match self.rename_held(&moves)? {
+            Renamed::Done(reopened) => reopened,
+            Renamed::Busy(mailbox) => return Ok(Some(mailbox)),
+        };
         for Move { name, renamed, .. } in &moves {
             self.posts.end(name);
             self.posts.end(renamed);
@@ -98,19 +119,26 @@ impl Account {
             .filter(|(name, _)| renamed.contains_key(name));
         uses.with(told_by_name).change(&self.root, |name| {
             Some((*renamed.get(name).unwrap_or(&name)).clone())
-        })
+        })?;
+        Ok(None)
     }
 
     /// Gives directories their new names while nothing happens in those that are open;
     /// gives these, with their new names.
-    fn rename_held(&self, moves: &[Move]) -> Result<Vec<(MailboxName, Arc<Mailbox>)>> {
+    fn rename_held(&self, moves: &[Move]) -> Result<Renamed> {
         let mut open: Vec<(&Move, Arc<Mailbox>)> = moves
             .iter()
             .filter_map(|moved| Some((moved, self.open.get(&moved.name)?.upgrade()?)))
             .filter(|(_, mailbox)| !mailbox.is_gone())
             .collect();
         open.sort_unstable_by_key(|(_, mailbox)| mailbox.id());
-        let mut held: Vec<_> = open.iter().map(|(_, mailbox)| mailbox.hold()).collect();
+        let mut held = Vec::with_capacity(open.len());
+        for (_, mailbox) in &open {
+            match mailbox.hold() {
+                Some(mailbox) => held.push(mailbox),
+                None => return Ok(Renamed::Busy(Arc::clone(mailbox))),
+            }
+        }
         if let Err(error) = self.rename_directories(moves) {
             if let Err(error) = control_file::sync_directory(&self.root) {
                 tracing::error!(%error, "a rename undone may not last");
@@ -122,7 +150,7 @@ impl Account {
         }
         drop(held);
         let renamed = |(moved, mailbox): (&Move, _)| (moved.renamed.clone(), mailbox);
-        Ok(open.into_iter().map(renamed).collect())
+        Ok(Renamed::Done(open.into_iter().map(renamed).collect()))
     }
 
     /// Gives directories their new names, durably; all, or as far as can be none.

@@ -312,6 +312,26 @@ pub(crate) fn replace(
     temporary: &str,
     octets: &[u8],
 ) -> io::Result<Stamp> {
+    replace_dated(directory, [name, temporary], octets, i64::MIN)
+}
+
+/// As [`replace`], by way of `<name>.tmp`, with a time that is later than `before`, in
+/// seconds since 1970 UTC.
+pub(crate) fn replace_later(
+    directory: &Path,
+    name: &str,
+    octets: &[u8],
+    before: i64,
+) -> io::Result<Stamp> {
+    replace_dated(directory, [name, &format!("{name}.tmp")], octets, before)
+}
+
+fn replace_dated(
+    directory: &Path,
+    [name, temporary]: [&str; 2],
+    octets: &[u8],
+    before: i64,
+) -> io::Result<Stamp> {
     let fresh = directory.join(temporary);
     match unlink(&fresh) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -319,6 +339,9 @@ pub(crate) fn replace(
     }
     let mut file = create_new(&fresh)?;
     file.write_all(octets)?;
+    if file.metadata()?.stamp.seconds <= before {
+        file.set_modified(before.saturating_add(1))?;
+    }
     // Without this a loss of power may leave the new name with nothing in it.
     file.sync()?;
     rename(&fresh, &directory.join(name))?;

@@ -2,6 +2,7 @@
 
 use super::renames::Renames;
 use super::state::{State, failed};
+use super::unsought::Given;
 use super::{FlagAction, FlagOutcome, Incoming, Stored};
 use crate::disk;
 use crate::maildir::filename::{self, Info};
@@ -118,7 +119,7 @@ impl State {
         let mut prepared = Vec::with_capacity(messages.len());
         for message in messages.iter() {
             let date = message.durable_date()?;
-            let indices = self.keywords.intern(&self.directory, &message.keywords)?;
+            let indices = self.intern(&message.keywords)?;
             prepared.push((date, indices));
         }
         let mut rows = Vec::with_capacity(messages.len());
@@ -172,7 +173,8 @@ impl State {
             (false, info.suffix().into_boxed_str())
         }
     }
-    /// Syncs the directories, lists the UIDs durably, shows the messages.
+    /// Syncs the directories, lists the UIDs durably, shows the messages, and those that
+    /// others listed before.
     fn commit_new(&mut self, mut rows: Vec<OwnedRow>) -> Result<Vec<Uid>> {
         self.sync_halves([true, false].map(|in_new| rows.iter().any(|row| row.in_new == in_new)))?;
         self.keywords.save(&self.directory)?;
@@ -180,11 +182,8 @@ impl State {
             .iter()
             .map(|row| Arc::from(&*row.unique_name))
             .collect();
-        let known_next = self.snapshot.uid_next.get();
-        let (rows_known, sizes) = (&mut self.snapshot.rows, HashMap::new());
-        let uids = self
-            .uidlist
-            .assign(&self.directory, &names, &sizes, rows_known, known_next)?;
+        let own = names.iter().cloned().collect();
+        let Given { uids, others } = self.give_uids(&names, &HashMap::new(), &own)?;
         let modseq = self.tick();
         let mut given = Vec::with_capacity(uids.len());
         for (row, uid) in rows.iter_mut().zip(uids) {
@@ -193,6 +192,7 @@ impl State {
             row.modseq = modseq;
             given.push(uid);
         }
+        rows.extend(self.rows_of(others, modseq));
         self.admit(rows);
         Ok(given)
     }
@@ -224,9 +224,7 @@ impl State {
                 known.dedup();
                 known
             }
-            FlagAction::Add | FlagAction::Replace => {
-                self.keywords.intern(&self.directory, keywords)?
-            }
+            FlagAction::Add | FlagAction::Replace => self.intern(keywords)?,
         };
         let mut outcome = FlagOutcome::default();
         let mut failure = None;
@@ -443,7 +441,7 @@ impl State {
             let size_octets = message.row.row().recorded_octets();
             let unique: Arc<str> =
                 filename::fresh_copy(file_octets, size_octets, &message.identifier).into();
-            let indices = match self.keywords.intern(&self.directory, &message.keywords) {
+            let indices = match self.intern(&message.keywords) {
                 Ok(indices) => indices,
                 Err(error) => {
                     result = Err(error);

@@ -231,23 +231,6 @@ impl State {
         unsettled.fresh.insert(Box::from(unique), place);
         Ok(())
     }
-    /// Reads the names of keyword letters, should another program have changed them;
-    /// tells whether a message has other keywords by that.
-    fn read_letters(&mut self) -> Result<bool> {
-        if !self.keywords.refresh(&self.directory)? {
-            return Ok(false);
-        }
-        let places: Vec<(Uid, bool, String)> = self
-            .snapshot
-            .rows()
-            .map(|row| (row.uid, row.in_new, row.suffix.to_owned()))
-            .collect();
-        let mut changed = false;
-        for (uid, in_new, suffix) in places {
-            changed |= self.follow(uid, in_new, &suffix);
-        }
-        Ok(changed)
-    }
     /// Whether there are messages whose files went; others are struck off.
     fn has_lost(&self, unsettled: &mut Unsettled) -> Result<bool> {
         let mut failure = None;

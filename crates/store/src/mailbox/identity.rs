@@ -8,6 +8,7 @@ use crate::{Error, Result};
 use parking_lot::MutexGuard;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// A mailbox in which nothing happens while its directory is renamed. Who holds several
 /// takes them in the order of their numbers, as who copies does.
@@ -29,13 +30,22 @@ impl Held<'_> {
     }
 }
 
+/// How long whoever has locked more than the mailbox waits for what is done in it.
+const HOLDING_PATIENCE: Duration = Duration::from_millis(50);
+
 impl Mailbox {
-    /// Has it stand still: whatever is done there is complete, and the next waits.
-    pub(crate) fn hold(&self) -> Held<'_> {
-        Held {
+    /// Has it stand still: whatever is done there is complete, and the next waits. None if
+    /// what is done there takes longer than a moment.
+    pub(crate) fn hold(&self) -> Option<Held<'_>> {
+        let state = self.state.try_lock_for(HOLDING_PATIENCE)?;
+        Some(Held {
             mailbox: self,
-            state: self.state.lock(),
-        }
+            state,
+        })
+    }
+    /// Waits until what is done there is complete. Who waits has nothing locked.
+    pub(crate) fn wait(&self) {
+        drop(self.state.lock());
     }
     /// Marks it deleted and wakes all.
     pub(crate) fn mark_gone(&self) {

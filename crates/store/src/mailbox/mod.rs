@@ -13,6 +13,7 @@ mod incoming;
 mod index_tests;
 mod inspection;
 mod journal;
+mod letters;
 mod modseq;
 mod names;
 mod open;
@@ -29,6 +30,7 @@ mod texts;
 #[cfg(test)]
 mod texts_tests;
 mod transfer;
+mod unsought;
 
 pub use incoming::Incoming;
 pub use inspection::Inspected;
@@ -39,6 +41,7 @@ pub use texts::{TextCompletion, TextStep};
 pub use transfer::Copied;
 
 use crate::disk;
+use crate::maildir::dotlock::{self, Dotlock};
 use crate::maildir::filename;
 use crate::maildir::uidlist::default_unique_id;
 use crate::maildir::watch::sentry::Sentry;
@@ -61,8 +64,10 @@ use std::time::{Duration, Instant};
 /// Of so many messages that come at once summaries are made at once.
 const SUMMARISED: u32 = 64;
 /// How long the watch waits for a mailbox before it turns to others.
-#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "inotify only"))]
 const BUSY: Duration = Duration::from_millis(1);
+/// How long others are waited for, who have the UID list locked, by who only looks: what
+/// came, and cannot have its UID yet, is then shown later.
+const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 /// How often what deliveries left in `tmp` is looked for, while it is kept open.
 const CLEAN_AFTER: Duration = Duration::from_secs(3600);
 /// How often a file that keeps changing its name is looked for.
@@ -102,6 +107,16 @@ struct Wakers {
     /// Whether the watch stands. Changed only by who has the state locked, which is
     /// locked before these.
     is_watched: bool,
+}
+
+/// What became of telling a mailbox that something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Noticed {
+    Done,
+    /// Somebody works on it: it is to be told again at once.
+    Busy,
+    /// Another program has its UID list locked: it is to be told again soon.
+    Locked,
 }
 
 /// What a flag change does.
@@ -175,16 +190,27 @@ impl Mailbox {
         Ok(format!("M{}", filename::identifier(guid)))
     }
     /// Looks for foreign changes (cheap when the directories did not change) and
-    /// gives the state after it; of a mailbox that is gone, the last that was known.
+    /// gives the state after it; of a mailbox that is gone, the last that was known. While
+    /// another program has the UID list locked, what came lately is not in it.
     pub fn sync(&self) -> Result<Snapshot> {
-        self.sync_locked(self.state.lock())
+        match self.sync_locked(self.state.lock(), LOOK_PATIENCE) {
+            Err(Error::Locked(_)) => {
+                self.behind.store(true, Ordering::Release);
+                Ok(self.snapshot())
+            }
+            synced => synced,
+        }
     }
-    fn sync_locked(&self, mut state: MutexGuard<'_, State>) -> Result<Snapshot> {
+    fn sync_locked(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        patience: Duration,
+    ) -> Result<Snapshot> {
         if self.is_gone() {
             return Ok(self.snapshot());
         }
         let before = state.snapshot.uid_next();
-        let refreshed = state.refresh();
+        let refreshed = state.with_patience(patience, State::refresh);
         let snapshot = state.snapshot.clone();
         if matches!(refreshed, Ok(true)) {
             // Whatever kept claimed messages from being moved may be over.
@@ -196,10 +222,12 @@ impl Mailbox {
             self.wake();
             return Ok(self.snapshot());
         }
+        if changed {
+            self.wake();
+        }
         refreshed?;
         self.behind.store(false, Ordering::Release);
         if changed {
-            self.wake();
             self.summarise_new(before, snapshot.uid_next());
         }
         Ok(snapshot)
@@ -253,23 +281,33 @@ impl Mailbox {
     pub(crate) fn alert(&self, sentry: &Arc<Sentry>) {
         *self.sentry.lock() = Arc::downgrade(sentry);
     }
-    /// There are events in the queue. False if the mailbox is busy: it is to be told
-    /// again.
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "inotify only"))]
-    pub(crate) fn notice(&self) -> bool {
+    /// There are events in the queue, or something may have happened. Who tells so has other
+    /// mailboxes to tell, and waits for nobody.
+    pub(crate) fn notice(&self) -> Noticed {
         if self.is_gone() {
-            return true;
+            return Noticed::Done;
         }
         let Some(state) = self.state.try_lock_for(BUSY) else {
-            return false;
+            return Noticed::Busy;
         };
-        if let Err(error) = self.sync_locked(state) {
-            tracing::warn!(%error, "a watched mailbox cannot be read");
-            // Sessions look for themselves.
-            self.behind.store(true, Ordering::Release);
-            self.wake();
+        if self.is_behind() && Dotlock::is_taken(&state.directory, dotlock::UIDLIST) {
+            // It would be read in vain.
+            return Noticed::Locked;
         }
-        true
+        match self.sync_locked(state, Duration::ZERO) {
+            Ok(_) => Noticed::Done,
+            Err(Error::Locked(_)) => {
+                self.behind.store(true, Ordering::Release);
+                Noticed::Locked
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a watched mailbox cannot be read");
+                // Sessions look for themselves.
+                self.behind.store(true, Ordering::Release);
+                self.wake();
+                Noticed::Done
+            }
+        }
     }
     /// The state as known now, without looking at the disk.
     pub fn snapshot(&self) -> Snapshot {
@@ -544,7 +582,8 @@ impl Mailbox {
         if self.is_gone() {
             return;
         }
-        state.compact_list();
+        // Who settles mailboxes has others to settle.
+        state.with_patience(Duration::ZERO, State::compact_list);
         state.close();
         self.indexed.store(state.index.is_some(), Ordering::Release);
         let cleaned = state.cleaned;

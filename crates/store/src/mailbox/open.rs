@@ -7,6 +7,7 @@ use crate::control_file;
 use crate::disk::{self, Stamp};
 use crate::index::{Found, Index};
 use crate::maildir::courier;
+use crate::maildir::dotlock;
 use crate::maildir::imported::Imported;
 use crate::maildir::keywords::KeywordTable;
 use crate::maildir::uidlist::{Record, Uidlist};
@@ -24,13 +25,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const TMP_AGE: Duration = Duration::from_secs(36 * 3600);
 /// So many of them are looked at at once.
 const TMP_FILES: usize = 10_000;
+/// How long others are waited for who have the UID list locked: nobody opens another
+/// mailbox of the account meanwhile.
+const OPENING_PATIENCE: Duration = Duration::from_millis(250);
 
 impl Mailbox {
     /// Opens the mailbox at `directory`; `new_uid_validity` is asked when it has
     /// no usable UIDVALIDITY.
     ///
     /// # Errors
-    /// [`Error::NonExistent`] also if another program put another there meanwhile.
+    /// [`Error::NonExistent`] also if another program put another there meanwhile;
+    /// [`Error::Locked`] if one has its UID list locked, which is not waited for.
     pub(crate) fn open(
         directory: PathBuf,
         new_uid_validity: impl FnOnce() -> Result<UidValidity>,
@@ -43,6 +48,7 @@ impl Mailbox {
             control_file::make_part(&directory.join(name))?;
         }
         remove_old_temporaries(&directory.join("tmp"));
+        control_file::remove_left_over(&directory);
         let modseq_stamp = modseq::stamp(&directory)?;
         let found = known_modseqs(read_index(&directory), &directory)?;
         let settled = match &found {
@@ -85,6 +91,7 @@ impl Mailbox {
             modseq_stamp,
         };
         let mut state = begin(directory, known, Arc::clone(&queue))?;
+        state.lock_patience = dotlock::PATIENCE;
         for (unique, names) in imported_keywords {
             let Some(uid) = state.named(&unique).map(|row| row.uid) else {
                 continue;
@@ -218,6 +225,7 @@ fn begin(directory: PathBuf, known: Known, queue: Arc<Queue>) -> Result<State> {
     };
     state.modseq_stamp = modseq_stamp;
     state.home = home;
+    state.lock_patience = OPENING_PATIENCE;
     if state.unsynced == [true; 2] {
         // Whoever wrote the list or gave keywords letters last may have died before
         // that was durable.

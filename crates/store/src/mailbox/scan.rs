@@ -10,7 +10,7 @@ use crate::maildir::watch;
 use crate::message::count_line_ends;
 use crate::model::InternalDate;
 use crate::snapshot::{Listed, OwnedRow, RowChange};
-use crate::{Error, Result, Uid, processors};
+use crate::{Error, ModSeq, Result, Uid, processors};
 use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -260,12 +260,36 @@ impl State {
     /// New files: measured, given UIDs where they have none, and shown. Their names
     /// are made durable first: who delivered them, or a process of ours that died,
     /// may not have done so, and a UID once told stays with its message.
-    pub(super) fn take_in(&mut self, fresh: Vec<(Arc<str>, bool, Box<str>)>) -> Result<bool> {
+    pub(super) fn take_in(&mut self, fresh: Vec<Fresh>) -> Result<bool> {
+        let mut found = self.measure(fresh);
+        let unlisted = || found.iter().filter(|file| !file.listed);
+        let mut names: Vec<_> = unlisted().map(|file| Arc::clone(&file.unique)).collect();
+        names.sort_by(|a, b| filename::delivery_order(a).cmp(&filename::delivery_order(b)));
+        if self.is_inspected {
+            let known_next = self.snapshot.uid_next.get();
+            self.uidlist.foresee(&names, known_next);
+        } else if !names.is_empty() || self.uidlist.has_unsought() {
+            let lie_in = |in_new| unlisted().any(|file| file.in_new == in_new);
+            self.sync_halves([true, false].map(lie_in))?;
+            let sizes = unlisted().filter(|file| file.is_counted);
+            let sizes = sizes.map(|file| (Arc::clone(&file.unique), file.size.octets));
+            let sizes = sizes.collect();
+            let own = found.iter().map(|file| Arc::clone(&file.unique)).collect();
+            let given = self.give_uids(&names, &sizes, &own)?;
+            found.extend(given.others);
+        }
+        if found.is_empty() {
+            return Ok(false);
+        }
+        let modseq = self.tick();
+        let rows = self.rows_of(found, modseq);
+        self.admit(rows);
+        Ok(true)
+    }
+    /// Measures files; those that are not there any more are left out, and those that
+    /// cannot be read.
+    pub(super) fn measure(&mut self, fresh: Vec<Fresh>) -> Vec<Found> {
         let known_next = self.snapshot.uid_next.get();
-        let mut measured = Vec::with_capacity(fresh.len());
-        let mut unlisted = Vec::new();
-        let mut sizes = HashMap::new();
-        let mut unlisted_in = [false; 2];
         let files: Vec<Unmeasured> = fresh
             .iter()
             .map(|(unique, in_new, suffix)| {
@@ -282,6 +306,7 @@ impl State {
             })
             .collect();
         let results = measure_all(&files);
+        let mut found = Vec::with_capacity(fresh.len());
         for (((unique, in_new, suffix), file), result) in fresh.into_iter().zip(files).zip(results)
         {
             let Unmeasured {
@@ -304,67 +329,50 @@ impl State {
                     continue;
                 }
             };
-            match listed {
-                None => {
-                    unlisted.push(Arc::clone(&unique));
-                    unlisted_in[usize::from(!in_new)] = true;
-                    if known_size.is_none() && size.unended_octets == 0 {
-                        sizes.insert(Arc::clone(&unique), size.octets);
-                    }
-                }
-                // Measured once; the next writing of the list keeps it.
-                Some(uid) if known_size.is_none() && size.unended_octets == 0 => {
-                    if let Some(record) = self.uidlist.records.get_mut(&uid) {
-                        record.set_field('W', &size.octets.to_string());
-                        self.uidlist.needs_rewrite = true;
-                    }
-                }
-                Some(_) => {}
+            let is_counted = known_size.is_none() && size.unended_octets == 0;
+            // Measured once; the next writing of the list keeps it.
+            if is_counted
+                && let Some(record) = listed.and_then(|uid| self.uidlist.records.get_mut(&uid))
+            {
+                record.set_field('W', &size.octets.to_string());
+                self.uidlist.needs_rewrite = true;
             }
-            measured.push((unique, in_new, suffix, size, internal_date, listed));
+            found.push(Found {
+                unique,
+                in_new,
+                suffix,
+                size,
+                internal_date,
+                listed: listed.is_some(),
+                is_counted,
+            });
         }
-        if !unlisted.is_empty() {
-            unlisted.sort_by(|a, b| filename::delivery_order(a).cmp(&filename::delivery_order(b)));
-        }
-        if self.is_inspected {
-            self.uidlist.foresee(&unlisted, known_next);
-        } else if !unlisted.is_empty() {
-            self.sync_halves(unlisted_in)?;
-            let rows = &mut self.snapshot.rows;
-            self.uidlist
-                .assign(&self.directory, &unlisted, &sizes, rows, known_next)?;
-        }
-        let modseq = if measured.is_empty() {
-            return Ok(false);
-        } else {
-            self.tick()
-        };
-        let mut rows = Vec::with_capacity(measured.len());
-        for (unique, in_new, suffix, size, internal_date, listed) in measured {
-            let uid = listed
-                .or_else(|| self.uidlist.uid_of(&unique))
-                .and_then(Uid::new);
-            let Some(uid) = uid else {
+        found
+    }
+    /// The rows of files that were measured and have UIDs.
+    pub(super) fn rows_of(&self, found: Vec<Found>, modseq: ModSeq) -> Vec<OwnedRow> {
+        let mut rows = Vec::with_capacity(found.len());
+        for file in found {
+            let Some(uid) = self.uidlist.uid_of(&file.unique).and_then(Uid::new) else {
                 continue;
             };
-            let info = Info::parse(&suffix);
+            let info = Info::parse(&file.suffix);
             rows.push(OwnedRow {
                 uid,
                 flags: info.flags,
-                recent: in_new,
-                keywords: self.keywords.of(&unique, info.letters),
+                recent: file.in_new,
+                keywords: self.keywords.of(&file.unique, info.letters),
                 modseq,
-                size_octets: size.octets,
-                unended_octets: size.unended_octets,
-                internal_date,
-                unique_name: Box::from(&*unique),
-                in_new,
-                suffix,
+                size_octets: file.size.octets,
+                unended_octets: file.size.unended_octets,
+                internal_date: file.internal_date,
+                unique_name: Box::from(&*file.unique),
+                in_new: file.in_new,
+                suffix: file.suffix,
                 listed: Listed::default(),
             });
         }
-        self.admit(rows);
-        Ok(true)
+        rows
     }
     /// After the first look: records without a file are of messages that are gone.
     fn forget_unlisted(&mut self) {
@@ -383,6 +391,22 @@ impl State {
             self.uidlist.forget(uid);
         }
     }
+}
+
+/// A file nobody knows: its unique name, whether it lies in `new`, its suffix.
+pub(super) type Fresh = (Arc<str>, bool, Box<str>);
+
+/// A file that was measured.
+pub(super) struct Found {
+    unique: Arc<str>,
+    pub(super) in_new: bool,
+    suffix: Box<str>,
+    size: Size,
+    internal_date: InternalDate,
+    /// Whether it has a UID, which it can keep.
+    listed: bool,
+    /// Whether its size was counted, and could be kept.
+    is_counted: bool,
 }
 
 /// A message's size.

@@ -4,6 +4,7 @@ use super::follow::Coverage;
 use super::names::NameTable;
 use crate::disk::{self, Stamp};
 use crate::index::{History, Index};
+use crate::maildir::dotlock;
 use crate::maildir::keywords::KeywordTable;
 use crate::maildir::uidlist::Uidlist;
 use crate::maildir::watch::Queue;
@@ -12,7 +13,7 @@ use crate::{Error, ModSeq, Result, Snapshot, Uid};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A watched directory as last read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -69,6 +70,8 @@ pub(super) struct State {
     pub(super) coverage: Coverage,
     /// Unique names that more than one file has.
     pub(super) doubles: HashSet<Box<str>>,
+    /// How long other programs are waited for that have the UID list locked.
+    pub(super) lock_patience: Duration,
 }
 
 /// The directories' names: `new` first.
@@ -113,6 +116,7 @@ impl State {
             queue,
             coverage: Coverage::None,
             doubles: HashSet::new(),
+            lock_patience: dotlock::PATIENCE,
         }
     }
     /// The path of `new` or `cur`.
@@ -211,7 +215,21 @@ impl State {
     /// Writes the UID list anew.
     pub(super) fn rewrite_list(&mut self) -> Result<()> {
         let rows = &mut self.snapshot.rows;
-        self.uidlist.rewrite(&self.directory, rows)
+        self.uidlist
+            .rewrite(&self.directory, rows, self.lock_patience)
+    }
+    /// Does something for which others, who have the UID list locked, are waited for no longer
+    /// than this.
+    pub(super) fn with_patience<T>(
+        &mut self,
+        patience: Duration,
+        action: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let usual = self.lock_patience;
+        self.lock_patience = usual.min(patience);
+        let done = action(self);
+        self.lock_patience = usual;
+        done
     }
     /// Makes the names in `new` (first) and `cur` durable, where asked. What was
     /// renamed from `new` to `cur` must not be gone from the one before it is durable
@@ -228,9 +246,10 @@ impl State {
     }
     /// Takes the next UID and keyword names over into the snapshot.
     pub(super) fn settle_header(&mut self) {
-        let next = self.uidlist.uid_next.max(1);
-        self.snapshot.uid_next = Uid::new(next)
-            .unwrap_or(Uid::MIN)
+        let next = Uid::new(self.uidlist.next_to_tell()).unwrap_or(Uid::MIN);
+        let after_last = self.snapshot.last_uid().map(|last| last.saturating_add(1));
+        self.snapshot.uid_next = next
+            .max(after_last.unwrap_or(Uid::MIN))
             .max(self.snapshot.uid_next);
         self.snapshot.keywords = Arc::clone(&self.keywords.names);
     }

@@ -104,8 +104,17 @@ impl KeywordTable {
     pub(crate) fn known(&self, name: &str) -> Option<u16> {
         self.by_name.get(&name.to_ascii_lowercase()).copied()
     }
+    /// Whether one of these names has no letter and could have one.
+    pub(crate) fn lacks_letter(&self, names: &[Keyword]) -> bool {
+        let has_letter = |name: &Keyword| {
+            let index = self.known(name);
+            index.is_some_and(|index| self.letters.contains(&Some(index)))
+        };
+        self.letters.contains(&None) && !names.iter().all(has_letter)
+    }
     /// Indices for names, ascending; new names get a letter while there is one,
-    /// which is written durably before any file name uses it.
+    /// which is written durably before any file name uses it. Who has
+    /// [`KeywordTable::lacks_letter`] said has them locked, and read them since.
     pub(crate) fn intern(&mut self, directory: &Path, names: &[Keyword]) -> Result<Vec<u16>> {
         let mut indices = Vec::with_capacity(names.len());
         let mut changed = false;
@@ -137,7 +146,9 @@ impl KeywordTable {
                 text.push_str(&format!("{number} {name}\n"));
             }
         }
-        let stamp = disk::replace(directory, NAME, "dovecot-keywords.tmp", text.as_bytes())
+        // Dovecot reads it again when its time is another second.
+        let before = self.stamp.map_or(i64::MIN, |stamp| stamp.seconds);
+        let stamp = disk::replace_later(directory, NAME, text.as_bytes(), before)
             .map_err(|error| Error::io("write dovecot-keywords", error))?;
         self.stamp = Some(stamp);
         Ok(())

@@ -50,6 +50,9 @@ pub(crate) struct Uidlist {
     pub(crate) fields: HashMap<u32, Box<str>>,
     /// Whether what is listed of messages changed since the index was told.
     pub(crate) fields_changed: bool,
+    /// The lowest UID among records that other programs wrote while the mailbox was open
+    /// and whose messages nobody has looked for.
+    unsought: Option<u32>,
     /// How many records of the file are of messages that are gone.
     pub(crate) dead: usize,
     /// The file as last read or written.
@@ -173,6 +176,7 @@ impl Uidlist {
             by_name: HashMap::new(),
             fields: HashMap::new(),
             fields_changed: false,
+            unsought: None,
             dead: 0,
             stamp: None,
             checked: None,
@@ -269,6 +273,28 @@ impl Uidlist {
             self.by_name.remove(&record.name);
         }
         Some(record)
+    }
+    /// The next UID as far as it can be told: what others listed may still turn up with the
+    /// UIDs they gave, and no message comes below what was told (RFC 3501 section 2.3.1.1).
+    pub(crate) fn next_to_tell(&self) -> u32 {
+        let next = self.uid_next.max(1);
+        self.unsought.map_or(next, |unsought| next.min(unsought))
+    }
+    /// Whether there are records by others whose messages nobody has looked for.
+    pub(crate) fn has_unsought(&self) -> bool {
+        self.unsought.is_some()
+    }
+    /// The UIDs and names of those records.
+    pub(crate) fn unsought(&self) -> Vec<(u32, Arc<str>)> {
+        let first = self.unsought.unwrap_or(u32::MAX);
+        let records = self.records.range(first..);
+        records
+            .map(|(uid, record)| (*uid, Arc::clone(&record.name)))
+            .collect()
+    }
+    /// They were looked for, and what was found of them is about to be admitted.
+    pub(crate) fn end_search(&mut self) {
+        self.unsought = None;
     }
     /// A message's row takes its record; gives what the row is to say of it.
     pub(crate) fn claim(&mut self, uid: u32, size_octets: u64) -> Listed {
@@ -412,6 +438,19 @@ fn new_guid() -> Result<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    /// Gives UIDs from 9 on.
+    fn assign(
+        list: &mut Uidlist,
+        directory: &Path,
+        names: &[Arc<str>],
+        sizes: &HashMap<Arc<str>, u64>,
+        rows: &mut Rows,
+    ) -> Result<Vec<u32>> {
+        let lock = list.lock(directory, rows, Duration::ZERO)?;
+        list.assign(directory, names, sizes, rows, 9, &lock)
+    }
 
     const LIST: &str = "3 V7 N9 G000102030405060708090a0b0c0d0e0f Xkeep\n\
                         1 Pab O2 Zkeep :a,S=1\n4 :b\n6 :a,S=1\nbroken\n";
@@ -432,7 +471,7 @@ mod tests {
         if let Some(record) = list.records.get_mut(&9) {
             record.set_field('P', "x");
         }
-        list.rewrite(directory.path(), &mut Rows::default())
+        list.rewrite(directory.path(), &mut Rows::default(), Duration::ZERO)
             .unwrap();
         let text = std::fs::read_to_string(directory.path().join(NAME)).unwrap();
         assert_eq!(
@@ -454,9 +493,9 @@ mod tests {
             let (mut appended, mut rewritten) = (own(), own());
             let (names, rows) = (["new".into()], &mut Rows::default());
             let sizes = HashMap::new();
-            let assigned = appended.assign(directory.path(), &names, &sizes, rows, 9);
+            let assigned = assign(&mut appended, directory.path(), &names, &sizes, rows);
             assert!(matches!(assigned, Err(Error::NonExistent)));
-            let written = rewritten.rewrite(directory.path(), rows);
+            let written = rewritten.rewrite(directory.path(), rows, Duration::ZERO);
             assert!(matches!(written, Err(Error::NonExistent)));
             assert!(appended.is_anothers && rewritten.is_anothers);
             assert_eq!(std::fs::read_to_string(&path).unwrap(), *theirs);
@@ -466,12 +505,13 @@ mod tests {
         let mut list = own();
         assert!(list.is_there(directory.path()).unwrap() && !list.is_anothers);
         let (names, rows) = (["new".into()], &mut Rows::default());
-        let uids = list.assign(directory.path(), &names, &HashMap::new(), rows, 9);
+        let uids = assign(&mut list, directory.path(), &names, &HashMap::new(), rows);
         assert_eq!(uids.unwrap(), [11]);
         assert_eq!(list.uid_of("more"), Some(10));
         std::fs::remove_file(&path).unwrap();
         assert!(!list.is_there(directory.path()).unwrap() && !list.is_anothers);
-        list.rewrite(directory.path(), rows).unwrap();
+        list.rewrite(directory.path(), rows, Duration::ZERO)
+            .unwrap();
         assert!(path.exists());
     }
 
@@ -504,7 +544,7 @@ mod tests {
     fn appends_after_a_torn_line_and_honours_others() {
         let directory = tempfile::tempdir().unwrap();
         let mut list = Uidlist::new(UidValidity::MIN).unwrap();
-        list.rewrite(directory.path(), &mut Rows::default())
+        list.rewrite(directory.path(), &mut Rows::default(), Duration::ZERO)
             .unwrap();
         let path = directory.path().join(NAME);
         let mut text = std::fs::read_to_string(&path).unwrap();
@@ -515,15 +555,12 @@ mod tests {
             format!("2147483000:{}", disk::host_name()),
         )
         .unwrap();
-        let uids = list
-            .assign(
-                directory.path(),
-                &["theirs".into(), "ours".into()],
-                &HashMap::new(),
-                &mut Rows::default(),
-                1,
-            )
-            .unwrap();
+        let rows = &mut Rows::default();
+        let lock = list.lock(directory.path(), rows, Duration::ZERO).unwrap();
+        let names = ["theirs".into(), "ours".into()];
+        let sizes = HashMap::new();
+        let uids = list.assign(directory.path(), &names, &sizes, rows, 1, &lock);
+        let uids = uids.unwrap();
         assert_eq!(uids, [1, 3]);
         // The torn line is not ended, which would make a record of it.
         let text = std::fs::read_to_string(&path).unwrap();

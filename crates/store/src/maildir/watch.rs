@@ -142,9 +142,8 @@ fn poll_forever() {
             .filter_map(|queue| queue.mailbox())
             .collect();
         for mailbox in mailboxes {
-            if let Err(error) = mailbox.sync() {
-                tracing::warn!(%error, "a watched mailbox cannot be read");
-            }
+            // Who cannot look now does so in a second.
+            mailbox.notice();
         }
     }
 }
@@ -188,8 +187,9 @@ pub(crate) fn gather() {
 mod kernel {
     use super::sentry::Sentry;
     use super::{Event, Kind, Mutex, Queue};
+    use crate::mailbox::Noticed;
     use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
-    use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+    use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
     use std::collections::HashMap;
     use std::ffi::OsString;
     use std::os::fd::{AsFd, OwnedFd};
@@ -201,10 +201,10 @@ mod kernel {
     /// the first after a silence waits for nothing.
     const DEBOUNCE: Duration = Duration::from_millis(3);
     /// How soon a mailbox that was busy is told again.
-    const AGAIN: rustix::event::Timespec = rustix::event::Timespec {
-        tv_sec: 0,
-        tv_nsec: 5_000_000,
-    };
+    const AGAIN: Duration = Duration::from_millis(5);
+
+    /// How soon a mailbox is told again whose UID list another program has locked.
+    const UNLOCKED: Duration = Duration::from_millis(100);
 
     struct Watcher {
         watches: Watches,
@@ -464,12 +464,13 @@ mod kernel {
             }
         }
         /// Waits until there may be events, not longer than asked.
-        fn wait(&self, timeout: Option<&rustix::event::Timespec>) {
+        fn wait(&self, timeout: Option<Duration>) {
+            let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
             let mut sources = [
                 PollFd::new(&self.waiting, PollFlags::IN),
                 PollFd::new(&self.poke, PollFlags::IN),
             ];
-            match poll(&mut sources, timeout) {
+            match poll(&mut sources, timeout.as_ref()) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
                     tracing::error!(%error, "waiting for changes failed");
@@ -515,23 +516,42 @@ mod kernel {
 
     fn watch_forever(watcher: &'static Watcher) {
         let mut busy = false;
+        // Mailboxes that cannot look yet, and when they are told again.
+        let mut locked: HashMap<u64, Weak<Queue>> = HashMap::new();
+        let mut unlocked = Instant::now();
         let mut told = Instant::now();
         loop {
-            watcher.wait(busy.then_some(&AGAIN));
+            let again = match (busy, locked.is_empty()) {
+                (true, _) => Some(AGAIN),
+                (false, false) => Some(unlocked.saturating_duration_since(Instant::now())),
+                (false, true) => None,
+            };
+            watcher.wait(again);
             std::thread::sleep(DEBOUNCE.saturating_sub(told.elapsed()));
             watcher.gather();
             let (untold, unalerted, moved) = {
                 let mut table = watcher.table.lock();
-                let untold = std::mem::take(&mut table.untold);
+                let mut untold = std::mem::take(&mut table.untold);
+                if Instant::now() >= unlocked {
+                    untold.extend(locked.drain());
+                }
+                untold.retain(|id, _| !locked.contains_key(id));
                 let unalerted = std::mem::take(&mut table.unalerted);
                 (untold, unalerted, std::mem::take(&mut table.moved))
             };
             busy = false;
             for (id, queue) in untold {
                 let mailbox = queue.upgrade().and_then(|there| there.mailbox());
-                if mailbox.is_some_and(|mailbox| !mailbox.notice()) {
-                    watcher.table.lock().untold.insert(id, queue);
-                    busy = true;
+                match mailbox.map(|mailbox| mailbox.notice()) {
+                    None | Some(Noticed::Done) => {}
+                    Some(Noticed::Busy) => {
+                        watcher.table.lock().untold.insert(id, queue);
+                        busy = true;
+                    }
+                    Some(Noticed::Locked) => {
+                        unlocked = Instant::now() + UNLOCKED;
+                        locked.insert(id, queue);
+                    }
                 }
             }
             for sentry in moved.values().filter_map(Weak::upgrade) {

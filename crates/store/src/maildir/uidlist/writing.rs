@@ -6,15 +6,31 @@ use super::record::{LAST_UID, Record, write_record};
 use super::{NAME, SECOND_NAME, Uidlist, default_unique_id};
 use crate::control_file;
 use crate::disk::{self, Stamp};
-use crate::maildir::dotlock::Dotlock;
+use crate::maildir::dotlock::{self, Dotlock};
 use crate::snapshot::{Listed, RowChange, Rows};
 use crate::{Error, Result, Uid};
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Uidlist {
+    /// Takes the lock, and over what others wrote before: they, too, write under it.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another program has it for longer than `patience`, else as
+    /// reading does.
+    pub(crate) fn lock(
+        &mut self,
+        directory: &Path,
+        rows: &mut Rows,
+        patience: Duration,
+    ) -> Result<Dotlock> {
+        let lock = Dotlock::take(directory, dotlock::UIDLIST, patience)?;
+        self.merge(directory, rows)?;
+        Ok(lock)
+    }
     /// Gives UIDs to names, in order, and appends them durably, with the sizes as sent
     /// (`W`) of those that had to be measured. Names that another
     /// program listed meanwhile keep what it gave them if `known_next` or higher.
@@ -27,11 +43,10 @@ impl Uidlist {
         directory: &Path,
         names: &[Arc<str>],
         sizes: &HashMap<Arc<str>, u64>,
-        rows: &mut Rows,
+        rows: &Rows,
         known_next: u32,
+        _lock: &Dotlock,
     ) -> Result<Vec<u32>> {
-        let _lock = Dotlock::take(directory)?;
-        self.merge(directory, rows)?;
         let mut uids = Vec::with_capacity(names.len());
         let mut lines = Vec::new();
         let mut fresh = Vec::new();
@@ -141,6 +156,8 @@ impl Uidlist {
                 for (uid, record) in theirs.records {
                     let row = Uid::new(uid).and_then(|uid| rows.of_uid(uid));
                     if uid >= next {
+                        let lowest = self.unsought.map_or(uid, |lowest| lowest.min(uid));
+                        self.unsought = Some(lowest);
                         self.insert(uid, record);
                     } else if let Some(own) = self.records.get_mut(&uid) {
                         if own.name == record.name {
@@ -177,9 +194,13 @@ impl Uidlist {
         self.fields_changed = true;
     }
     /// Writes the list anew, under the lock.
-    pub(crate) fn rewrite(&mut self, directory: &Path, rows: &mut Rows) -> Result<()> {
-        let _lock = Dotlock::take(directory)?;
-        self.merge(directory, rows)?;
+    pub(crate) fn rewrite(
+        &mut self,
+        directory: &Path,
+        rows: &mut Rows,
+        patience: Duration,
+    ) -> Result<()> {
+        let _lock = self.lock(directory, rows, patience)?;
         self.rewrite_locked(directory, rows)
     }
     /// A crash leaves the old or the new list, never part of one.
