@@ -548,7 +548,10 @@ async fn who_is_kept_out_by_a_passwd_file_is_as_unknown_as_nobody() {
     }
     let anna = accounts.enter("anna", None, here).expect("let in");
     assert!(accounts.admits(&anna, here) && !accounts.admits(&anna, elsewhere));
-    assert_eq!(accounts.bar("ben", here), Some("nologin in the users file"));
+    assert_eq!(
+        accounts.why_refused("ben", here),
+        "nologin in the users file"
+    );
     std::fs::write(&config.users_file, "anna:{PLAIN}secret::::::nologin\n").expect("written");
     accounts.reload(&config).expect("read again");
     assert!(!accounts.admits(&anna, here));

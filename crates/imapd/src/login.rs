@@ -3,7 +3,9 @@
 use crate::commands::Outcome;
 use crate::rules::Told;
 use crate::session::{ImapSession, StartTls, Work};
-use wire::sasl::{Exchange, ScramKeys, Step, decode_base64, encode_base64};
+use wire::sasl::{
+    Exchange, ScramKeys, Step, UNKNOWN_MECHANISM, WITHOUT_TLS, decode_base64, encode_base64,
+};
 use wire::{Action, Secret, Security};
 
 const PRIVACY_REQUIRED: &str = "[PRIVACYREQUIRED] Use STARTTLS first";
@@ -26,6 +28,7 @@ impl ImapSession {
 
     pub(crate) fn log_in(&mut self, tag: String, user: Vec<u8>, password: Secret) {
         if self.options.security == Security::Plain {
+            self.log_refused(WITHOUT_TLS);
             return self.end_login(&tag, &Outcome::no(PRIVACY_REQUIRED));
         }
         match String::from_utf8(user) {
@@ -38,16 +41,26 @@ impl ImapSession {
         }
     }
 
+    /// Tells the log once why a login is refused whoever it is: who asks again and again
+    /// fills no disk.
+    fn log_refused(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.told_refused, true) {
+            tracing::warn!(session = %self.options.session_id, "login refused: {why}");
+        }
+    }
+
     fn check_password(&mut self, tag: String, user: String, password: Secret) {
         self.conclude(tag, Action::CheckPassword { user, password });
     }
 
     pub(crate) fn authenticate(&mut self, tag: String, mechanism: &str, initial: Option<&[u8]>) {
         if self.options.security == Security::Plain {
+            self.log_refused(WITHOUT_TLS);
             return self.end_login(&tag, &Outcome::no(PRIVACY_REQUIRED));
         }
         let offer = &self.options.offer;
         let Some(exchange) = Exchange::start(mechanism, offer, self.options.security) else {
+            self.log_refused(UNKNOWN_MECHANISM);
             return self.end_login(&tag, &Outcome::no("[CANNOT] Unknown mechanism"));
         };
         let exchange = Box::new(exchange);

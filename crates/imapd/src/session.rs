@@ -198,6 +198,8 @@ pub struct ImapSession {
     pub(crate) expunging: bool,
     pub(crate) appends: Appends,
     pub(crate) bad_commands: u32,
+    /// The log was told that a login is refused whoever it is.
+    pub(crate) told_refused: bool,
     service: Service,
     /// When commands under way end before their time, because the server stops.
     pub(crate) ends_by: Option<Instant>,
@@ -238,6 +240,7 @@ impl ImapSession {
             expunging: false,
             appends: Appends::default(),
             bad_commands: 0,
+            told_refused: false,
             service: Service::Running,
             ends_by: None,
             login_deadline: now + Duration::from_secs(options.login_seconds),

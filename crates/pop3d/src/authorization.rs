@@ -2,6 +2,7 @@
 
 use crate::command::Command;
 use crate::reply::{Code, Reply};
+use crate::session::Options;
 use wire::sasl::{self, Exchange, Offer, ScramKeys, Step};
 use wire::{Action, Denial, Secret, Security};
 
@@ -24,6 +25,8 @@ pub struct Authorization {
     /// The name of a USER command.
     user: Option<String>,
     exchange: Option<Dialogue>,
+    /// The log was told that a login is refused whoever it is.
+    told_refused: bool,
 }
 
 /// An AUTH exchange under way.
@@ -50,6 +53,26 @@ impl Authorization {
     /// Forgets what the client said (STLS).
     pub fn restart(&mut self) {
         *self = Self::default();
+    }
+
+    /// Tells the log once why a login is refused whoever it is: who asks again and again
+    /// fills no disk.
+    pub fn log_refused(&mut self, command: &Command, options: &Options) {
+        let security = options.security;
+        let why = if security == Security::Plain
+            && matches!(command, Command::Auth { .. } | Command::User(_))
+        {
+            sasl::WITHOUT_TLS
+        } else if let Command::Auth { mechanism, .. } = command
+            && !options.offer.has(mechanism, security)
+        {
+            sasl::UNKNOWN_MECHANISM
+        } else {
+            return;
+        };
+        if !std::mem::replace(&mut self.told_refused, true) {
+            tracing::warn!(session = %options.session_id, "login refused: {why}");
+        }
     }
 
     /// Runs a command. `QUIT`, `CAPA`, `STLS`, `UTF8` and `LANG` are the session's.

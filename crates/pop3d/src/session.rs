@@ -246,8 +246,9 @@ impl Pop3Session {
             command => match &mut self.state {
                 State::Authorization(_) if matches!(command, Command::Stls) => self.start_tls(),
                 State::Authorization(authorization) => {
-                    let request =
-                        authorization.run(command, self.options.security, &self.options.offer);
+                    let (security, offer) = (self.options.security, &self.options.offer);
+                    authorization.log_refused(&command, &self.options);
+                    let request = authorization.run(command, security, offer);
                     self.fulfil(request);
                 }
                 State::Transaction(transaction) => match transaction.run(command) {
@@ -447,6 +448,7 @@ impl Pop3Session {
     /// before, in steps, and the login waits while there are more.
     fn open(&mut self, login: Login) {
         let capabilities = login.capabilities;
+        let user = login.user.clone();
         let opening = Transaction::open(login, self.sent_form(), self.language);
         self.looked_at = None;
         match opening {
@@ -463,6 +465,7 @@ impl Pop3Session {
                 self.say(reply);
             }
             Opening::Ended(Err(reply)) => {
+                tracing::warn!(session = %self.options.session_id, user, "the maildrop is not opened: {reply}");
                 if let State::Authorization(authorization) = &mut self.state {
                     authorization.restart();
                 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
-use wire::sasl::{Channel, Offer};
+use wire::sasl::{Channel, Form, Mechanism, Offer};
 use wire::{Action, Denial, Load, Security};
 
 /// How much of a long answer is in memory.
@@ -36,6 +36,13 @@ impl Wake for Alarm {
     fn wake(self: Arc<Self>) {
         self.0.notify_one();
     }
+}
+
+/// Who a client says it is, and the mechanism it proves it by.
+#[derive(Debug)]
+struct Claimed {
+    user: Option<String>,
+    mechanism: &'static str,
 }
 
 /// One connection under way.
@@ -59,6 +66,8 @@ pub struct Connection {
     protocol: Protocol,
     /// Who logged in.
     entrant: Option<Entrant>,
+    /// Who is to prove it by SCRAM, or did.
+    claimed: Option<Claimed>,
     /// Told when it may be that they no longer could.
     changes: watch::Receiver<()>,
 }
@@ -197,6 +206,7 @@ pub async fn carry(
         user: None,
         protocol,
         entrant: None,
+        claimed: None,
         changes,
     };
     let ended = match connection.run().await {
@@ -293,20 +303,36 @@ impl Connection {
                         .accounts
                         .verify(&user, password, self.peer.ip())
                         .await;
-                    self.conclude(&user, verdict.map_err(Refusal::from), began)
+                    self.conclude(&user, "password", verdict.map_err(Refusal::from), began)
                         .await;
                 }
                 Action::FindScramKeys { user, digest } => {
-                    let keys = self.server.accounts.scram_keys(&user, digest);
-                    self.kind.resume(Happening::ScramKeys(keys));
+                    let claim = self.server.accounts.claim(&user, digest);
+                    self.claimed = Some(Claimed {
+                        user: claim.user,
+                        mechanism: Mechanism::Scram(digest).name(),
+                    });
+                    self.kind.resume(Happening::ScramKeys(claim.keys));
                 }
                 Action::Enter { user, device } => {
                     let verdict = self.server.accounts.enter(&user, device, self.peer.ip());
-                    let verdict = verdict.map_err(Refusal::from);
-                    self.conclude(&user, verdict, Instant::now()).await;
+                    let claimed = self.claimed.take();
+                    let mechanism = mechanism_of(claimed.as_ref());
+                    // The users file may have been read since the keys were looked up, and
+                    // the name mean somebody else.
+                    let is_same = |entrant: &Entrant| {
+                        claimed.is_none_or(|it| it.user.as_ref() == Some(&entrant.user))
+                    };
+                    let verdict = match verdict {
+                        Ok(entrant) if !is_same(&entrant) => Err(Denial::BadCredentials.into()),
+                        verdict => verdict.map_err(Refusal::from),
+                    };
+                    self.conclude(&user, mechanism, verdict, Instant::now())
+                        .await;
                 }
                 Action::Refuse { user, denial } => {
-                    self.conclude(&user, Err(denial.into()), Instant::now())
+                    let mechanism = mechanism_of(self.claimed.take().as_ref());
+                    self.conclude(&user, mechanism, Err(denial.into()), Instant::now())
                         .await;
                 }
                 Action::CheckToken(bearer) => {
@@ -317,7 +343,11 @@ impl Connection {
                         .check_token(&bearer, self.peer.ip())
                         .await;
                     let user = bearer.user.as_deref().unwrap_or_default();
-                    self.conclude(user, verdict, began).await;
+                    let mechanism = match bearer.form {
+                        Form::OAuthBearer => Mechanism::OAuthBearer,
+                        Form::XOAuth2 => Mechanism::XOAuth2,
+                    };
+                    self.conclude(user, mechanism.name(), verdict, began).await;
                 }
                 Action::Yield => {
                     // What goes on in steps may not wait for long.
@@ -479,8 +509,8 @@ impl Connection {
     /// Gives back what the login took (RFC 8437).
     fn unauthenticate(&mut self) {
         self.user = None;
-        self.entrant = None;
-        tracing::info!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), "logged in no more");
+        let user = self.entrant.take().map(|entrant| entrant.user);
+        tracing::info!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), user, "logged in no more");
     }
 
     /// Ends compression in both directions (RFC 8437 section 4.1).
@@ -494,7 +524,14 @@ impl Connection {
 
     /// Ends a login: opens the account, or delays and denies. The delay counts from
     /// when the login began, so that it does not tell what verifying cost.
-    async fn conclude(&mut self, name: &str, verdict: Result<Entrant, Refusal>, began: Instant) {
+    async fn conclude(
+        &mut self,
+        name: &str,
+        mechanism: &'static str,
+        verdict: Result<Entrant, Refusal>,
+        began: Instant,
+    ) {
+        self.claimed = None;
         let server = Arc::clone(&self.server);
         let tls = self.outlet.lock().await.stream.is_tls();
         let entered = verdict.and_then(|entrant| {
@@ -504,7 +541,7 @@ impl Connection {
         let refusal = match entered {
             Ok((entrant, account)) => {
                 let (user, device) = (&entrant.user, entrant.device.as_deref());
-                tracing::info!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), user, device, tls, "login");
+                tracing::info!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), user, device, mechanism, tls, "login");
                 self.entrant = Some(entrant.clone());
                 return self.kind.authenticated(entrant, account, &server);
             }
@@ -516,9 +553,14 @@ impl Connection {
             .flat_map(char::escape_default)
             .collect();
         let denial = refusal.denial;
-        let bar = || server.accounts.bar(name, self.peer.ip()).map(str::to_owned);
-        let why = refusal.why.or_else(bar);
-        tracing::warn!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), user = shown, why, tls, "login failed: {denial:?}");
+        let found = || match denial {
+            Denial::BadCredentials => {
+                Some(server.accounts.why_refused(name, self.peer.ip()).to_owned())
+            }
+            _ => None,
+        };
+        let why = refusal.why.or_else(found);
+        tracing::warn!(session = self.id, peer = %self.peer.ip(), protocol = self.protocol.as_str(), user = shown, why, mechanism, tls, "login failed: {denial}");
         let is_wrong = matches!(
             denial,
             Denial::BadCredentials | Denial::Downgraded | Denial::OtherChannel
@@ -569,6 +611,12 @@ impl Connection {
         self.user = Some(place);
         Ok(account)
     }
+}
+
+/// The mechanism by which somebody proved who it is.
+fn mechanism_of(claimed: Option<&Claimed>) -> &'static str {
+    let external = Mechanism::External.name();
+    claimed.map_or(external, |claimed| claimed.mechanism)
 }
 
 /// What to do where a user's mailboxes cannot be opened.

@@ -13,9 +13,9 @@ pub fn create_private_directories(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Replaces a file as a whole, mode 0600: written beside it, synced, renamed. A
-/// crash leaves the old file or the new one. The owner stays: what root changes the
-/// server still reads.
+/// Replaces a file as a whole: written beside it, synced, renamed. A crash leaves the old
+/// file or the new one. The owner and the mode of a file that was there stay (what root
+/// changes the server still reads); a new one has mode 0600.
 ///
 /// # Errors
 /// What the system says.
@@ -46,12 +46,18 @@ pub fn replace_private_for(
         .tempfile_in(parent)?;
     let old = std::fs::symlink_metadata(path).ok();
     let old = old.filter(|old| old.is_file() && old.nlink() == 1);
+    let mode = old.as_ref().map(|old| old.mode() & 0o777);
     let owner = old.map(|old| (old.uid(), old.gid())).or(owner);
     let new = file.as_file().metadata()?;
     if let Some((user, group)) = owner.filter(|owner| *owner != (new.uid(), new.gid())) {
         fchown(file.as_file(), Some(user), Some(group))?;
     }
     file.write_all(content)?;
+    // Only now, as changing the owner takes bits away.
+    if let Some(mode) = mode {
+        file.as_file()
+            .set_permissions(Permissions::from_mode(mode))?;
+    }
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     File::open(parent)?.sync_all()
@@ -79,6 +85,18 @@ mod tests {
         assert!(metadata.is_file() && metadata.mode() & 0o777 == 0o600);
         let left = std::fs::read_dir(directory.path()).expect("listed").count();
         assert_eq!(left, 3, "nothing of its own is left");
+    }
+
+    #[test]
+    fn the_mode_stays() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("file");
+        let mode = || std::fs::metadata(&path).expect("there").mode() & 0o777;
+        replace_private(&path, b"1").expect("made");
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).expect("set");
+        replace_private(&path, b"2").expect("replaced");
+        assert_eq!(mode(), 0o640);
     }
 
     #[test]

@@ -34,6 +34,9 @@ const STANDSTILL: Duration = Duration::from_millis(1500);
 /// How often certificates and users are looked at for changes that no event told of,
 /// as on network file systems.
 const LOOK: Duration = Duration::from_secs(10);
+/// How long after the start messages that were kept for too long are first looked for, in
+/// the mail of all users; of who logs in before, at the login.
+const FIRST_RETENTION: Duration = Duration::from_secs(60);
 /// How often mailboxes that nobody uses any more are looked for.
 const UNUSED: Duration = Duration::from_secs(2);
 
@@ -113,8 +116,7 @@ impl Server {
         files.push(&config.users_file);
         files.extend(&config.tls.client_ca);
         if let Some(oauth) = &config.oauth {
-            let read = [&oauth.jwks_file, &oauth.client_secret_file, &oauth.ca_file];
-            files.extend(read.into_iter().flatten());
+            files.extend(oauth.files());
         }
         files.extend(configuration);
         let absolute = files.into_iter().map(std::path::absolute);
@@ -255,6 +257,13 @@ pub async fn serve(
         .transpose()?;
     let listeners = bind_all(&config)?;
     drop_privileges(&config)?;
+    if certificates.is_some()
+        && let Err(error) = Certificates::load(&config.tls)
+    {
+        tracing::error!(
+            "the certificates were read as root and cannot be read again, so that new ones will not take effect; `pillarbox config check` tells what to do: {error:#}"
+        );
+    }
     let server = Arc::new(Server {
         accounts: Arc::new(Accounts::open(&config)?),
         throttle: Throttle::default(),
@@ -286,11 +295,12 @@ pub async fn serve(
     let changed = Arc::new(Notify::new());
     let mut watch = watch_files(&server, file.as_ref(), &changed);
     let mut files = Standstill::new(server.stamps(file.as_ref()), STANDSTILL);
-    let mut retention = tokio::time::interval(retention::INTERVAL);
+    let mut retention = tokio::time::interval_at(
+        (Instant::now() + FIRST_RETENTION).into(),
+        retention::INTERVAL,
+    );
     let mut unused = tokio::time::interval(UNUSED);
     unused.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // The first look at an account is when its user logs in.
-    retention.tick().await;
     loop {
         tokio::select! {
             _ = hangup.recv() => server.reload(file.as_ref()),

@@ -177,12 +177,23 @@ fn read_pair(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
             Ok(pair)
         }
+        Err(_) if pair.cert.first().is_some_and(|own| is_of_version_1(own)) => bail!(
+            "{}: the certificate is of version 1, which clients refuse; make one of version 3, with `openssl req -x509 ... -addext subjectAltName=DNS:NAME` or `openssl x509 -req ... -extfile <(echo subjectAltName=DNS:NAME)`",
+            certificate.display()
+        ),
         Err(error) => bail!(
             "{} and {} do not belong together ({error})",
             certificate.display(),
             key.display()
         ),
     }
+}
+
+/// Whether a certificate has no extensions and so names no host, as `openssl x509 -req`
+/// makes them by itself.
+fn is_of_version_1(certificate: &[u8]) -> bool {
+    x509_parser::parse_x509_certificate(certificate)
+        .is_ok_and(|(_, parsed)| parsed.version() == x509_parser::x509::X509Version::V1)
 }
 
 /// What is doubtful about a certificate that can be read: that its time is over, or has
@@ -373,6 +384,19 @@ mod tests {
         assert!(certificates.reload(&tls("a.pem", "b.key")).is_err());
         assert!(server_config(Arc::new(certificates), None).is_ok());
         assert!(Certificates::load(&tls("a.key", "a.key")).is_err());
+    }
+
+    #[test]
+    fn a_certificate_of_version_1_is_told() {
+        let directory = tempfile::tempdir().expect("directory");
+        let both = directory.path().join("both.pem");
+        std::fs::write(&both, include_str!("vectors/version-1.pem")).expect("written");
+        let error = read_pair(&both, &both).expect_err("refused");
+        let told = format!("{error:#}");
+        assert!(
+            told.contains("version 1") && told.contains("subjectAltName"),
+            "{told}"
+        );
     }
 
     /// A certificate with these names, signed by itself.

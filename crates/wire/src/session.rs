@@ -168,6 +168,28 @@ pub enum Denial {
     Unavailable,
 }
 
+/// As the log tells it.
+impl std::fmt::Display for Denial {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BadCredentials => to.write_str("wrong user name or password"),
+            Self::Downgraded => to.write_str(
+                "the client was told of no channel binding, though there is: somebody in between changes what is announced",
+            ),
+            Self::OtherChannel => {
+                to.write_str("the client ends TLS elsewhere: somebody is in between")
+            }
+            Self::TooManyConnections => {
+                to.write_str("the user has as many connections as limits.connections_per_user")
+            }
+            Self::TooSoon(seconds) => {
+                write!(to, "the last login was less than {seconds} seconds ago")
+            }
+            Self::Unavailable => to.write_str("not possible now"),
+        }
+    }
+}
+
 /// How the connection is protected when a session begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {

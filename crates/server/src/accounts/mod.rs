@@ -2,8 +2,10 @@
 
 pub mod access;
 pub mod cache;
+pub mod names;
 pub mod passwd_file;
 pub mod password;
+pub mod places;
 pub mod prepared;
 pub mod retention;
 pub mod scram;
@@ -56,6 +58,15 @@ impl Entrant {
             device,
         }
     }
+}
+
+/// Who somebody says to be who is to prove it by SCRAM.
+#[derive(Clone)]
+pub struct Claim {
+    /// The user's name as the users file has it; none where there is no such user.
+    pub user: Option<String>,
+    /// What the proof is verified with, invented for who has none.
+    pub keys: ScramKeys,
 }
 
 fn mark(hash: &str) -> [u8; 32] {
@@ -112,6 +123,26 @@ pub struct Accounts {
     changes: watch::Sender<()>,
 }
 
+/// Sees that each user has a Maildir, and tells the log who cannot log in.
+fn admissible(users: Users, config: &Config) -> anyhow::Result<Users> {
+    let users = users.in_own_places(config)?;
+    let unknown = users.unknown_passwords(&config.users_file);
+    for told in unknown.iter().take(users::TOLD) {
+        tracing::warn!("{}: {told}", config.users_file.display());
+    }
+    if let Some(more) = unknown
+        .len()
+        .checked_sub(users::TOLD)
+        .filter(|more| *more > 0)
+    {
+        tracing::warn!(
+            "{}: and {more} more passwords of unknown schemes",
+            config.users_file.display()
+        );
+    }
+    Ok(users)
+}
+
 fn open_oauth(config: &Config) -> anyhow::Result<Option<Arc<OAuth>>> {
     let opened = config.oauth.as_ref().map(OAuth::new).transpose();
     Ok(opened.context("oauth")?.map(Arc::new))
@@ -135,7 +166,10 @@ impl Accounts {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
         Ok(Self {
-            users: RwLock::new(Arc::new(Users::load(&config.users_file)?)),
+            users: RwLock::new(Arc::new(admissible(
+                Users::load(&config.users_file)?,
+                config,
+            )?)),
             oauth: RwLock::new(open_oauth(config)?),
             open: DashMap::new(),
             retention: retention::Retention::default(),
@@ -157,7 +191,8 @@ impl Accounts {
     /// # Errors
     /// As [`Accounts::open`].
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
-        let users = Arc::new(Users::load_again(&config.users_file)?);
+        let again = Users::load_again(&config.users_file)?;
+        let users = Arc::new(admissible(again, config)?);
         let oauth = self.reopened_oauth(config)?;
         let are_others = *self.users.read() != users;
         *self.users.write() = users;
@@ -195,23 +230,32 @@ impl Accounts {
         }
     }
 
+    /// Finds a user by the name the users file has.
     fn find(&self, name: &str) -> Option<User> {
+        self.users.read().find(name).cloned()
+    }
+
+    /// Finds whom a typed name means.
+    fn find_typed(&self, name: &str) -> Option<User> {
         let name = prepared::name(name)?;
         users::is_valid_name(&name)
-            .then(|| self.users.read().find(&name).cloned())
+            .then(|| self.users.read().find_typed(&name).cloned())
             .flatten()
     }
 
-    /// Finds who may log in from an address.
+    /// Finds who may log in from an address, by a typed name.
     fn find_admitted(&self, name: &str, peer: IpAddr) -> Option<User> {
-        let user = self.find(name)?;
+        let user = self.find_typed(name)?;
         user.access.bar(peer).is_none().then_some(user)
     }
 
-    /// What keeps a user out who comes from this address, whatever the password; for the
-    /// log.
-    pub fn bar(&self, name: &str, peer: IpAddr) -> Option<&'static str> {
-        self.find(name)?.access.bar(peer)
+    /// Why somebody of this typed name was not let in, for the log alone: clients are told
+    /// the same in each case.
+    pub fn why_refused(&self, name: &str, peer: IpAddr) -> &'static str {
+        match self.find_typed(name) {
+            None => "no such user",
+            Some(user) => user.access.bar(peer).unwrap_or("wrong password"),
+        }
     }
 
     /// Told when users, devices or passwords are others than before.
@@ -221,7 +265,8 @@ impl Accounts {
 
     /// Whether somebody who logged in still could, with the same password.
     pub fn admits(&self, entrant: &Entrant, peer: IpAddr) -> bool {
-        let Some(user) = self.find_admitted(&entrant.user, peer) else {
+        let user = self.find(&entrant.user);
+        let Some(user) = user.filter(|user| user.access.bar(peer).is_none()) else {
             return false;
         };
         entrant.mark.is_none_or(|mark| {
@@ -267,7 +312,9 @@ impl Accounts {
             .acquire()
             .await
             .map_err(|_| Denial::Unavailable)?;
-        let passwords = user.as_ref().map_or_else(Vec::new, User::passwords);
+        let mut passwords = user.as_ref().map_or_else(Vec::new, User::passwords);
+        // What cannot be verified takes no time.
+        passwords.retain(|password| password::may_let_in(&password.hash));
         let padding = self.padding(passwords.len());
         // What was hashed before passwords were prepared is found as it was typed.
         let prepared = prepared::password(octets).ok_or(Denial::BadCredentials)?;
@@ -353,7 +400,7 @@ impl Accounts {
         let verdict = oauth.user_of(&bearer.token).await.and_then(|named| {
             let user = self
                 .find_admitted(&named, peer)
-                .filter(|user| oauth::acts_as(bearer, &user.name));
+                .filter(|user| self.acts_as(bearer, user));
             user.ok_or(oauth::Failure::Refused(oauth::jwt::Refusal::OtherUser))
         });
         match verdict {
@@ -371,18 +418,37 @@ impl Accounts {
         }
     }
 
+    /// Whether the client wants to be this user, or names nobody.
+    fn acts_as(&self, bearer: &Bearer, user: &User) -> bool {
+        bearer.user.as_deref().is_none_or(|named| {
+            let named = self.find_typed(named);
+            named.is_some_and(|named| named.name == user.name)
+        })
+    }
+
     /// A user's SCRAM keys; for a user without, invented ones that are the same each
     /// time, after a restart too (RFC 5802 section 9: a stranger must not learn who
     /// exists).
     pub fn scram_keys(&self, name: &str, digest: Digest) -> ScramKeys {
-        if let Some(keys) = self.find(name).and_then(|user| user.scram_keys(digest)) {
-            return keys;
+        self.claim(name, digest).keys
+    }
+
+    /// As [`Accounts::scram_keys`], with whose they are.
+    pub fn claim(&self, name: &str, digest: Digest) -> Claim {
+        let user = self.find_typed(name);
+        let keys = user.as_ref().and_then(|user| user.scram_keys(digest));
+        Claim {
+            user: user.map(|user| user.name),
+            keys: keys.unwrap_or_else(|| self.invented_keys(name, digest)),
         }
+    }
+
+    fn invented_keys(&self, name: &str, digest: Digest) -> ScramKeys {
         let users = self.users.read();
         let key = users.secret().unwrap_or(self.key);
         // Two spellings of one name are one user, whether there is that user or not.
         let prepared = prepared::name(name);
-        let name = prepared.as_deref().unwrap_or(name);
+        let name = names::folded(prepared.as_deref().unwrap_or(name));
         let invent = |what: &[u8]| -> [u8; 32] {
             let mut mac = Hmac::<Sha256>::new_from_slice(&key)
                 .unwrap_or_else(|_| unreachable!("HMAC takes any key"));
@@ -521,63 +587,5 @@ impl Accounts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn invented_keys_have_as_many_iterations_as_others() {
-        assert_eq!(invented_iterations(&[], [7; 32]), scram::ITERATIONS);
-        assert_eq!(invented_iterations(&[10_000], [7; 32]), 10_000);
-        let two = [4096, 10_000];
-        let chosen = (0..=1).map(|octet| invented_iterations(&two, [octet; 32]));
-        assert_eq!(chosen.collect::<Vec<_>>(), two);
-    }
-
-    fn accounts_of(users: &str) -> (tempfile::TempDir, Config, Arc<Accounts>) {
-        let directory = tempfile::tempdir().expect("directory");
-        let config = Config {
-            users_file: directory.path().join("passwd"),
-            ..Config::default()
-        };
-        std::fs::write(&config.users_file, users).expect("written");
-        let accounts = Accounts::open(&config).expect("opened");
-        (directory, config, Arc::new(accounts))
-    }
-
-    /// New users are in force a moment before what is known of the old ones is forgotten.
-    #[tokio::test]
-    async fn a_password_that_was_right_before_the_users_changed_is_verified_again() {
-        let (_directory, config, accounts) = accounts_of("anna:{PLAIN}old::::::\n");
-        let peer = IpAddr::from([127, 0, 0, 1]);
-        let verify = |text: &str| {
-            let password = Secret::new(text.as_bytes().to_vec());
-            accounts.verify("anna", password, peer)
-        };
-        assert!(verify("old").await.is_ok());
-        std::fs::write(&config.users_file, "anna:{PLAIN}new::::::\n").expect("written");
-        let users = Users::load(&config.users_file).expect("read");
-        *accounts.users.write() = Arc::new(users);
-        assert_eq!(verify("old").await, Err(Denial::BadCredentials));
-        let entrant = verify("new").await.expect("let in");
-        assert_eq!(entrant.mark, Some(mark("{PLAIN}new")));
-    }
-
-    /// As a file is while somebody writes it in place.
-    #[test]
-    fn users_that_are_being_written_are_not_read() {
-        const BEN: &str = "ben:{PLAIN}b::::::";
-        let (_directory, config, accounts) = accounts_of(&format!("# users\n{BEN}nologin\n"));
-        let peer = IpAddr::from([127, 0, 0, 1]);
-        for cut in ["", "\n", "# users", &format!("# users\n{BEN}")] {
-            std::fs::write(&config.users_file, cut).expect("written");
-            assert!(accounts.reload(&config).is_err(), "{cut:?}");
-            assert!(accounts.bar("ben", peer).is_some(), "{cut:?}");
-        }
-        std::fs::write(&config.users_file, format!("{BEN}\n")).expect("written");
-        accounts.reload(&config).expect("read again");
-        assert_eq!(accounts.bar("ben", peer), None);
-        std::fs::write(&config.users_file, "# nobody\n").expect("written");
-        accounts.reload(&config).expect("read again");
-        assert!(accounts.find("ben").is_none());
-    }
-}
+#[path = "accounts_tests.rs"]
+mod tests;

@@ -148,6 +148,11 @@ pub fn is_locked(stored: &str) -> bool {
     stored.is_empty() || stored.starts_with(['!', '*'])
 }
 
+/// Whether some password could match a hash.
+pub fn may_let_in(stored: &str) -> bool {
+    is_known(stored) && !is_locked(stored)
+}
+
 /// Whether [`verify`] knows the form of a hash, that of a locked user included.
 pub fn is_known(stored: &str) -> bool {
     const SCHEMES: [&str; 7] = [

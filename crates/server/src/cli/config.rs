@@ -1,7 +1,8 @@
 //! `pillarbox config`.
 
+use super::run_as::RunAs;
 use super::{ConfigArgument, Exit, mail_root};
-use crate::accounts::users::Users;
+use crate::accounts::users::{TOLD, User, Users};
 use crate::config::Config;
 use crate::oauth::OAuth;
 use crate::self_signed;
@@ -89,6 +90,22 @@ fn doubts(config: &Config, users: &Users) -> Vec<String> {
         .collect();
     let certificates = config.tls.certificates.iter();
     doubts.extend(certificates.filter_map(|files| tls::doubt(&files.certificate).ok()?));
+    doubts.extend(users.shared_as_written(config));
+    let unknown = users.unknown_passwords(&config.users_file);
+    doubts.extend(unknown.into_iter().take(TOLD));
+    let by_other_means = config.oauth.is_some() || config.tls.client_ca.is_some();
+    if !by_other_means && !users.users.iter().any(User::may_log_in) {
+        doubts.push(format!(
+            "nobody can log in: no user in {} has a password; `pillarbox user add NAME` adds one, `user passwd NAME` sets it",
+            config.users_file.display()
+        ));
+    }
+    doubts.extend(users.names_alike().into_iter().take(TOLD).map(|names| {
+        format!(
+            "{} differ by the case of letters only: who logs in must type it exactly as here, and mail must be addressed so",
+            names.join(" and ")
+        )
+    }));
     let without: Vec<&str> = users
         .users
         .iter()
@@ -106,11 +123,18 @@ fn doubts(config: &Config, users: &Users) -> Vec<String> {
 
 /// The first of some names, and how many there are besides.
 fn some_of(names: &[&str]) -> String {
-    const SHOWN: usize = 5;
-    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>();
-    match names.len().saturating_sub(SHOWN) {
+    let shown = names.iter().take(TOLD).copied().collect::<Vec<_>>();
+    match names.len().saturating_sub(TOLD) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// Reads the users; where their mail is matters if `mail_root` is sure.
+fn load_users(config: &Config, is_mail_root_sure: bool) -> anyhow::Result<Users> {
+    match is_mail_root_sure {
+        true => Users::load_for(config),
+        false => Users::load(&config.users_file),
     }
 }
 
@@ -120,7 +144,7 @@ fn mistakes_beside(config: &Config, doubtful: &[String]) -> Vec<String> {
     let is_sure = |key: &str| doubtful.iter().all(|doubtful| doubtful != key);
     let mut mistakes = Vec::new();
     if is_sure("users_file")
-        && let Err(error) = Users::load(&config.users_file)
+        && let Err(error) = load_users(config, is_sure("mail_root"))
     {
         mistakes.push(format!("{error:#}"));
     }
@@ -155,16 +179,50 @@ fn mistakes_beside(config: &Config, doubtful: &[String]) -> Vec<String> {
             "run_as_user: there is no user {name}; make it with `adduser --system {name}`"
         ));
     }
+    if is_sure("run_as_user") {
+        mistakes.extend(unreadable(config, is_sure));
+    }
     if is_sure("mail_root") && is_sure("run_as_user") {
         mistakes.extend(mail_root::mistakes(config));
     }
     mistakes
 }
 
+/// The files that root can read and whom the server becomes cannot: it reads them again
+/// when they change.
+fn unreadable(config: &Config, is_sure: impl Fn(&str) -> bool) -> Vec<String> {
+    let Some((server, group)) = RunAs::of(config).and_then(|it| {
+        let group = it.other_group()?;
+        Some((it, group))
+    }) else {
+        return Vec::new();
+    };
+    let certificates = config.tls.certificates.iter();
+    let of_tls = certificates
+        .flat_map(|files| [&files.certificate, &files.key])
+        .chain(&config.tls.client_ca)
+        .map(|file| ("tls", file));
+    let of_oauth = config.oauth.iter().flat_map(|oauth| oauth.files());
+    let files = std::iter::once(("users_file", &config.users_file))
+        .chain(of_tls)
+        .chain(of_oauth.map(|file| ("oauth", file)));
+    let who = &server.name;
+    files
+        .filter(|(key, _)| is_sure(key))
+        .filter_map(|(key, file)| {
+            let obstacle = server.obstacle_to_reading(file)?;
+            let (file, shown) = (file.display(), obstacle.display());
+            Some(match obstacle.is_dir() {
+                true => format!("{key}: {file} cannot be read by {who}, whom {shown} keeps out; let the group in: chgrp {group} {shown} && chmod g+x {shown}"),
+                false => format!("{key}: {file} cannot be read by {who}; let the group read it: chgrp {group} {shown} && chmod 640 {shown}"),
+            })
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::users::User;
 
     #[test]
     fn users_that_are_not_there_are_doubtful() {
@@ -179,6 +237,56 @@ mod tests {
         let doubts = doubts(&config, &users);
         assert_eq!(doubts.len(), 1, "{doubts:?}");
         assert!(doubts[0].contains("no user amna"), "{doubts:?}");
+    }
+
+    #[test]
+    fn files_that_only_root_can_read_are_told() {
+        use std::os::unix::fs::PermissionsExt;
+        if !nix::unistd::Uid::effective().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().expect("directory");
+        let allow = |path: &std::path::Path, mode| {
+            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("set");
+        };
+        allow(directory.path(), 0o711);
+        let config = Config {
+            users_file: directory.path().join("users.yaml"),
+            run_as_user: Some("nobody".to_owned()),
+            ..Config::default()
+        };
+        std::fs::write(&config.users_file, "users: []\n").expect("written");
+        allow(&config.users_file, 0o600);
+        let told = unreadable(&config, |_| true);
+        assert!(told.len() == 1 && told[0].contains("chmod 640"), "{told:?}");
+        allow(&config.users_file, 0o644);
+        assert_eq!(unreadable(&config, |_| true), Vec::<String>::new());
+    }
+
+    #[test]
+    fn users_who_cannot_log_in_are_doubtful() {
+        let config = Config::default();
+        let mut users = Users {
+            users: vec![User::new("anna", b"secret").expect("a user")],
+        };
+        assert_eq!(doubts(&config, &users), Vec::<String>::new());
+        "!".clone_into(&mut users.users[0].password);
+        let told = doubts(&config, &users);
+        assert!(
+            told.len() == 1 && told[0].contains("nobody can log in"),
+            "{told:?}"
+        );
+        users
+            .users
+            .push(User::new("ben", b"secret").expect("a user"));
+        users
+            .users
+            .push(User::new("Ben", b"secret").expect("a user"));
+        let told = doubts(&config, &users);
+        assert!(
+            told.len() == 1 && told[0].starts_with("ben and Ben differ"),
+            "{told:?}"
+        );
     }
 
     #[test]

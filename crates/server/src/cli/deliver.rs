@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Ok(config) => config,
         Err(error) => return failed(TRY_LATER, &error),
     };
-    let users = match Users::load(&config.users_file) {
+    let users = match Users::load_for(&config) {
         Ok(users) => users,
         Err(error) => return failed(TRY_LATER, &error),
     };

@@ -3,8 +3,9 @@
 use super::{ConfigArgument, Exit};
 use crate::accounts::users::Users;
 use crate::config::Config;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Subcommand;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -43,7 +44,14 @@ fn inspection(config: &ConfigArgument, name: &str) -> anyhow::Result<store::Insp
     let user = users
         .find(name)
         .with_context(|| format!("there is no user {name}; `pillarbox user list` shows all"))?;
-    Ok(inspect(&config, &user.maildir(&config)))
+    let root = user.maildir(&config);
+    if std::fs::metadata(&root).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        bail!(
+            "{name} has no mailboxes yet: {} is made at the first login or with the first mail",
+            root.display()
+        );
+    }
+    Ok(inspect(&config, &root))
 }
 
 /// Looks at the mailboxes in a Maildir.

@@ -7,6 +7,7 @@ mod demo;
 mod inspection;
 mod mail_root;
 mod mailbox;
+mod run_as;
 mod user;
 
 use crate::config::{Config, ConfigError, Log, LogFormat};
@@ -167,9 +168,23 @@ pub fn run(line: CommandLine) -> ExitCode {
             // Who reads our output, such as `head`, has enough of it.
             return ExitCode::SUCCESS;
         }
-        let _ = writeln!(std::io::stderr(), "pillarbox: {error:#}");
+        let _ = writeln!(std::io::stderr(), "pillarbox: {}", with_causes(&error));
         ExitCode::FAILURE
     })
+}
+
+/// An error and what caused it, each once: some tell their cause themselves.
+fn with_causes(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .fold(String::new(), |told, words| {
+            match (told.is_empty(), told.ends_with(&words)) {
+                (true, _) => words,
+                (false, true) => told,
+                (false, false) => format!("{told}: {words}"),
+            }
+        })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -242,6 +257,19 @@ fn raise_descriptor_limit() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let denied = || std::io::Error::from_raw_os_error(13);
+        let error = anyhow::Error::new(store::Error::io("list /m", denied()));
+        let words = denied().to_string();
+        assert_eq!(with_causes(&error), format!("list /m: {words}"));
+        let error = error.context("cannot open /m");
+        assert_eq!(
+            with_causes(&error),
+            format!("cannot open /m: list /m: {words}")
+        );
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

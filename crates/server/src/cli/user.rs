@@ -133,10 +133,23 @@ pub fn run(arguments: Arguments) -> Exit {
                     named.name
                 );
             }
+            if let Some(alike) = users.find_lookalike(&named.name) {
+                bail!(
+                    "there is a user {} already, and {} differs by the case of letters only, which mail programs change; take another name",
+                    alike.name,
+                    named.name
+                );
+            }
             users.users.push(User::new(
                 &named.name,
                 &read_password(named.password_stdin)?,
             )?);
+            if let Some(mistake) = config
+                .iter()
+                .find_map(|config| users.shared_by_mistake(config).into_iter().next())
+            {
+                bail!("{mistake}");
+            }
         }
         Command::Passwd(named) => {
             let user = users
@@ -149,6 +162,12 @@ pub fn run(arguments: Arguments) -> Exit {
             ));
         }
         Command::List => {
+            if is_new {
+                bail!(
+                    "there is no {} yet; `pillarbox user add NAME` makes it",
+                    path.display()
+                );
+            }
             for user in &users.users {
                 let lacks = match user.has_scram() {
                     true => "",

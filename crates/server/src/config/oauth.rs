@@ -71,6 +71,12 @@ impl Default for OAuth {
 }
 
 impl OAuth {
+    /// The files that are read.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let files = [&self.jwks_file, &self.client_secret_file, &self.ca_file];
+        files.into_iter().flatten()
+    }
+
     /// What is wrong, each with the key it is said under.
     pub(super) fn mistakes(&self) -> Vec<(&'static str, String)> {
         let mut mistakes = Vec::new();

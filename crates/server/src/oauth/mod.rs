@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
 use wire::Secret;
-use wire::sasl::{Bearer, Form};
+use wire::sasl::Form;
 
 /// So many questions about tokens are asked at a time.
 const QUESTIONS: usize = 16;
@@ -232,11 +232,6 @@ impl OAuth {
         }
         told.to_string().into_bytes()
     }
-}
-
-/// Whether who shows a token may act as a user: as itself, or as nobody in particular.
-pub fn acts_as(bearer: &Bearer, user: &str) -> bool {
-    bearer.user.as_deref().is_none_or(|named| named == user)
 }
 
 fn read_credentials(settings: &Settings) -> anyhow::Result<Option<(String, Secret)>> {

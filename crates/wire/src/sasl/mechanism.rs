@@ -143,6 +143,12 @@ impl Offer {
         self
     }
 
+    /// Whether a mechanism of this name, in any case, can be used on the connection as it
+    /// is.
+    pub fn has(&self, name: &str, security: Security) -> bool {
+        Mechanism::parse(name).is_some_and(|named| self.on(security).contains(named))
+    }
+
     /// What can be used on the connection as it is. Channel binding needs TLS 1.3: below
     /// it clients expect `tls-unique`, which is not to be had (and broken, RFC 9266
     /// section 1). Tokens need TLS (RFC 7628 section 3), and EXTERNAL a certificate that

@@ -150,6 +150,12 @@ impl Exchange {
     }
 }
 
+/// For the log: the client is to begin TLS before it logs in.
+pub const WITHOUT_TLS: &str = "the client asks without TLS; have it use SSL/TLS or STARTTLS";
+/// For the log: the client asked for a mechanism that it was not offered.
+pub const UNKNOWN_MECHANISM: &str =
+    "the client asks for a mechanism that it is not offered; have it take a normal password";
+
 /// Decodes what a client sends in an exchange: base64, padded.
 pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     BASE64.decode(text).ok()
