@@ -233,6 +233,10 @@ const CHINESE: &[(&str, &str)] = &[
         "要归组的邮件过多，请减少数量后再试",
     ),
     // What is wrong with a name, or with a mailbox.
+    (
+        "Another program has the mailbox locked; try again",
+        "邮箱正被其他程序锁定，请重试",
+    ),
     ("name is empty", "邮箱名为空"),
     ("name is too long", "邮箱名太长"),
     ("name has too many levels", "邮箱名的层级过多"),
