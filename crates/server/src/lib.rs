@@ -8,6 +8,7 @@ pub mod config;
 pub mod connection;
 pub mod files;
 pub mod limits;
+pub mod mail_root;
 pub mod oauth;
 pub mod outlet;
 pub mod proxy;

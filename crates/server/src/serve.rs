@@ -6,6 +6,7 @@ use crate::accounts::throttle::{Source, Throttle};
 use crate::config::{Config, Listener, TlsMode};
 use crate::connection;
 use crate::limits::{AtWork, Connections, Counter};
+use crate::mail_root::{MailRoots, Owner};
 use crate::proxy::{self, Network};
 use crate::search_texts;
 use crate::self_signed;
@@ -14,7 +15,7 @@ use crate::steps::Steps;
 use crate::tls::{self, Certificates, ClientCertificates};
 use crate::watch::FileWatch;
 use anyhow::{Context, bail};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -37,6 +38,8 @@ const LOOK: Duration = Duration::from_secs(10);
 /// How long after the start messages that were kept for too long are first looked for, in
 /// the mail of all users; of who logs in before, at the login.
 const FIRST_RETENTION: Duration = Duration::from_secs(60);
+/// How long a server is waited for that has the mail and is about to stop.
+const SUCCESSION: Duration = Duration::from_secs(10);
 /// How often mailboxes that nobody uses any more are looked for.
 const UNUSED: Duration = Duration::from_secs(2);
 
@@ -83,6 +86,7 @@ pub struct Server {
     config: RwLock<Arc<Config>>,
     certificates: Option<Arc<Certificates>>,
     tls: RwLock<Option<Tls>>,
+    mail_roots: Mutex<MailRoots>,
     /// Who may log in.
     pub accounts: Arc<Accounts>,
     /// Failed logins by source.
@@ -183,18 +187,30 @@ impl Server {
         Ok(())
     }
 
+    /// Has a configuration that was read again in force.
+    ///
+    /// # Errors
+    /// If another server has its mail; the old one stays then.
+    fn take_effect(&self, mut config: Config) -> anyhow::Result<()> {
+        self.mail_roots.lock().own(&config).confirm()?;
+        self.keep_certificates(&mut config);
+        if config.listeners != self.config().listeners {
+            tracing::warn!("changed listeners take effect at the next start");
+        }
+        *self.config.write() = Arc::new(config);
+        Ok(())
+    }
+
     /// Reads users and certificates again, and the configuration where it came
     /// from a file. Sessions go on; what does not parse leaves the old in force.
     fn reload(&self, file: Option<&PathBuf>) {
         let mut mistakes: Vec<String> = Vec::new();
         if let Some(file) = file {
             match Config::load(file) {
-                Ok(mut config) => {
-                    self.keep_certificates(&mut config);
-                    if config.listeners != self.config().listeners {
-                        tracing::warn!("changed listeners take effect at the next start");
+                Ok(config) => {
+                    if let Err(error) = self.take_effect(config) {
+                        mistakes.push(format!("the old configuration stays: {error}"));
                     }
-                    *self.config.write() = Arc::new(config);
                 }
                 Err(errors) => {
                     mistakes.extend(errors.iter().map(ToString::to_string));
@@ -234,8 +250,19 @@ impl Server {
 /// listeners are bound, in the order of the configuration.
 ///
 /// # Errors
-/// When something the configuration names cannot be used; the text says what.
+/// When something the configuration names cannot be used, or another server has the mail
+/// and does not stop within seconds; the text says what.
 pub async fn serve(
+    config: Config,
+    file: Option<PathBuf>,
+    ready: impl FnOnce(&[SocketAddr]),
+) -> anyhow::Result<()> {
+    serve_after(SUCCESSION, config, file, ready).await
+}
+
+/// The same, waiting so long for another server.
+async fn serve_after(
+    patience: Duration,
     mut config: Config,
     file: Option<PathBuf>,
     ready: impl FnOnce(&[SocketAddr]),
@@ -264,7 +291,13 @@ pub async fn serve(
             "the certificates were read as root and cannot be read again, so that new ones will not take effect; `pillarbox config check` tells what to do: {error:#}"
         );
     }
+    let mail_roots = tokio::select! {
+        owned = own_mail(&config, patience) => owned?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     let server = Arc::new(Server {
+        mail_roots: Mutex::new(mail_roots),
         accounts: Arc::new(Accounts::open(&config)?),
         throttle: Throttle::default(),
         config: RwLock::new(Arc::new(config)),
@@ -350,6 +383,21 @@ fn watch_files(
             tracing::warn!("changed files are only seen every few seconds: {error}");
             None
         }
+    }
+}
+
+/// Has the mail for this server. Another may be about to stop: it is waited for that long,
+/// while connections wait to be accepted. Before that nothing of the mail is read.
+async fn own_mail(config: &Config, patience: Duration) -> anyhow::Result<MailRoots> {
+    let mut mail_roots = MailRoots::default();
+    let began = Instant::now();
+    loop {
+        let owner = mail_roots.own(config);
+        if owner == Owner::This || began.elapsed() >= patience {
+            owner.confirm()?;
+            return Ok(mail_roots);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -542,3 +590,7 @@ async fn admit(
     )
     .await;
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;
