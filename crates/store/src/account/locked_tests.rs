@@ -46,6 +46,7 @@ fn others_are_told_what_comes() {
     account.create(&name("free"), None).unwrap();
     let (inbox, _watch, inbox_told) = watched(&account, "INBOX");
     let (free, _other_watch, free_told) = watched(&account, "free");
+    inbox.waits_for_nobody();
     let lock = root.join(dotlock::UIDLIST);
     std::fs::write(&lock, "1:another-host").unwrap();
     deliver(&root, "1.M1P1.h");
@@ -62,6 +63,22 @@ fn others_are_told_what_comes() {
     std::fs::remove_file(&lock).unwrap();
     await_messages(&inbox, &inbox_told, 2);
     assert!(!inbox.is_behind());
+}
+
+/// What came before anybody listened is told as well.
+#[test]
+fn who_comes_meanwhile_is_told_afterwards() {
+    let (directory, account) = account();
+    let root = directory.path().join("Maildir");
+    let open = account.mailbox(&name("INBOX")).unwrap();
+    open.waits_for_nobody();
+    let lock = root.join(dotlock::UIDLIST);
+    std::fs::write(&lock, "1:another-host").unwrap();
+    deliver(&root, "1.M1P1.h");
+    let (inbox, _watch, told) = watched(&account, "INBOX");
+    assert!(inbox.snapshot().is_empty() && inbox.is_behind());
+    std::fs::remove_file(&lock).unwrap();
+    await_messages(&inbox, &told, 1);
 }
 
 /// RENAME and DELETE of a mailbox in which something waits keep nobody from the others.

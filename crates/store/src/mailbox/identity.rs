@@ -62,6 +62,11 @@ impl Mailbox {
             Err(_) => false,
         }
     }
+    /// Has it wait for no other program that has its UID list locked.
+    #[cfg(test)]
+    pub(crate) fn waits_for_nobody(&self) {
+        self.state.lock().lock_patience = Duration::ZERO;
+    }
     /// Has the next change write the index anew.
     #[cfg(test)]
     pub(crate) fn rewrites_index_next(&self, does: bool) {

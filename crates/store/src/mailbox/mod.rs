@@ -14,6 +14,7 @@ mod index_tests;
 mod inspection;
 mod journal;
 mod letters;
+mod look;
 mod modseq;
 mod names;
 mod open;
@@ -34,6 +35,7 @@ mod unsought;
 
 pub use incoming::Incoming;
 pub use inspection::Inspected;
+pub(crate) use look::Noticed;
 pub use orders::Ranked;
 pub(crate) use scan::measured_octets;
 pub use surrogates::AsciiSize;
@@ -41,7 +43,6 @@ pub use texts::{TextCompletion, TextStep};
 pub use transfer::Copied;
 
 use crate::disk;
-use crate::maildir::dotlock::{self, Dotlock};
 use crate::maildir::filename;
 use crate::maildir::uidlist::default_unique_id;
 use crate::maildir::watch::sentry::Sentry;
@@ -63,11 +64,6 @@ use std::time::{Duration, Instant};
 
 /// Of so many messages that come at once summaries are made at once.
 const SUMMARISED: u32 = 64;
-/// How long the watch waits for a mailbox before it turns to others.
-const BUSY: Duration = Duration::from_millis(1);
-/// How long others are waited for, who have the UID list locked, by who only looks: what
-/// came, and cannot have its UID yet, is then shown later.
-const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 /// How often what deliveries left in `tmp` is looked for, while it is kept open.
 const CLEAN_AFTER: Duration = Duration::from_secs(3600);
 /// How often a file that keeps changing its name is looked for.
@@ -107,16 +103,6 @@ struct Wakers {
     /// Whether the watch stands. Changed only by who has the state locked, which is
     /// locked before these.
     is_watched: bool,
-}
-
-/// What became of telling a mailbox that something happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Noticed {
-    Done,
-    /// Somebody works on it: it is to be told again at once.
-    Busy,
-    /// Another program has its UID list locked: it is to be told again soon.
-    Locked,
 }
 
 /// What a flag change does.
@@ -189,49 +175,6 @@ impl Mailbox {
         let guid = state.uidlist.guid_of(&row);
         Ok(format!("M{}", filename::identifier(guid)))
     }
-    /// Looks for foreign changes (cheap when the directories did not change) and
-    /// gives the state after it; of a mailbox that is gone, the last that was known. While
-    /// another program has the UID list locked, what came lately is not in it.
-    pub fn sync(&self) -> Result<Snapshot> {
-        match self.sync_locked(self.state.lock(), LOOK_PATIENCE) {
-            Err(Error::Locked(_)) => {
-                self.behind.store(true, Ordering::Release);
-                Ok(self.snapshot())
-            }
-            synced => synced,
-        }
-    }
-    fn sync_locked(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        patience: Duration,
-    ) -> Result<Snapshot> {
-        if self.is_gone() {
-            return Ok(self.snapshot());
-        }
-        let before = state.snapshot.uid_next();
-        let refreshed = state.with_patience(patience, State::refresh);
-        let snapshot = state.snapshot.clone();
-        if matches!(refreshed, Ok(true)) {
-            // Whatever kept claimed messages from being moved may be over.
-            let unmoved = snapshot.unmoved_uids().next().is_some();
-            self.unmoved.store(unmoved, Ordering::Release);
-        }
-        let changed = self.publish(state);
-        if self.is_gone() {
-            self.wake();
-            return Ok(self.snapshot());
-        }
-        if changed {
-            self.wake();
-        }
-        refreshed?;
-        self.behind.store(false, Ordering::Release);
-        if changed {
-            self.summarise_new(before, snapshot.uid_next());
-        }
-        Ok(snapshot)
-    }
     /// Keeps in the index what changed, shows the state as it is now and releases it; tells
     /// whether anything that sessions see changed. Where another mailbox was found this one
     /// is gone, and nothing that came of the change is kept or told.
@@ -280,34 +223,6 @@ impl Mailbox {
     /// Has a sentry know of each change from now on.
     pub(crate) fn alert(&self, sentry: &Arc<Sentry>) {
         *self.sentry.lock() = Arc::downgrade(sentry);
-    }
-    /// There are events in the queue, or something may have happened. Who tells so has other
-    /// mailboxes to tell, and waits for nobody.
-    pub(crate) fn notice(&self) -> Noticed {
-        if self.is_gone() {
-            return Noticed::Done;
-        }
-        let Some(state) = self.state.try_lock_for(BUSY) else {
-            return Noticed::Busy;
-        };
-        if self.is_behind() && Dotlock::is_taken(&state.directory, dotlock::UIDLIST) {
-            // It would be read in vain.
-            return Noticed::Locked;
-        }
-        match self.sync_locked(state, Duration::ZERO) {
-            Ok(_) => Noticed::Done,
-            Err(Error::Locked(_)) => {
-                self.behind.store(true, Ordering::Release);
-                Noticed::Locked
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a watched mailbox cannot be read");
-                // Sessions look for themselves.
-                self.behind.store(true, Ordering::Release);
-                self.wake();
-                Noticed::Done
-            }
-        }
     }
     /// The state as known now, without looking at the disk.
     pub fn snapshot(&self) -> Snapshot {

@@ -1,7 +1,7 @@
 //! Lock files beside the files that other servers write too, `dovecot-uidlist.lock` and
 //! `dovecot-keywords.lock`.
 
-use crate::disk::{Directory, File, Metadata, host_name};
+use crate::disk::{self, Directory, File, Metadata, host_name};
 use crate::{Error, Result};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
@@ -93,7 +93,7 @@ impl Dotlock {
     pub(crate) fn is_taken(directory: &Path, name: &'static str) -> bool {
         let directory = Directory::at(directory.to_owned());
         let is_dead = || Stale::find(&directory, name).is_some_and(|stale| !stale.lives());
-        directory.open_regular(name).is_ok() && !is_dead()
+        !matches!(disk::stamp(&directory.path_of(name)), Ok(None)) && !is_dead()
     }
 }
 
@@ -124,9 +124,10 @@ impl Stale {
         let (file, metadata) = directory.open_regular(name).ok()?;
         is_stale(&file, &metadata).then_some(Self(file))
     }
-    /// Whether a process of ours has it after all, or is about to remove it.
+    /// Whether a process of ours has it after all, or is about to remove it. Some network
+    /// file systems do not tell.
     fn lives(&self) -> bool {
-        !matches!(self.0.try_lock(), Ok(true))
+        matches!(self.0.try_lock(), Ok(false))
     }
     /// Removes it; false if it lives, or is not there any more: another may have removed
     /// it as well, and have its own there by now. Whoever removes one has it locked.

@@ -177,6 +177,14 @@ pub(crate) fn remove(queue: &Queue) {
     }
 }
 
+/// Has a watched mailbox told that something happened, as if there were an event.
+pub(crate) fn tell_again(queue: &Arc<Queue>) {
+    #[cfg(target_os = "linux")]
+    kernel::tell_again(queue);
+    #[cfg(not(target_os = "linux"))]
+    poll(queue);
+}
+
 /// Puts the events there are into the queues.
 pub(crate) fn gather() {
     #[cfg(target_os = "linux")]
@@ -391,11 +399,24 @@ mod kernel {
             && watcher.gather()
         {
             // What the others got they hear of from the thread.
-            let _ = rustix::io::write(&watcher.poke, &1_u64.to_ne_bytes());
+            watcher.poke();
+        }
+    }
+
+    pub(super) fn tell_again(queue: &Arc<Queue>) {
+        if let Some(Some(watcher)) = WATCHER.get() {
+            let mut table = watcher.table.lock();
+            table.untold.insert(queue.id, Arc::downgrade(queue));
+            drop(table);
+            watcher.poke();
         }
     }
 
     impl Watcher {
+        /// Has the thread look.
+        fn poke(&self) {
+            let _ = rustix::io::write(&self.poke, &1_u64.to_ne_bytes());
+        }
         /// Reads all events into the queues; tells whether there were any.
         fn gather(&self) -> bool {
             let mut reading = self.reading.lock();

@@ -2,6 +2,7 @@
 //! a directory changed, and both directories of its mailbox are read again.
 
 use super::Queue;
+use crate::mailbox::Noticed;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -85,9 +86,11 @@ fn notice(event: notify::Result<Event>) {
         };
         found.into_iter().filter_map(Weak::upgrade).collect()
     };
-    for mailbox in queues.iter().filter_map(|queue| queue.mailbox()) {
-        if let Err(error) = mailbox.sync() {
-            tracing::warn!(%error, "a watched mailbox cannot be read");
+    for queue in queues {
+        let noticed = queue.mailbox().map(|mailbox| mailbox.notice());
+        if matches!(noticed, Some(Noticed::Busy | Noticed::Locked)) {
+            // Nothing tells of it again.
+            super::poll(&queue);
         }
     }
 }
