@@ -60,6 +60,7 @@ async fn a_mail_root_of_another_server_is_not_taken_later() {
         tls: RwLock::new(None),
         connections: Connections::default(),
         at_work: Arc::default(),
+        steps: Arc::default(),
     };
     let mut another = MailRoots::default();
     assert_eq!(another.own(&theirs), Owner::This);
