@@ -27,15 +27,15 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        fs::remove_file(&self.0).expect("unlocked");
+        // It may fail while a test fails.
+        let _ = fs::remove_file(&self.0);
     }
 }
 
 /// Each command, with its tag, and what follows its line.
-const COMMANDS: [(&str, &str, &str); 6] = [
+const COMMANDS: [(&str, &str, &str); 5] = [
     ("a", "SELECT INBOX", ""),
     ("b", "APPEND one {3+}", "x\r\n\r\n"),
-    ("c", "RENAME two three", ""),
     ("d", "STATUS four (MESSAGES)", ""),
     ("e", "LIST \"\" five RETURN (STATUS (UNSEEN))", ""),
     ("f", "ESEARCH IN (mailboxes six) RETURN (COUNT) ALL", ""),
@@ -66,7 +66,7 @@ fn answer(client: &mut Talk<TcpStream>, tag: &str) -> Vec<String> {
 fn server(config: &[&str]) -> Server {
     let server = Server::start_with(2, 0, config);
     let mut client = logged_in(&server);
-    for name in ["one", "two", "four", "five", "six"] {
+    for name in ["one", "four", "five", "six"] {
         client.send(&format!("m CREATE {name}\r\n"));
         assert!(answer(&mut client, "m")[0].starts_with("m OK"));
         let file = format!("mail/anna/Maildir/.{name}/cur/1.x,S=3,W=4:2,");
@@ -78,7 +78,7 @@ fn server(config: &[&str]) -> Server {
 #[test]
 fn a_command_that_waits_is_told_of_again_and_again() {
     let server = server(&["clients: { progress_seconds: 1 }"]);
-    let directories = ["", ".one", ".two", ".four", ".five", ".six"];
+    let directories = ["", ".one", ".four", ".five", ".six"];
     let locks = directories.map(|directory| Lock::take(&server, directory));
     let mut clients = COMMANDS.map(|(tag, command, rest)| {
         let mut client = logged_in(&server);

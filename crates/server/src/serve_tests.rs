@@ -9,7 +9,7 @@ const NEVER: Duration = Duration::from_secs(60);
 
 fn config(directory: &Path, mail: &str) -> Config {
     let users_file = directory.join("users.yaml");
-    std::fs::write(&users_file, "users: {}\n").expect("a users file");
+    std::fs::write(&users_file, "users: []\n").expect("a users file");
     Config {
         mail_root: format!("{}/{mail}/%u/Maildir", directory.display()),
         users_file,
