@@ -170,6 +170,15 @@ mod tests {
     use crate::grammar::command::Direction;
     use store::{Account, Flags, Layout, MailboxName};
 
+    fn inbox(directory: &std::path::Path) -> Arc<Mailbox> {
+        let layout = Layout {
+            delimiter: '/',
+            prefix: String::new(),
+        };
+        let account = Account::open(directory, layout).expect("account");
+        account.mailbox(&MailboxName::inbox()).expect("INBOX")
+    }
+
     fn append(mailbox: &Mailbox, subjects: impl Iterator<Item = u32>) {
         let incoming = subjects.map(|number| {
             let mut incoming = mailbox.begin_append().expect("begun");
@@ -221,12 +230,7 @@ mod tests {
     #[test]
     fn an_order_is_kept_and_grows() {
         let directory = tempfile::tempdir().expect("directory");
-        let layout = Layout {
-            delimiter: '/',
-            prefix: String::new(),
-        };
-        let account = Account::open(directory.path(), layout).expect("account");
-        let mailbox = account.mailbox(&MailboxName::inbox()).expect("INBOX");
+        let mailbox = inbox(directory.path());
         let numbers = |seed: u32| (0..).map(move |step: u32| (step * 7919 + seed) % 40);
         append(&mailbox, numbers(1).take(120));
         // Of few of them none is kept.
@@ -261,12 +265,7 @@ mod tests {
     #[test]
     fn not_every_order_is_kept() {
         let directory = tempfile::tempdir().expect("directory");
-        let layout = Layout {
-            delimiter: '/',
-            prefix: String::new(),
-        };
-        let account = Account::open(directory.path(), layout).expect("account");
-        let mailbox = account.mailbox(&MailboxName::inbox()).expect("INBOX");
+        let mailbox = inbox(directory.path());
         let snapshot = mailbox.snapshot();
         let is_kept = |keys: &[SortKey]| {
             let criterion = |key: &SortKey| SortCriterion {
