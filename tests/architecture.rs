@@ -4,7 +4,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 6] = ["store", "wire", "pop3d", "imapd", "pillarbox", "bench"];
+const CRATES: [&str; 7] = [
+    "store",
+    "wire",
+    "pop3d",
+    "imapd",
+    "pillarbox",
+    "bench",
+    "fuzz",
+];
 
 fn allowed(name: &str) -> &'static [&'static str] {
     match name {
@@ -12,13 +20,17 @@ fn allowed(name: &str) -> &'static [&'static str] {
         // Servers are measured over sockets; microbenchmarks import what they measure.
         "bench" => &["store", "imapd"],
         "pop3d" | "imapd" => &["store", "wire"],
-        "pillarbox" => &["store", "wire", "pop3d", "imapd"],
+        "pillarbox" | "fuzz" => &["store", "wire", "pop3d", "imapd"],
         other => panic!("unknown crate {other}"),
     }
 }
 
 fn directory(name: &str) -> PathBuf {
-    let folder = if name == "pillarbox" { "server" } else { name };
+    let folder = match name {
+        "pillarbox" => "server",
+        "fuzz" => "../fuzz",
+        other => other,
+    };
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("..")
         .join(folder)

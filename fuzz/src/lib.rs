@@ -15,8 +15,11 @@ use std::io::{Read, Write};
 use std::path::Path;
 use store::message::{Content, Part, Piece, Summary};
 
-/// Every entrance by name.
-pub const ENTRANCES: [(&str, fn(&[u8])); 10] = [
+/// What is called with octets, and its name.
+pub type Entrance = (&'static str, fn(&[u8]));
+
+/// Every entrance.
+pub const ENTRANCES: [Entrance; 10] = [
     ("imap_command", imap_command),
     ("imap_session", imap_session),
     ("pop3_session", pop3_session),

@@ -1,6 +1,6 @@
 //! Every entrance with seeds and random mutations of them: what a plain
 //! `cargo test` can do without coverage. `FUZZ_SECONDS` says how long each
-//! entrance is driven (2 if not given), `FUZZ_SEED` from which seed.
+//! entrance is driven (3 if not given), `FUZZ_SEED` from which seed.
 
 use std::fs;
 use std::path::Path;
@@ -199,7 +199,7 @@ fn drive(name: &str, entrance: fn(&[u8])) {
     };
     let mut random = Random(number("FUZZ_SEED", 1) | 1);
     let seeds = seeds(name);
-    let until = Instant::now() + Duration::from_secs(number("FUZZ_SECONDS", 2));
+    let until = Instant::now() + Duration::from_secs(number("FUZZ_SECONDS", 3));
     let mut tried = 0;
     for seed in &seeds {
         entrance(seed);
@@ -226,7 +226,15 @@ fn drive(name: &str, entrance: fn(&[u8])) {
 
 #[test]
 fn all_entrances() {
-    for (name, entrance) in fuzz::ENTRANCES {
-        drive(name, entrance);
-    }
+    // As many at once as there are processors, so that time is what each has.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for share in fuzz::ENTRANCES.chunks(fuzz::ENTRANCES.len().div_ceil(processors)) {
+            scope.spawn(move || {
+                for (name, entrance) in share {
+                    drive(name, *entrance);
+                }
+            });
+        }
+    });
 }
