@@ -13,7 +13,7 @@ COUNT = 500
 
 def memory_octets(server):
     with open(f"/proc/{server.process.pid}/smaps_rollup") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("Pss:")) * 1024
+        return next(int(line.split()[1]) for line in file if line.startswith("Anonymous:")) * 1024
 
 
 class Idle:
