@@ -4,6 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+/// A directory for a server and its mail: where `PILLARBOX_TEST_MAIL` says, which may be in
+/// memory.
+pub fn directory() -> tempfile::TempDir {
+    let made = match std::env::var_os("PILLARBOX_TEST_MAIL") {
+        Some(place) => tempfile::tempdir_in(place),
+        None => tempfile::tempdir(),
+    };
+    made.expect("temporary directory")
+}
+
 /// The Maildir of the user `anna` in a server's directory.
 pub fn maildir(directory: &Path) -> PathBuf {
     directory.join("mail/anna/Maildir")

@@ -9,11 +9,14 @@ pub mod talk;
 pub mod tls;
 
 use self::ports::free_port;
+use argon2::password_hash::PasswordHasher;
+use argon2::{Algorithm, Argon2, Params, Version};
 use pillarbox::accounts::users::{User, Users};
 use std::fs;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// A running server with the user `anna`, password `secret`.
@@ -31,13 +34,29 @@ pub struct Server {
     keep: Option<tempfile::TempDir>,
 }
 
+/// A hash as the server makes it, but of no use against who guesses: hundreds of servers are
+/// started, and would do little else but hashing.
+fn quick_hash(password: &[u8]) -> String {
+    let params = Params::new(8, 1, 1, None).expect("parameters");
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    argon2.hash_password(password).expect("a hash").to_string()
+}
+
 /// Writes a users file: anna, password `secret`, and devices of hers whose passwords are
 /// their names.
 pub fn save_users(file: &std::path::Path, devices: &[String]) {
-    let mut anna = User::new("anna", b"secret").expect("a user");
+    static ANNA: LazyLock<User> = LazyLock::new(|| {
+        let mut anna = User::new("anna", b"secret").expect("a user");
+        anna.password = quick_hash(b"secret");
+        anna
+    });
+    let mut anna = ANNA.clone();
     for device in devices {
         anna.add_device(device, device.as_bytes())
             .expect("a device");
+    }
+    for device in &mut anna.devices {
+        device.password = quick_hash(device.name.as_bytes());
     }
     let users = Users { users: vec![anna] };
     users.save(file).expect("users");
@@ -57,12 +76,10 @@ impl Server {
 
     /// As [`Server::start_with`]; anna has these devices, whose passwords are their names.
     pub fn start_for(messages: u32, aged: u32, config: &[&str], devices: &[String]) -> Self {
-        let keep = tempfile::tempdir().expect("temporary directory");
+        let keep = mailbox::directory();
         mailbox::fill(keep.path(), messages, aged);
         let directory = keep.path().to_owned();
-        if !devices.is_empty() {
-            save_users(&directory.join("users.yaml"), devices);
-        }
+        save_users(&directory.join("users.yaml"), devices);
         if !config.is_empty() {
             let limits = match config.iter().any(|line| line.starts_with("limits:")) {
                 true => "",

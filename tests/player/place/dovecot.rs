@@ -41,7 +41,7 @@ impl Dovecot {
     }
 
     pub fn new(transcript: &Transcript) -> Self {
-        let keep = tempfile::tempdir().expect("temporary directory");
+        let keep = mailbox::directory();
         let directory = keep.path();
         mailbox::fill(directory, transcript.messages, transcript.aged);
         fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).expect("permissions");

@@ -45,7 +45,7 @@ pub struct Memory {
 
 impl Memory {
     pub fn new(transcript: &Transcript) -> Self {
-        let keep = tempfile::tempdir().expect("temporary directory");
+        let keep = mailbox::directory();
         let directory = keep.path();
         mailbox::fill(directory, transcript.messages, transcript.aged);
         let users_file = directory.join("users.yaml");
