@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
@@ -187,41 +187,67 @@ impl Server {
         Ok(())
     }
 
-    /// Has a configuration that was read again in force.
+    /// Has a configuration that was read again in force, together with its users.
     ///
     /// # Errors
-    /// If another server has its mail; the old one stays then.
+    /// If its users cannot be read or would read each other's mail, or another server has
+    /// its mail; the old one stays whole then.
     fn take_effect(&self, mut config: Config) -> anyhow::Result<()> {
+        let reading = self.accounts.read(&config)?;
         self.mail_roots.lock().own(&config).confirm()?;
         self.keep_certificates(&mut config);
         if config.listeners != self.config().listeners {
             tracing::warn!("changed listeners take effect at the next start");
         }
-        *self.config.write() = Arc::new(config);
+        let config = Arc::new(config);
+        *self.config.write() = Arc::clone(&config);
+        self.accounts.adopt(reading, &config);
         Ok(())
+    }
+
+    /// Has the configuration of a file in force, or else what can be of the users; tells
+    /// what cannot.
+    fn reload_configuration(&self, file: &Path) -> Vec<String> {
+        let mut mistakes: Vec<String> = match Config::load(file) {
+            Ok(config) => match self.take_effect(config) {
+                Ok(()) => return Vec::new(),
+                Err(error) => vec![format!("{error:#}")],
+            },
+            Err(errors) => errors.iter().map(ToString::to_string).collect(),
+        };
+        let stays = match self.reload_users() {
+            None => "the old configuration stays",
+            Some(users) => {
+                // Most are mistakes in either configuration.
+                if !mistakes.contains(&users) {
+                    mistakes.push(users);
+                }
+                "the old configuration and the old users stay"
+            }
+        };
+        mistakes.push(stays.to_owned());
+        mistakes
+    }
+
+    /// Reads the users of the configuration in force again; tells what is wrong with them.
+    fn reload_users(&self) -> Option<String> {
+        let reloaded = self.accounts.reload(&self.config());
+        reloaded.err().map(|error| format!("{error:#}"))
     }
 
     /// Reads users and certificates again, and the configuration where it came
     /// from a file. Sessions go on; what does not parse leaves the old in force.
     fn reload(&self, file: Option<&PathBuf>) {
-        let mut mistakes: Vec<String> = Vec::new();
-        if let Some(file) = file {
-            match Config::load(file) {
-                Ok(config) => {
-                    if let Err(error) = self.take_effect(config) {
-                        mistakes.push(format!("the old configuration stays: {error}"));
-                    }
-                }
-                Err(errors) => {
-                    mistakes.extend(errors.iter().map(ToString::to_string));
-                    mistakes.push("the old configuration stays".to_owned());
-                }
+        let mut mistakes = match file {
+            Some(file) => self.reload_configuration(file),
+            None => {
+                let users = self.reload_users().into_iter();
+                users
+                    .map(|users| format!("the old users stay: {users}"))
+                    .collect()
             }
-        }
+        };
         let config = self.config();
-        if let Err(error) = self.accounts.reload(&config) {
-            mistakes.push(format!("the old users stay: {error:#}"));
-        }
         match &self.certificates {
             Some(certificates) if !config.tls.certificates.is_empty() => {
                 if let Err(error) = certificates.reload(&config.tls) {

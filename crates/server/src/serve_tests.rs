@@ -18,6 +18,23 @@ fn config(directory: &Path, mail: &str) -> Config {
     }
 }
 
+/// A server that listens nowhere.
+fn server(config: &Config) -> Server {
+    let mut mail_roots = MailRoots::default();
+    assert_eq!(mail_roots.own(config), Owner::This);
+    Server {
+        mail_roots: Mutex::new(mail_roots),
+        accounts: Arc::new(Accounts::open(config).expect("accounts")),
+        throttle: Throttle::default(),
+        config: RwLock::new(Arc::new(config.clone())),
+        certificates: None,
+        tls: RwLock::new(None),
+        connections: Connections::default(),
+        at_work: Arc::default(),
+        steps: Arc::default(),
+    }
+}
+
 #[tokio::test]
 async fn a_second_server_is_refused_or_waits() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -49,19 +66,7 @@ async fn a_mail_root_of_another_server_is_not_taken_later() {
     let directory = tempfile::tempdir().expect("a directory");
     let [ours, theirs, free] =
         ["ours", "theirs", "free"].map(|mail| config(directory.path(), mail));
-    let mut mail_roots = MailRoots::default();
-    assert_eq!(mail_roots.own(&ours), Owner::This);
-    let server = Server {
-        mail_roots: Mutex::new(mail_roots),
-        accounts: Arc::new(Accounts::open(&ours).expect("accounts")),
-        throttle: Throttle::default(),
-        config: RwLock::new(Arc::new(ours.clone())),
-        certificates: None,
-        tls: RwLock::new(None),
-        connections: Connections::default(),
-        at_work: Arc::default(),
-        steps: Arc::default(),
-    };
+    let server = server(&ours);
     let mut another = MailRoots::default();
     assert_eq!(another.own(&theirs), Owner::This);
     assert!(server.take_effect(theirs.clone()).is_err());
@@ -72,4 +77,68 @@ async fn a_mail_root_of_another_server_is_not_taken_later() {
     assert!(matches!(another.own(&ours), Owner::Another(_)));
     assert!(matches!(another.own(&free), Owner::Another(_)));
     server.take_effect(ours).expect("it is this server's");
+}
+
+/// A Maildir has one user, before and after and in no order of what is read.
+#[tokio::test]
+async fn a_refused_configuration_moves_nobodys_mail() {
+    const BOTH: &str = "anna@a.org:{PLAIN}a::::::\nanna@b.org:{PLAIN}b::::::\n";
+    const ONE: &str = "anna@a.org:{PLAIN}a::::::\n";
+    let directory = tempfile::tempdir().expect("a directory");
+    let users_file = directory.path().join("passwd");
+    let file = directory.path().join("pillarbox.yaml");
+    let write = |mail_root: &str, users: &str| {
+        std::fs::write(&users_file, users).expect("a users file");
+        let text = format!(
+            "listeners: [ {{ protocol: imap, tls: none, address: \"127.0.0.1:0\" }} ]\nmail_root: {}/{mail_root}\nusers_file: {}\n",
+            directory.path().display(),
+            users_file.display()
+        );
+        std::fs::write(&file, text).expect("a configuration");
+        Config::load(&file).expect("a good configuration")
+    };
+    let server = server(&write("mail/%u", BOTH));
+    let place = |name: &str| {
+        let account = server.accounts.account(name, &server.config());
+        let place = server.accounts.place(name);
+        assert_eq!(account.is_ok(), place.is_some());
+        let below = place?
+            .strip_prefix(directory.path())
+            .expect("below")
+            .to_owned();
+        Some(below.display().to_string())
+    };
+    // Who logs in is looked up as in a login.
+    let log_in = async |name: &str, password: &str| {
+        let password = wire::Secret::new(password.as_bytes().to_vec());
+        let here = [127, 0, 0, 1].into();
+        let entrant = server.accounts.verify(name, password, here).await;
+        place(&entrant.ok()?.user)
+    };
+    let stays = server.config();
+    for refused in ["mail2/%n", "mail/of-%n"] {
+        write(refused, BOTH);
+        server.reload(Some(&file));
+        assert!(Arc::ptr_eq(&server.config(), &stays), "{refused}");
+        for (name, password) in [("anna@a.org", "a"), ("anna@b.org", "b")] {
+            let found = log_in(name, password).await;
+            assert_eq!(found, Some(format!("mail/{name}")), "{refused}");
+        }
+    }
+    let free = Config {
+        mail_root: format!("{}/mail2/%n", directory.path().display()),
+        ..Config::clone(&stays)
+    };
+    assert_eq!(MailRoots::default().own(&free), Owner::This);
+    // Where the other is gone with the same change there is no mistake.
+    write("mail2/%n", ONE);
+    server.reload(Some(&file));
+    let found = log_in("anna@a.org", "a").await;
+    assert_eq!(found.as_deref(), Some("mail2/anna"));
+    // Who was let in a moment before has no place in it.
+    assert_eq!(place("anna@b.org"), None);
+    write("mail/%u", BOTH);
+    server.reload(Some(&file));
+    let found = log_in("anna@b.org", "b").await;
+    assert_eq!(found.as_deref(), Some("mail/anna@b.org"));
 }

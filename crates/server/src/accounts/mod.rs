@@ -21,6 +21,7 @@ use dashmap::DashMap;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -96,6 +97,7 @@ impl From<Denial> for Refusal {
 
 /// The accounts of a server.
 pub struct Accounts {
+    /// Each with where the mail is.
     users: RwLock<Arc<Users>>,
     /// What verifies access tokens, if they are taken.
     oauth: RwLock<Option<Arc<OAuth>>>,
@@ -123,9 +125,19 @@ pub struct Accounts {
     changes: watch::Sender<()>,
 }
 
-/// Sees that each user has a Maildir, and tells the log who cannot log in.
+/// What was read to be in force together: nothing of it is yet.
+pub struct Reading {
+    users: Arc<Users>,
+    oauth: Option<Arc<OAuth>>,
+}
+
+/// Sees that each user has a Maildir, and says at each where it is.
 fn admissible(users: Users, config: &Config) -> anyhow::Result<Users> {
-    let users = users.in_own_places(config)?;
+    Ok(users.in_own_places(config)?.with_places(config))
+}
+
+/// Tells the log who cannot log in.
+fn tell_unknown_passwords(users: &Users, config: &Config) {
     let unknown = users.unknown_passwords(&config.users_file);
     for told in unknown.iter().take(users::TOLD) {
         tracing::warn!("{}: {told}", config.users_file.display());
@@ -140,7 +152,6 @@ fn admissible(users: Users, config: &Config) -> anyhow::Result<Users> {
             config.users_file.display()
         );
     }
-    Ok(users)
 }
 
 fn open_oauth(config: &Config) -> anyhow::Result<Option<Arc<OAuth>>> {
@@ -165,11 +176,10 @@ impl Accounts {
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
+        let users = admissible(Users::load(&config.users_file)?, config)?;
+        tell_unknown_passwords(&users, config);
         Ok(Self {
-            users: RwLock::new(Arc::new(admissible(
-                Users::load(&config.users_file)?,
-                config,
-            )?)),
+            users: RwLock::new(Arc::new(users)),
             oauth: RwLock::new(open_oauth(config)?),
             open: DashMap::new(),
             retention: retention::Retention::default(),
@@ -186,14 +196,22 @@ impl Accounts {
         })
     }
 
-    /// Reads them again; on an error the old ones stay.
+    /// Reads them again, as this configuration would have them.
     ///
     /// # Errors
     /// As [`Accounts::open`].
-    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
+    pub fn read(&self, config: &Config) -> anyhow::Result<Reading> {
         let again = Users::load_again(&config.users_file)?;
-        let users = Arc::new(admissible(again, config)?);
-        let oauth = self.reopened_oauth(config)?;
+        Ok(Reading {
+            users: Arc::new(admissible(again, config)?),
+            oauth: self.reopened_oauth(config)?,
+        })
+    }
+
+    /// Has in force what was read with this configuration. Users bring with them where
+    /// their mail is: in no moment is one looked for where another's is.
+    pub fn adopt(&self, Reading { users, oauth }: Reading, config: &Config) {
+        tell_unknown_passwords(&users, config);
         let are_others = *self.users.read() != users;
         *self.users.write() = users;
         *self.oauth.write() = oauth;
@@ -214,6 +232,15 @@ impl Accounts {
         if are_others {
             self.changes.send_replace(());
         }
+    }
+
+    /// Reads users again, and what access tokens are verified with; on an error the old
+    /// ones stay.
+    ///
+    /// # Errors
+    /// As [`Accounts::open`].
+    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        self.adopt(self.read(config)?, config);
         Ok(())
     }
 
@@ -548,16 +575,20 @@ impl Accounts {
         Ok(())
     }
 
+    /// Where a user's mail is.
+    pub fn place(&self, name: &str) -> Option<PathBuf> {
+        self.find(name)?.mail
+    }
+
     /// Opens a user's mailboxes, or gives the ones that are open. It touches the
     /// disk.
     ///
     /// # Errors
-    /// When the mail root cannot be opened.
+    /// When the Maildir cannot be opened, or there is no such user any more.
     pub fn account(&self, name: &str, config: &Config) -> store::Result<Arc<store::Account>> {
-        let root = self
-            .find(name)
-            .and_then(|user| user.mail)
-            .unwrap_or_else(|| config.maildir(name));
+        let place = self.place(name);
+        let gone = || store::Error::io(format!("find {name}"), ErrorKind::NotFound.into());
+        let root = place.ok_or_else(gone)?;
         let failed =
             |what: &str, error| store::Error::io(format!("{what} {}", root.display()), error);
         crate::files::create_private_directories(&root).map_err(|error| failed("create", error))?;

@@ -28,6 +28,15 @@ impl Users {
         Ok(self)
     }
 
+    /// The same users, each with its Maildir as its own `mail`: they stay there whatever
+    /// `mail_root` is later.
+    pub fn with_places(mut self, config: &Config) -> Self {
+        for user in &mut self.users {
+            user.mail = Some(user.maildir(config));
+        }
+        self
+    }
+
     /// The users of each Maildir that several have.
     fn shared(&self, config: &Config) -> Vec<(PathBuf, Vec<&User>)> {
         let mut places: BTreeMap<PathBuf, Vec<&User>> = BTreeMap::new();
