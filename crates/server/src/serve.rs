@@ -43,8 +43,8 @@ const SUCCESSION: Duration = Duration::from_secs(10);
 /// How often mailboxes that nobody uses any more are looked for.
 const UNUSED: Duration = Duration::from_secs(2);
 
-/// When a file was written, its octets and its inode.
-type Stamp = (SystemTime, u64, u64);
+/// When a file was written and changed, its octets and its inode.
+type Stamp = (SystemTime, (i64, i64), u64, u64);
 /// The files that reloading reads, as they are or were.
 type Stamps = Vec<(PathBuf, Option<Stamp>)>;
 
@@ -131,7 +131,10 @@ impl Server {
     fn stamps(&self, configuration: Option<&PathBuf>) -> Stamps {
         let stamp = |path: &PathBuf| {
             let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+            // The time of writing can be set, as `cp -p` and `rsync -t` do.
+            let changed = (metadata.ctime(), metadata.ctime_nsec());
+            let written = metadata.modified().ok()?;
+            Some((written, changed, metadata.len(), metadata.ino()))
         };
         self.files(configuration)
             .into_iter()

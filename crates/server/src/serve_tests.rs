@@ -142,3 +142,28 @@ async fn a_refused_configuration_moves_nobodys_mail() {
     let found = log_in("anna@b.org", "b").await;
     assert_eq!(found.as_deref(), Some("mail/anna@b.org"));
 }
+
+/// As `cp -p` and `rsync -t` write files: nothing but the time of the change tells.
+#[tokio::test]
+async fn a_file_that_was_written_with_its_old_time_is_read_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = config(directory.path(), "mail");
+    let server = server(&config);
+    let before = server.stamps(None);
+    let file = std::fs::File::options()
+        .write(true)
+        .open(&config.users_file);
+    let file = file.expect("a users file");
+    let written = file
+        .metadata()
+        .and_then(|it| it.modified())
+        .expect("a time");
+    // The clock of a file system ticks a few hundred times a second.
+    std::thread::sleep(Duration::from_millis(20));
+    std::fs::write(&config.users_file, "users: []\n").expect("written");
+    file.set_modified(written).expect("set");
+    let after = server.stamps(None);
+    let told = |stamps: &Stamps| stamps[0].1.expect("there is one");
+    assert_eq!(told(&before).0, told(&after).0);
+    assert_ne!(before, after);
+}
