@@ -30,6 +30,8 @@ use wire::sasl::Channel;
 
 /// How long sessions have to finish what they do when the server stops.
 const GRACE: Duration = Duration::from_secs(8);
+/// How long mailboxes have after that to be closed; one that is not is as after a crash.
+const CLOSING: Duration = Duration::from_secs(1);
 /// How long files have to stand still after a change until they are read.
 const STANDSTILL: Duration = Duration::from_millis(1500);
 /// How often certificates and users are looked at for changes that no event told of,
@@ -389,6 +391,7 @@ async fn serve_after(
     tracing::info!("stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(true);
+    let last = tokio::time::Instant::now() + GRACE;
     // At the same time: neither takes the other's.
     let _ = tokio::join!(
         tokio::time::timeout(GRACE, search_texts::end(search_texts)),
@@ -396,7 +399,7 @@ async fn serve_after(
     );
     let kept_open = Arc::clone(&server.accounts.kept_open);
     let closing = tokio::task::spawn_blocking(move || kept_open.end());
-    let _ = tokio::time::timeout(GRACE, closing).await;
+    let _ = tokio::time::timeout_at(last + CLOSING, closing).await;
     Ok(())
 }
 

@@ -132,9 +132,11 @@ pub fn run(arguments: &Arguments) -> Exit {
     super::start_log(config.log);
     super::raise_descriptor_limit();
     let listeners = config.listeners.clone();
-    let served = super::runtime()?.block_on(crate::serve::serve(config, None, |addresses| {
+    let runtime = super::runtime()?;
+    let served = runtime.block_on(crate::serve::serve(config, None, |addresses| {
         announce(&directory, &listeners, addresses, &shown)
     }));
+    super::end(runtime);
     served.map_err(
         |error| match error.to_string().contains("cannot listen on") {
             true => error.context(

@@ -204,15 +204,24 @@ fn serve(argument: &ConfigArgument) -> Exit {
     let config = argument.load()?;
     start_log(config.log);
     raise_descriptor_limit();
-    runtime()?.block_on(crate::serve::serve(
+    let runtime = runtime()?;
+    let served = runtime.block_on(crate::serve::serve(
         config,
         Some(argument.config.clone()),
         |addresses| {
             let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             tracing::info!("listening on {}", shown.join(", "));
         },
-    ))?;
+    ));
+    end(runtime);
+    served?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends what runs, without waiting: steps had their time, and one that waits for another
+/// program's lock would have much more. They leave what a crash would.
+fn end(runtime: tokio::runtime::Runtime) {
+    runtime.shutdown_background();
 }
 
 /// Fails where root would make files that the server, which runs as somebody else,
@@ -257,6 +266,23 @@ fn raise_descriptor_limit() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn the_end_waits_for_no_step() {
+        let runtime = runtime().expect("a runtime");
+        let (sender, begun) = std::sync::mpsc::channel();
+        runtime.spawn(async move {
+            tokio::task::block_in_place(|| {
+                let _ = sender.send(());
+                std::thread::sleep(Duration::from_secs(60));
+            });
+        });
+        begun.recv().expect("it begins");
+        let began = Instant::now();
+        end(runtime);
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
 
     #[test]
     fn a_cause_is_told_once() {
