@@ -20,6 +20,8 @@ mod names;
 mod open;
 mod orders;
 mod renames;
+#[cfg(test)]
+mod renames_tests;
 mod replace;
 mod scan;
 mod sorting;
@@ -31,6 +33,8 @@ mod texts;
 #[cfg(test)]
 mod texts_tests;
 mod transfer;
+#[cfg(test)]
+mod transfer_tests;
 mod unsought;
 
 pub use incoming::Incoming;

@@ -9,11 +9,11 @@ pub(super) fn open(path: &Path) -> Arc<Mailbox> {
     Mailbox::open(path.to_owned(), || Ok(crate::UidValidity::MIN)).unwrap()
 }
 
-fn uid(number: u32) -> Uid {
+pub(super) fn uid(number: u32) -> Uid {
     Uid::new(number).unwrap()
 }
 
-fn put(mailbox: &Mailbox, text: &[u8], flags: Flags, keywords: &[&str]) -> Uid {
+pub(super) fn put(mailbox: &Mailbox, text: &[u8], flags: Flags, keywords: &[&str]) -> Uid {
     let mut incoming = mailbox.begin_append().unwrap();
     for octet in text {
         incoming.write(&[*octet]).unwrap();
@@ -28,12 +28,12 @@ pub(super) fn put_text(mailbox: &Mailbox, text: &[u8]) -> Uid {
     put(mailbox, text, Flags::default(), &[])
 }
 
-fn deliver(path: &Path, name: &str) {
+pub(super) fn deliver(path: &Path, name: &str) {
     std::fs::write(path.join("tmp").join(name), "A: b\n\nc\n").unwrap();
     std::fs::rename(path.join("tmp").join(name), path.join("new").join(name)).unwrap();
 }
 
-fn files(path: &Path, half: &str) -> Vec<String> {
+pub(super) fn files(path: &Path, half: &str) -> Vec<String> {
     let mut names = disk::list_messages(&path.join(half)).unwrap();
     names.sort();
     names
@@ -163,88 +163,6 @@ fn flags_that_do_not_change_cost_nothing() {
 }
 
 #[test]
-fn claiming_empties_new() {
-    let directory = tempfile::tempdir().unwrap();
-    let mailbox = open(directory.path());
-    deliver(directory.path(), "1.a.h");
-    mailbox.sync().unwrap();
-    assert_eq!(mailbox.claim_recent().unwrap(), [uid(1)]);
-    assert_eq!(files(directory.path(), "cur"), ["1.a.h:2,"]);
-    assert!(!mailbox.sync().unwrap().row(0).unwrap().recent);
-}
-
-#[test]
-fn copy_move_expunge() {
-    let directory = tempfile::tempdir().unwrap();
-    let (a, b) = (directory.path().join("a"), directory.path().join("b"));
-    std::fs::create_dir(&a).unwrap();
-    std::fs::create_dir(&b).unwrap();
-    let (from, to) = (open(&a), open(&b));
-    let one = put(&from, b"1", Flags::SEEN, &["K"]);
-    let two = put(&from, b"2", Flags::default(), &[]);
-    put(&to, b"0", Flags::default(), &[]);
-    let copied = from.copy_to(&[one, two, uid(9)], &to).unwrap();
-    assert_eq!(copied.pairs, [(one, uid(2)), (two, uid(3))]);
-    let there = to.sync().unwrap();
-    let row = there.row(1).unwrap();
-    assert_eq!(row.flags, Flags::SEEN);
-    assert_eq!(&*there.keywords()[usize::from(row.keywords[0])], "K");
-    assert_eq!(row.internal_date, InternalDate(1_000_000_000));
-    assert_eq!(from.copy_to(&[two], &from).unwrap().pairs, [(two, uid(3))]);
-    let mut moved = Vec::new();
-    from.move_to(&[one, two], &to, &mut moved).unwrap();
-    assert_eq!(moved, [(one, uid(4)), (two, uid(5))]);
-    let left = from.sync().unwrap();
-    assert_eq!((left.len(), left.row(0).unwrap().uid), (1, uid(3)));
-    // Renamed by another behind our back: still found.
-    let name = files(&b, "cur")[0].clone();
-    std::fs::rename(b.join("cur").join(&name), b.join("cur").join(name + "T")).unwrap();
-    moved.clear();
-    let all = [uid(2), uid(3), uid(4), uid(5)];
-    to.move_to(&all, &from, &mut moved).unwrap();
-    assert_eq!(moved.len(), 4);
-    assert_eq!(
-        from.expunge(&[uid(3), uid(5), uid(5), uid(77)]).unwrap(),
-        [uid(3), uid(5)]
-    );
-    let uids = |mailbox: &Mailbox| -> Vec<u32> {
-        mailbox
-            .sync()
-            .unwrap()
-            .rows()
-            .map(|row| row.uid.get())
-            .collect()
-    };
-    assert_eq!(uids(&from), [4, 6, 7]);
-    assert_eq!(uids(&to), [1]);
-    drop((from, to));
-    assert_eq!(uids(&open(&a)), [4, 6, 7]);
-    assert_eq!(uids(&open(&b)), [1]);
-}
-
-#[test]
-fn a_copy_that_fails_is_taken_back_and_a_move_is_told() {
-    let directory = tempfile::tempdir().unwrap();
-    let (a, b) = (directory.path().join("a"), directory.path().join("b"));
-    std::fs::create_dir(&a).unwrap();
-    std::fs::create_dir(&b).unwrap();
-    let (from, to) = (open(&a), open(&b));
-    let one = put(&from, b"1", Flags::SEEN, &[]);
-    let two = put(&from, b"2", Flags::FLAGGED, &[]);
-    let lost = from.snapshot().row(1).unwrap().file_name();
-    std::fs::remove_file(a.join("cur").join(lost)).unwrap();
-    // Nobody can look where it went.
-    std::fs::remove_dir_all(a.join("new")).unwrap();
-    std::fs::write(a.join("new"), "no directory").unwrap();
-    assert!(from.copy_to(&[one, two], &to).is_err());
-    assert_eq!(to.sync().unwrap().len(), 0);
-    let mut pairs = Vec::new();
-    assert!(from.move_to(&[one, two], &to, &mut pairs).is_err());
-    assert_eq!(pairs, [(one, uid(2))]);
-    assert_eq!(to.sync().unwrap().len(), 1);
-}
-
-#[test]
 fn only_what_is_deleted_when_its_turn_comes_is_expunged_as_deleted() {
     let directory = tempfile::tempdir().unwrap();
     let mailbox = open(directory.path());
@@ -254,119 +172,6 @@ fn only_what_is_deleted_when_its_turn_comes_is_expunged_as_deleted() {
     assert_eq!(expunged, [one]);
     assert_eq!(mailbox.expunge_deleted(&[one, two]).unwrap(), []);
     assert_eq!(mailbox.expunge(&[two]).unwrap(), [two]);
-}
-
-#[test]
-fn many_claimed_messages_are_moved_bit_by_bit() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path();
-    drop(open(path));
-    for number in 0..700 {
-        std::fs::write(path.join(format!("new/{number}.a")), "x\n").unwrap();
-    }
-    let count = |half: &str| std::fs::read_dir(path.join(half)).unwrap().count();
-    let mailbox = open(path);
-    assert!(!mailbox.has_unmoved());
-    assert_eq!(mailbox.claim_recent().unwrap().len(), 700);
-    assert!(mailbox.has_unmoved() && count("new") > 0);
-    // Claimed they stay, whoever asks, and also where they are moved by a change.
-    assert_eq!(mailbox.sync().unwrap().recent_uids().count(), 0);
-    assert!(mailbox.claim_recent().unwrap().is_empty());
-    let (before, last) = (count("new"), uid(700));
-    mailbox
-        .store_flags(&[last], FlagAction::Add, Flags::SEEN, &[], None)
-        .unwrap();
-    assert_eq!(count("new"), before - 1);
-    mailbox.expunge(&[uid(699)]).unwrap();
-    // Another process goes on where this one ended.
-    drop(mailbox);
-    let mailbox = open(path);
-    assert_eq!(mailbox.sync().unwrap().recent_uids().count(), 0);
-    let mut turns = 0;
-    while mailbox.has_unmoved() {
-        mailbox.move_claimed().unwrap();
-        turns += 1;
-    }
-    assert_eq!(turns, 2);
-    assert_eq!((count("new"), count("cur")), (0, 699));
-    assert_eq!(mailbox.sync().unwrap().len(), 699);
-    let row = mailbox.snapshot();
-    assert_eq!(row.of_uid(last).unwrap().flags, Flags::SEEN);
-}
-
-#[test]
-fn a_full_disk_ends_the_moving() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path();
-    drop(open(path));
-    for number in 0..300 {
-        std::fs::write(path.join(format!("new/{number}.a")), "x\n").unwrap();
-    }
-    let mailbox = open(path);
-    mailbox.claim_recent().unwrap();
-    assert!(mailbox.has_unmoved());
-    // Nothing can be moved there.
-    std::fs::remove_dir_all(path.join("cur")).unwrap();
-    std::fs::write(path.join("cur"), "").unwrap();
-    mailbox.move_claimed().unwrap();
-    assert!(!mailbox.has_unmoved());
-}
-
-#[test]
-fn claimed_messages_that_others_take_do_not_end_the_moving() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path();
-    drop(open(path));
-    for number in 1_000..1_900 {
-        std::fs::write(path.join(format!("new/{number}.a")), "x\n").unwrap();
-    }
-    let mailbox = open(path);
-    mailbox.claim_recent().unwrap();
-    // Removed; moved, as another reader does; and all of a turn removed.
-    std::fs::remove_file(path.join("new/1300.a")).unwrap();
-    std::fs::rename(path.join("new/1301.a"), path.join("cur/1301.a:2,S")).unwrap();
-    for number in 1_500..1_800 {
-        std::fs::remove_file(path.join(format!("new/{number}.a"))).unwrap();
-    }
-    while mailbox.has_unmoved() {
-        mailbox.move_claimed().unwrap();
-    }
-    assert!(files(path, "new").is_empty());
-    assert_eq!(files(path, "cur").len(), 599);
-    let snapshot = mailbox.snapshot();
-    assert_eq!(snapshot.len(), 599);
-    let moved = snapshot.rows().find(|row| row.unique_name == "1301.a");
-    assert_eq!(moved.unwrap().flags, Flags::SEEN);
-}
-
-#[test]
-fn what_kept_messages_in_new_may_be_over() {
-    use crate::disk::simulated::{ENOSPC, Fault, Simulated};
-    let disk = Simulated::new();
-    let path = disk.root().join("mail");
-    disk::make_directory(&path).unwrap();
-    let mailbox = open(&path);
-    let deliver = |number: u32| drop(disk::create_new(&path.join(format!("new/{number}.a"))));
-    (0..300).for_each(deliver);
-    mailbox.sync().unwrap();
-    mailbox.claim_recent().unwrap();
-    disk.arm(Some(Fault::Fail {
-        operation: 0,
-        errno: ENOSPC,
-        lasting: true,
-    }));
-    mailbox.move_claimed().unwrap();
-    assert!(!mailbox.has_unmoved());
-    disk.arm(None);
-    // The next look that finds anything new has them moved.
-    deliver(300);
-    assert_eq!(mailbox.sync().unwrap().recent_uids().count(), 1);
-    assert!(mailbox.has_unmoved());
-    while mailbox.has_unmoved() {
-        mailbox.move_claimed().unwrap();
-    }
-    assert_eq!(mailbox.snapshot().unmoved_uids().count(), 0);
-    assert_eq!(disk::list_messages(&path.join("new")).unwrap().len(), 1);
 }
 
 /// A panic, wherever it comes, hides no mail.
