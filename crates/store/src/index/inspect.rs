@@ -70,10 +70,10 @@ pub fn inspect_index(directory: &Path) -> Result<Option<String>> {
         }
         Err(Unreadable::Disk(error)) => return Err(failed("read", &path, error)),
     };
-    let Some(list) = Uidlist::read(directory)? else {
+    let contents = replay.contents;
+    let Some(list) = Uidlist::read(directory, Some(&contents.rows))? else {
         return Ok(None);
     };
-    let contents = replay.contents;
     if list.uid_validity.get() != contents.uid_validity || list.guid != contents.guid {
         return Ok(Some("the index is another mailbox's".to_owned()));
     }

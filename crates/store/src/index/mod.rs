@@ -48,7 +48,7 @@ pub(crate) use record::Settled;
 pub(crate) use replay::Contents;
 
 use crate::disk::{self, File};
-use crate::snapshot::MessageRow;
+use crate::snapshot::{MessageRow, Rows};
 use crate::{Keyword, ModSeq, Uid, UidValidity};
 use record::{Complete, MAX_PAYLOAD, Writer, kind};
 use replay::{HEADER, Header, Unreadable};
@@ -88,6 +88,18 @@ pub(crate) enum Found {
     Doubtful(Contents),
     /// An exact one, but higher mod-sequences than it knows were told while it was busy.
     Outrun(Contents),
+}
+
+impl Found {
+    /// The rows it has, told or not.
+    pub(crate) fn rows(&self) -> Option<&Rows> {
+        match self {
+            Self::Exact(_, contents) | Self::Doubtful(contents) | Self::Outrun(contents) => {
+                Some(&contents.rows)
+            }
+            Self::Nothing | Self::Unreadable(_) | Self::Busy => None,
+        }
+    }
 }
 
 /// All that a snapshot holds.

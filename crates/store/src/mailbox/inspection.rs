@@ -33,7 +33,8 @@ impl Inspected {
             return Err(Error::NonExistent);
         }
         let contents = index::look(&directory)?;
-        let list = Uidlist::read(&directory)?;
+        let indexed = contents.as_ref().map(|contents| &contents.rows);
+        let list = Uidlist::read(&directory, indexed)?;
         let contents = contents.filter(|contents| {
             list.as_ref().is_none_or(|list| {
                 (list.uid_validity.get(), list.guid) == (contents.uid_validity, contents.guid)

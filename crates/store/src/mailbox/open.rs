@@ -57,7 +57,7 @@ impl Mailbox {
         };
         let list_is_read = settled.is_none();
         let list = match settled {
-            None => Uidlist::read(&directory)?,
+            None => Uidlist::read(&directory, found.rows())?,
             settled => settled,
         };
         let found = own_index(found, list.as_ref());

@@ -3,16 +3,16 @@
 //! replaces the whole file. Nothing unknown in it is lost.
 
 mod header;
+mod reading;
 mod record;
 mod writing;
 
 use header::Header;
+use record::LAST_UID;
 pub(crate) use record::Record;
-use record::{LAST_UID, parse_record};
 use writing::stamp_of;
 
-use crate::control_file;
-use crate::disk::{self, Stamp};
+use crate::disk::Stamp;
 use crate::index::Contents;
 use crate::snapshot::{Listed, MessageRow, Rows};
 use crate::{Error, Result, UidValidity};
@@ -28,8 +28,7 @@ const SECOND_NAME: &str = "pillarbox-uidlist";
 /// How far UIDs jump when the list had to be taken from its second name, which may
 /// lack what others appended.
 const HEALING_GAP: u32 = 10_000;
-/// A line that is longer is no record.
-const LINE_OCTETS: usize = 32 << 10;
+
 /// The list in memory. What it says of the mailbox's messages stands in their rows;
 /// here is what does not fit there, and the records that no row has taken.
 #[derive(Debug, Clone)]
@@ -114,30 +113,6 @@ impl Uidlist {
         }
         self.insert(row.uid.get(), record);
     }
-    /// Reads the list; `None` if there is none or its header says nothing. Then its
-    /// second name is read.
-    pub(crate) fn read(directory: &Path) -> Result<Option<Self>> {
-        let path = directory.join(NAME);
-        let stamp = stamp_of(&path)?;
-        if let Some(octets) = control_file::read(&path)? {
-            if let Some(mut list) = Self::parse(&octets)? {
-                list.stamp = stamp;
-                return Ok(Some(list));
-            }
-            tracing::error!(path = %path.display(), "unreadable; kept as dovecot-uidlist.damaged");
-            let _ = disk::link(&path, &directory.join("dovecot-uidlist.damaged"));
-        }
-        let Some(octets) = control_file::read(&directory.join(SECOND_NAME))? else {
-            return Ok(None);
-        };
-        let list = Self::parse(&octets)?;
-        Ok(list.map(|mut list| {
-            tracing::warn!(path = %path.display(), "healed from its second name");
-            list.uid_next = list.uid_next.saturating_add(HEALING_GAP).min(LAST_UID);
-            list.needs_rewrite = true;
-            list
-        }))
-    }
     /// The list of an index that was settled when the file was as it is now: only its
     /// header is read. `None` if the file changed.
     pub(crate) fn settled(directory: &Path, contents: &Contents) -> Result<Option<Self>> {
@@ -183,40 +158,6 @@ impl Uidlist {
             is_anothers: false,
             needs_rewrite: header.guid.is_none() || header.version != 3,
         })
-    }
-    /// Reads the octets of a list; `None` if the header is none. A last line without an end
-    /// was cut, and what is left of a record reads like another: of it only the UID counts,
-    /// which is given to nothing else.
-    pub(crate) fn parse(octets: &[u8]) -> Result<Option<Self>> {
-        let whole = memchr::memrchr(b'\n', octets).map_or(octets.len(), |end| end + 1);
-        let (octets, cut) = octets.split_at(whole);
-        let mut lines = octets.split(|octet| *octet == b'\n');
-        let Some(header) = lines.next().and_then(Header::parse) else {
-            return Ok(None);
-        };
-        let has_fields = header.version == 3;
-        let mut list = Self::of_header(header)?;
-        for line in lines.filter(|line| !line.is_empty()) {
-            let record = std::str::from_utf8(line)
-                .ok()
-                .filter(|line| line.len() <= LINE_OCTETS)
-                .and_then(|line| parse_record(line, has_fields));
-            match record {
-                Some((uid, record)) => list.insert(uid, record),
-                None => list.needs_rewrite = true,
-            }
-        }
-        if !cut.is_empty() {
-            list.needs_rewrite = true;
-            let uid = cut.split(|octet| *octet == b' ').next().unwrap_or_default();
-            let uid = std::str::from_utf8(uid)
-                .ok()
-                .and_then(|uid| uid.parse().ok());
-            if let Some(uid) = uid.filter(|uid: &u32| *uid < LAST_UID) {
-                list.uid_next = list.uid_next.max(uid + 1);
-            }
-        }
-        Ok(Some(list))
     }
     /// Adds a record; of one name only the highest UID counts.
     pub(crate) fn insert(&mut self, uid: u32, record: Record) {
@@ -438,6 +379,7 @@ fn new_guid() -> Result<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk;
     use std::time::Duration;
 
     /// Gives UIDs from 9 on.
@@ -565,10 +507,10 @@ mod tests {
         // The torn line is not ended, which would make a record of it.
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains(":to"), "{text}");
-        let again = Uidlist::read(directory.path()).unwrap().unwrap();
+        let again = Uidlist::read(directory.path(), None).unwrap().unwrap();
         assert_eq!(again.uid_of("ours"), Some(3));
         std::fs::remove_file(&path).unwrap();
-        let healed = Uidlist::read(directory.path()).unwrap().unwrap();
+        let healed = Uidlist::read(directory.path(), None).unwrap().unwrap();
         assert_eq!(healed.uid_of("ours"), Some(3));
         assert!(healed.uid_next > 4);
     }

@@ -73,7 +73,7 @@ pub fn inspect_texts(
     directory: &Path,
     tick: &mut dyn FnMut(usize),
 ) -> Result<Option<TextFindings>> {
-    let Some(list) = Uidlist::read(directory)? else {
+    let Some(list) = Uidlist::read(directory, None)? else {
         return Ok(None);
     };
     let owner = Owner {

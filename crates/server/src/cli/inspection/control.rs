@@ -3,10 +3,12 @@
 
 use super::{Findings, Remedy, open_regular};
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-/// No control file is read beyond this many octets.
+/// The list's name.
+const NAME: &str = "dovecot-uidlist";
+/// No other control file is read beyond this many octets.
 const MAX_CONTROL_OCTETS: u64 = 64 << 20;
 
 /// Reads a control file; `None` where there is none.
@@ -33,37 +35,59 @@ pub(super) struct Uidlist {
     pub(super) fields: HashMap<String, (Option<u64>, Option<u64>)>,
 }
 
+/// A line of the list is not longer.
+const LINE_OCTETS: u64 = 32 << 10;
+/// So many lines that are out of order are told one by one.
+const TOLD: usize = 10;
+
 impl Uidlist {
-    /// Reads the list and tells its faults. Records of files that are gone are none:
-    /// they stay until the list is next rewritten.
-    pub(super) fn look(directory: &Path, findings: &mut Findings) -> Self {
-        const NAME: &str = "dovecot-uidlist";
+    /// Reads the list, however long, and tells its faults and the sizes of messages that
+    /// are there. Records of files that are gone are no fault: they stay until the list is
+    /// next rewritten.
+    pub(super) fn look(
+        directory: &Path,
+        is_there: impl Fn(&str) -> bool,
+        findings: &mut Findings,
+    ) -> Self {
         let mut list = Self::default();
-        let octets = match read_control(&directory.join(NAME)) {
-            Ok(Some(octets)) => octets,
-            Ok(None) if directory.join("pillarbox-uidlist").exists() => {
-                findings.add(
-                    Remedy::Open,
-                    format!("{NAME} is missing; it is restored from pillarbox-uidlist"),
-                );
-                return list;
+        let read = match open_regular(&directory.join(NAME)) {
+            Ok(file) => list.read(BufReader::new(file), is_there, findings),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // Never opened: UIDs are given then.
+                if directory.join("pillarbox-uidlist").exists() {
+                    findings.add(
+                        Remedy::Open,
+                        format!("{NAME} is missing; it is restored from pillarbox-uidlist"),
+                    );
+                }
+                Ok(())
             }
-            // Never opened: UIDs are given then.
-            Ok(None) => return list,
-            Err(error) => {
-                findings.add(
-                    Remedy::None,
-                    format!("{NAME} cannot be read ({error}); see to its owner and mode"),
-                );
-                return list;
-            }
+            Err(error) => Err(error),
         };
-        let text = String::from_utf8_lossy(&octets);
-        let mut lines = text.split('\n').enumerate();
-        let header = lines.next().map_or("", |(_, line)| line);
-        let mut words = header.split(' ').filter(|word| !word.is_empty());
-        let version = words.next();
-        let is_header = match version {
+        if let Err(error) = read {
+            findings.add(
+                Remedy::None,
+                format!("{NAME} cannot be read ({error}); see to its owner and mode"),
+            );
+        }
+        list
+    }
+
+    fn read(
+        &mut self,
+        mut file: impl BufRead,
+        is_there: impl Fn(&str) -> bool,
+        findings: &mut Findings,
+    ) -> io::Result<()> {
+        let mut line = Vec::new();
+        read_line(&mut file, &mut line)?;
+        let header = String::from_utf8_lossy(&line);
+        let mut words = header
+            .trim_end_matches('\n')
+            .split(' ')
+            .filter(|word| !word.is_empty());
+        let version = words.next().map(str::to_owned);
+        let is_header = match version.as_deref() {
             Some("3") => words.any(|word| {
                 word.strip_prefix('V')
                     .is_some_and(|value| value.parse::<u32>().is_ok_and(|value| value > 0))
@@ -77,39 +101,76 @@ impl Uidlist {
                 Remedy::Open,
                 format!("{what}; pillarbox-uidlist is taken, or all UIDs are given anew"),
             );
-            return list;
+            return Ok(());
         }
-        let mut highest = 0;
-        let mut bad = Vec::new();
-        // What follows the last line end was cut, and what is left of it is not believed.
-        let cut = text.split('\n').count();
-        for (index, line) in lines.filter(|(_, line)| !line.is_empty()) {
-            let number = index + 1;
-            match parse_record(line, version == Some("3")).filter(|_| number < cut) {
-                None => bad.push(number),
-                Some((uid, _, _)) if uid <= highest => findings.add(
-                    Remedy::None,
-                    format!(
-                        "{NAME} line {number}: UID {uid} comes after {highest}; the later line counts, Dovecot would make a new list"
-                    ),
-                ),
+        let has_fields = version.as_deref() == Some("3");
+        let (mut highest, mut number) = (0, 1);
+        let (mut bad, mut first_bad, mut out_of_order) = (0, 0, 0);
+        while read_line(&mut file, &mut line)? {
+            number += 1;
+            // What follows the last line end was cut, and what is left of it is not believed.
+            let whole = line.strip_suffix(b"\n");
+            if whole.is_some_and(<[u8]>::is_empty) {
+                continue;
+            }
+            let text = whole.map(String::from_utf8_lossy);
+            match text
+                .as_deref()
+                .and_then(|text| parse_record(text, has_fields))
+            {
+                None => {
+                    bad += 1;
+                    first_bad = if bad == 1 { number } else { first_bad };
+                }
+                Some((uid, _, _)) if uid <= highest => {
+                    out_of_order += 1;
+                    if out_of_order <= TOLD {
+                        findings.add(
+                            Remedy::None,
+                            format!(
+                                "{NAME} line {number}: UID {uid} comes after {highest}; the later line counts, Dovecot would make a new list"
+                            ),
+                        );
+                    }
+                }
                 Some((uid, name, sizes)) => {
                     highest = uid;
-                    list.fields.insert(name.to_owned(), sizes);
+                    if is_there(name) {
+                        self.fields.insert(name.to_owned(), sizes);
+                    }
                 }
             }
         }
-        if let Some(first) = bad.first() {
+        if out_of_order > TOLD {
+            let text = format!("{NAME} has {} more such lines", out_of_order - TOLD);
+            findings.add(Remedy::None, text);
+        }
+        if bad > 0 {
             findings.add(
                 Remedy::Open,
-                format!(
-                    "{NAME} has {} lines that are no records, the first is {first}",
-                    bad.len()
-                ),
+                format!("{NAME} has {bad} lines that are no records, the first is {first_bad}"),
             );
         }
-        list
+        Ok(())
     }
+}
+
+/// Reads a line with its end; one that is too long without, and past it. False at the end.
+fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    file.by_ref().take(LINE_OCTETS).read_until(b'\n', line)?;
+    let is_there = !line.is_empty();
+    let mut rest = Vec::new();
+    while line.len() as u64 == LINE_OCTETS && line.last() != Some(&b'\n') {
+        rest.clear();
+        file.by_ref()
+            .take(LINE_OCTETS)
+            .read_until(b'\n', &mut rest)?;
+        if rest.is_empty() || rest.last() == Some(&b'\n') {
+            break;
+        }
+    }
+    Ok(is_there)
 }
 
 type Sizes = (Option<u64>, Option<u64>);

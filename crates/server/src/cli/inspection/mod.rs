@@ -238,8 +238,7 @@ pub(super) fn inspect(directory: &Path, tick: &mut dyn FnMut(usize)) -> io::Resu
     {
         list(&directory.join(half), &mut files, &mut findings)?;
     }
-    let list = Uidlist::look(directory, &mut findings);
-    let index = directory.join("pillarbox.index");
+    let list = Uidlist::look(directory, |name| files.contains_key(name), &mut findings);
     match store::inspect_index(directory) {
         Ok(Some(text)) => findings.add(Remedy::RemoveCache(index), text),
         Ok(None) => {}

@@ -36,6 +36,10 @@ impl Record {
         fields.push(format!("{letter}{value}"));
         self.fields = Some(fields.join(" ").into_boxed_str());
     }
+    /// How much is kept of it.
+    pub(super) fn octets(&self) -> usize {
+        self.name.len() + self.fields.as_deref().map_or(0, str::len)
+    }
     pub(super) fn write(&self, uid: u32, into: &mut Vec<u8>) {
         write_record(uid, self.fields.as_deref(), &self.name, into);
     }

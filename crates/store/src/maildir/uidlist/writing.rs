@@ -1,7 +1,7 @@
 //! The file of a UID list: assigned UIDs are appended, and what became wasteful is
 //! written anew.
 
-use super::header::Header;
+use super::reading::ListFile;
 use super::record::{LAST_UID, Record, write_record};
 use super::{NAME, SECOND_NAME, Uidlist, default_unique_id};
 use crate::control_file;
@@ -141,17 +141,22 @@ impl Uidlist {
         if stamp.is_some() && stamp == self.stamp {
             return Ok(());
         }
-        let octets = control_file::read(&path)?.unwrap_or_default();
-        let line = octets.split(|octet| *octet == b'\n').next();
-        let header = line.and_then(Header::parse);
-        if header.is_some_and(|header| !header.is_of(self)) {
+        let mut file = ListFile::open(path)?;
+        let header = match &mut file {
+            Some(file) => file.header()?,
+            None => None,
+        };
+        if header.as_ref().is_some_and(|header| !header.is_of(self)) {
             self.is_anothers = true;
         }
         if self.is_anothers {
             return Err(Error::NonExistent);
         }
-        match Self::parse(&octets)? {
-            Some(theirs) => {
+        match file.zip(header) {
+            Some((file, header)) => {
+                let stamp = file.stamp;
+                let theirs = file.records(directory, header, Some(rows))?;
+                self.dead += theirs.dead;
                 let next = self.uid_next;
                 for (uid, record) in theirs.records {
                     let row = Uid::new(uid).and_then(|uid| rows.of_uid(uid));
@@ -179,7 +184,7 @@ impl Uidlist {
                 self.uid_next = self.uid_next.max(theirs.uid_next);
                 self.unknown_keys = theirs.unknown_keys;
                 self.needs_rewrite |= theirs.guid != self.guid || theirs.needs_rewrite;
-                self.stamp = stamp;
+                self.stamp = Some(stamp);
             }
             None => self.stamp = None,
         }
