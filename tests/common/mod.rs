@@ -14,6 +14,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use pillarbox::accounts::users::{User, Users};
 use std::fs;
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
@@ -122,10 +123,19 @@ impl Server {
 
     /// Starts a server in a directory that stays.
     pub fn start_in(directory: PathBuf) -> Self {
+        Self::start_in_as(directory, None)
+    }
+
+    /// As [`Server::start_in`], with a user and group of this number.
+    pub fn start_in_as(directory: PathBuf, number: Option<u32>) -> Self {
         for _ in 0..5 {
             let [imap, imaps, pop3, pop3s] = [(); 4].map(|()| free_port());
             let ports = [imap, imaps, pop3, pop3s].map(|port| port.to_string());
-            let mut child = Command::new(env!("CARGO_BIN_EXE_pillarbox"))
+            let mut command = Command::new(env!("CARGO_BIN_EXE_pillarbox"));
+            if let Some(number) = number {
+                command.uid(number).gid(number);
+            }
+            let mut child = command
                 .arg("demo")
                 .arg(&directory)
                 .args([

@@ -86,9 +86,11 @@ fn in_chinese(english: &str) -> String {
     if let Some(command) = english.strip_suffix(" completed") {
         return format!("{command} 已完成");
     }
-    let server_log = english.strip_prefix(SERVER_LOG.0);
-    if let Some(session) = server_log.and_then(|rest| rest.strip_suffix(')')) {
-        return format!("{}{session}）", SERVER_LOG.1);
+    for (english_log, chinese_log) in SERVER_LOG {
+        let server_log = english.strip_prefix(english_log);
+        if let Some(session) = server_log.and_then(|rest| rest.strip_suffix(')')) {
+            return format!("{chinese_log}{session}）");
+        }
     }
     if let Some(entry) = english.strip_suffix(ADMINISTRATORS.0) {
         return format!("{entry}{}", ADMINISTRATORS.1);
@@ -97,10 +99,16 @@ fn in_chinese(english: &str) -> String {
 }
 
 /// What is said with a session's name and a parenthesis after it.
-const SERVER_LOG: (&str, &str) = (
-    "Internal error, see the server's log (",
-    "内部错误，请查看服务器日志（",
-);
+const SERVER_LOG: [(&str, &str); 2] = [
+    (
+        "Internal error, see the server's log (",
+        "内部错误，请查看服务器日志（",
+    ),
+    (
+        "The server may not use these files, its log says what to do (",
+        "服务器无权使用这些文件，处理办法见服务器日志（",
+    ),
+];
 
 /// What is said after the name of an entry.
 const ADMINISTRATORS: (&str, &str) = (" is the administrator's to set", " 只能由管理员设置");
@@ -121,6 +129,14 @@ const CHINESE: &[(&str, &str)] = &[
     ),
     ("Authentication cancelled", "身份验证已取消"),
     ("Authentication is not possible now", "目前无法进行身份验证"),
+    (
+        "The server may not use one of the mailboxes",
+        "服务器无权使用其中一个邮箱",
+    ),
+    (
+        "The server may not use your mail, see its log",
+        "服务器无权使用您的邮件，请查看服务器日志",
+    ),
     ("Too many connections", "连接过多"),
     ("Too soon after the last login", "距离上次登录时间太短"),
     ("You may act for yourself only", "只能以自己的身份操作"),
@@ -411,6 +427,10 @@ mod tests {
         assert_eq!(chinese.say("SORT completed"), "SORT 已完成");
         assert_eq!(chinese.say("nonsense"), "nonsense");
         assert_eq!(chinese.say_bad("nonsense"), "命令有误：nonsense");
+        assert_eq!(
+            chinese.say("The server may not use these files, its log says what to do (x1)"),
+            "服务器无权使用这些文件，处理办法见服务器日志（x1）"
+        );
         assert_eq!(
             chinese.say("Internal error, see the server's log (x1)"),
             "内部错误，请查看服务器日志（x1）"

@@ -339,7 +339,8 @@ impl ImapSession {
 
     pub(crate) fn log_failure(&self, outcome: &Outcome) {
         if let Outcome::Failed(error) = outcome {
-            tracing::error!(session = %self.options.session_id, %error, "command failed");
+            let (session, remedy) = (&self.options.session_id, error.remedy());
+            tracing::error!(%session, %error, "command failed{remedy}");
         }
     }
 
@@ -544,6 +545,7 @@ impl ImapSession {
             Denial::TooManyConnections => "[LIMIT] Too many connections",
             Denial::TooSoon(_) => "[UNAVAILABLE] Too soon after the last login",
             Denial::Unavailable => "[UNAVAILABLE] Authentication is not possible now",
+            Denial::Forbidden => "[CONTACTADMIN] The server may not use your mail, see its log",
         };
         self.finish(&tag, Told::Nothing, &Outcome::no(text));
         self.count_bad();

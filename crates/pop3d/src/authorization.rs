@@ -3,6 +3,7 @@
 use crate::command::Command;
 use crate::reply::{Code, Reply};
 use crate::session::Options;
+use crate::transaction;
 use wire::sasl::{self, Exchange, Offer, ScramKeys, Step};
 use wire::{Action, Denial, Secret, Security};
 
@@ -224,6 +225,7 @@ impl Authorization {
             Denial::Unavailable => {
                 Reply::err_with(Code::SysTemp, "logging in is not possible now, try later")
             }
+            Denial::Forbidden => transaction::forbidden(),
         }
     }
 

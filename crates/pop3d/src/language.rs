@@ -73,6 +73,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("no such message", "没有这封邮件"),
     ("the maildrop cannot be opened now", "现在无法打开邮箱"),
     (
+        "the server may not use the maildrop, its log says what to do",
+        "服务器无权使用此邮箱，处理办法见服务器日志",
+    ),
+    (
         "another session has the maildrop open",
         "另一个会话已打开此邮箱",
     ),
@@ -308,6 +312,7 @@ mod tests {
                 "Code::Auth, \"",
                 "Code::InUse, \"",
                 "Code::SysTemp, \"",
+                "Code::SysPerm, \"",
             ] {
                 for piece in line.split(call).skip(1) {
                     said.extend(piece.split('"').next());

@@ -71,6 +71,10 @@ impl fmt::Display for Reply {
 }
 
 impl Code {
+    /// Whether the server's log says more.
+    pub fn is_in_log(self) -> bool {
+        matches!(self, Self::SysTemp | Self::SysPerm)
+    }
     fn name(self) -> &'static str {
         match self {
             Self::Auth => "AUTH",

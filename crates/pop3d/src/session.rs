@@ -163,11 +163,11 @@ impl Pop3Session {
     }
 
     fn say(&mut self, reply: Reply) {
+        let id = &self.options.session_id;
         let reply = match reply.in_language(self.language) {
             Reply::Err(Some(code), text) if !self.tells(code) => Reply::err(text),
-            Reply::Err(Some(Code::SysTemp), text) if !self.options.session_id.is_empty() => {
-                let text = format!("{text} ({})", self.options.session_id);
-                Reply::err_with(Code::SysTemp, text)
+            Reply::Err(Some(code), text) if code.is_in_log() && !id.is_empty() => {
+                Reply::err_with(code, format!("{text} ({id})"))
             }
             reply => reply,
         };

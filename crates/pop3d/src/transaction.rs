@@ -325,8 +325,21 @@ impl Transaction {
     }
 }
 
-fn cannot_open(_: Error) -> Reply {
-    Reply::err_with(Code::SysTemp, "the maildrop cannot be opened now")
+fn cannot_open(error: Error) -> Reply {
+    tracing::error!(%error, "the maildrop cannot be opened{}", error.remedy());
+    match error.is_forbidden() {
+        true => forbidden(),
+        false => Reply::err_with(Code::SysTemp, "the maildrop cannot be opened now"),
+    }
+}
+
+/// That the maildrop is there, and the system does not let the server have it: no client
+/// that tries again changes that (RFC 3206 section 4).
+pub fn forbidden() -> Reply {
+    Reply::err_with(
+        Code::SysPerm,
+        "the server may not use the maildrop, its log says what to do",
+    )
 }
 
 fn no_such_message() -> Reply {

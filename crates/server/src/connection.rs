@@ -603,9 +603,12 @@ impl Connection {
                 session = self.id,
                 user,
                 "cannot open the mailboxes: {error}{}",
-                remedy(&error)
+                error.remedy()
             );
-            Denial::Unavailable
+            match error.is_forbidden() {
+                true => Denial::Forbidden,
+                false => Denial::Unavailable,
+            }
         })?;
         // Who is refused has no place.
         self.user = Some(place);
@@ -617,20 +620,6 @@ impl Connection {
 fn mechanism_of(claimed: Option<&Claimed>) -> &'static str {
     let external = Mechanism::External.name();
     claimed.map_or(external, |claimed| claimed.mechanism)
-}
-
-/// What to do where a user's mailboxes cannot be opened.
-fn remedy(error: &store::Error) -> &'static str {
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    match error {
-        store::Error::Io { source, .. } if source.kind() == PermissionDenied => {
-            "; give that directory to the user the server runs as (chown), as `pillarbox config check` says"
-        }
-        store::Error::Io { source, .. } if source.kind() == ReadOnlyFilesystem => {
-            "; name the directory in ReadWritePaths of the systemd unit"
-        }
-        _ => "",
-    }
 }
 
 /// What to do where a handshake failed because of a client's certificate.

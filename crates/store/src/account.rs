@@ -583,7 +583,8 @@ impl Account {
     }
 
     /// Every mailbox but INBOX with its directory. Links are passed over: mail lies
-    /// beneath the root.
+    /// beneath the root. What cannot be looked into counts: it is there, and keeps nobody
+    /// from the others.
     fn directories(&self) -> Result<BTreeMap<MailboxName, PathBuf>> {
         let mut directories = BTreeMap::new();
         let list_failed = |error| failed("list", &self.root, error);
@@ -593,7 +594,8 @@ impl Account {
                 continue;
             };
             let path = self.root.join(&file_name);
-            if entry.kind != Kind::Directory || !control_file::is_directory(&path.join("cur"))? {
+            let is_mailbox = || control_file::is_directory(&path.join("cur")).unwrap_or(true);
+            if entry.kind != Kind::Directory || !is_mailbox() {
                 continue;
             }
             let canonical = name.directory_name();
@@ -677,3 +679,5 @@ mod replaced_tests;
 #[cfg(test)]
 #[path = "account_tests.rs"]
 mod tests;
+#[cfg(test)]
+mod unreadable_tests;

@@ -62,6 +62,30 @@ impl Error {
             },
         }
     }
+    /// Whether the system does not let this process have what it asked for.
+    pub fn is_forbidden(&self) -> bool {
+        use std::io::ErrorKind::PermissionDenied;
+        matches!(self, Self::Io { source, .. } if source.kind() == PermissionDenied)
+    }
+    /// What an administrator can do about it, to stand behind it in a log; nothing where
+    /// that is not known.
+    pub fn remedy(&self) -> String {
+        use std::io::ErrorKind::ReadOnlyFilesystem;
+        match self {
+            _ if self.is_forbidden() => {
+                let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+                format!(
+                    "; the server has uid {} and gid {}: give that path to it (chown -R, chmod -R u+rwX); `pillarbox config check` finds all such",
+                    uid.as_raw(),
+                    gid.as_raw()
+                )
+            }
+            Self::Io { source, .. } if source.kind() == ReadOnlyFilesystem => {
+                "; name the directory in ReadWritePaths of the systemd unit".to_owned()
+            }
+            _ => String::new(),
+        }
+    }
     /// Wraps an I/O error with what was tried; full disks become
     /// [`Error::OverQuota`].
     pub fn io(context: impl Into<String>, source: std::io::Error) -> Self {

@@ -166,6 +166,8 @@ pub enum Denial {
     TooSoon(u64),
     /// The server cannot check now (queue full, mail root unreadable).
     Unavailable,
+    /// The system does not let the server have the user's mail.
+    Forbidden,
 }
 
 /// As the log tells it.
@@ -186,6 +188,7 @@ impl std::fmt::Display for Denial {
                 write!(to, "the last login was less than {seconds} seconds ago")
             }
             Self::Unavailable => to.write_str("not possible now"),
+            Self::Forbidden => to.write_str("the server may not use the user's mail"),
         }
     }
 }

@@ -64,6 +64,11 @@ impl Outcome {
             Self::Ok(text) => format!("OK {text}"),
             Self::No(text) => format!("NO {text}"),
             Self::Bad(text) => format!("BAD {text}"),
+            Self::Failed(error) if error.is_forbidden() => {
+                format!(
+                    "NO [CONTACTADMIN] The server may not use these files, its log says what to do ({session_id})"
+                )
+            }
             Self::Failed(_) => {
                 format!("NO [SERVERBUG] Internal error, see the server's log ({session_id})")
             }

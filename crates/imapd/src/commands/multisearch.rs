@@ -154,7 +154,9 @@ impl MultiSearching {
     /// looked at.
     ///
     /// # Errors
-    /// When a mailbox cannot be read. One that is gone meanwhile is passed over.
+    /// When a mailbox cannot be read. One that is gone meanwhile is passed over, and one
+    /// that the server may not read, as any that the user may not (RFC 7377 section 2.1),
+    /// but the client hears of it.
     pub fn step(
         &mut self,
         view: &mut Option<View>,
@@ -168,7 +170,7 @@ impl MultiSearching {
                 }
                 return Ok(More::Nothing);
             };
-            self.current = self.begin(view.as_ref(), name)?;
+            self.current = self.begin(view.as_ref(), name, out)?;
             return Ok(More::Follows);
         };
         let selected = view.as_ref().filter(|view| *view.name() == searched.name);
@@ -206,13 +208,25 @@ impl MultiSearching {
         Ok(More::Follows)
     }
 
-    fn begin(&self, view: Option<&View>, name: MailboxName) -> Result<Option<Searched>, Outcome> {
+    fn begin(
+        &self,
+        view: Option<&View>,
+        name: MailboxName,
+        out: &mut Writer,
+    ) -> Result<Option<Searched>, Outcome> {
         let selected = view.filter(|view| *view.name() == name);
         let (mailbox, key) = match selected {
             Some(view) => (Arc::clone(view.mailbox()), search::by_uid(view, &self.key)),
             None => match self.account.mailbox(&name) {
                 Ok(mailbox) => (mailbox, self.key.clone()),
                 Err(Error::NonExistent) => return Ok(None),
+                Err(error) if error.is_forbidden() => {
+                    let remedy = error.remedy();
+                    tracing::error!(%error, "a mailbox was not searched{remedy}");
+                    let told = "NO [CONTACTADMIN] The server may not use one of the mailboxes";
+                    out.text("* ").status_text(told).crlf();
+                    return Ok(None);
+                }
                 Err(error) => return Err(error.into()),
             },
         };

@@ -116,7 +116,8 @@ pub(super) struct Tree {
     pub(super) faults: Vec<Fault>,
 }
 
-/// Finds the mailboxes in a Maildir.
+/// Finds the mailboxes in a Maildir, and those whose directories the Maildir's owner may
+/// not use, where that can be told.
 ///
 /// # Errors
 /// When the root cannot be read.
@@ -151,12 +152,8 @@ pub(super) fn mailboxes(root: &Path) -> io::Result<Tree> {
         if !kind.is_dir() {
             continue;
         }
-        let parts = HALVES
-            .iter()
-            .filter(|half| path.join(half).is_dir())
-            .count();
-        let has_mark = path.join("maildirfolder").exists();
-        if parts == 0 && !has_mark {
+        let has_part = |half| is_there(&path.join(half), Metadata::is_dir);
+        if !HALVES.iter().any(has_part) && !is_there(&path.join("maildirfolder"), |_| true) {
             continue;
         }
         if levels.split('.').any(str::is_empty) {
@@ -191,12 +188,51 @@ pub(super) fn mailboxes(root: &Path) -> io::Result<Tree> {
     let mut mailboxes = vec![("INBOX".to_owned(), root.to_owned())];
     mailboxes.extend(found);
     Ok(Tree {
+    if nix::unistd::Uid::effective().is_root() {
+        inspect_access(root, &mailboxes, &mut findings)?;
+    }
         mailboxes,
         faults: findings.faults,
     })
 }
 
 /// A directory's name as people read it.
+/// Whether something of that kind is there; what cannot be looked at counts.
+fn is_there(path: &Path, is_it: fn(&Metadata) -> bool) -> bool {
+    match path.metadata() {
+        Ok(metadata) => is_it(&metadata),
+        Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    }
+}
+
+/// Looks for mailboxes whose directories the owner of the Maildir may not use: whoever is
+/// root does not notice.
+fn inspect_access(
+    root: &Path,
+    mailboxes: &[(String, PathBuf)],
+    findings: &mut Findings,
+) -> io::Result<()> {
+    let owner = root.metadata()?;
+    for (_, directory) in mailboxes {
+        let parts = ["cur", "new", "tmp"].map(|part| directory.join(part));
+        let mut directories = std::iter::once(directory).chain(&parts);
+        let closed = directories.find(|path| {
+            let metadata = path.symlink_metadata().ok().filter(Metadata::is_dir);
+            metadata.is_some_and(|metadata| !is_open_to(&metadata, &owner, 0o7))
+        });
+        if let Some(closed) = closed {
+            let (uid, closed) = (owner.uid(), closed.display());
+            findings.add(
+                Remedy::None,
+                format!(
+                    "{closed} cannot be used by the mail's owner; chown -R {uid} it, and chmod -R u+rwX"
+                ),
+            );
+        }
+    }
+    Ok(())
+}
+
 fn shown_name(levels: &str) -> String {
     let levels: Vec<String> = levels
         .split('.')
@@ -393,7 +429,7 @@ fn inspect_message(
     findings: &mut Findings,
 ) -> bool {
     let name = named(&message.path);
-    if nix::unistd::Uid::effective().is_root() && !is_readable_by(&message.metadata, owner) {
+    if nix::unistd::Uid::effective().is_root() && !is_open_to(&message.metadata, owner, 0o4) {
         findings.add(
             Remedy::None,
             format!(
@@ -447,18 +483,19 @@ fn inspect_message(
     true
 }
 
-/// Whether somebody's file lets the owner of the mailbox read it.
-fn is_readable_by(file: &Metadata, owner: &Metadata) -> bool {
-    let bit = if owner.uid() == 0 {
+/// Whether somebody's file or directory lets the owner of the mailbox do all of this
+/// (4 to read it, 2 to write it, 1 to look names up in it).
+fn is_open_to(file: &Metadata, owner: &Metadata, wanted: u32) -> bool {
+    let shift = if owner.uid() == 0 {
         return true;
     } else if file.uid() == owner.uid() {
-        0o400
+        6
     } else if file.gid() == owner.gid() {
-        0o040
+        3
     } else {
-        0o004
+        0
     };
-    file.mode() & bit != 0
+    (file.mode() >> shift) & wanted == wanted
 }
 
 /// Counts a file's octets and tells whether it is a gzip file.

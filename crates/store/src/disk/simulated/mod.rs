@@ -31,6 +31,8 @@ const MOUNTS: &str = "/simulated-disk";
 pub(crate) const ENOSPC: i32 = 28;
 /// Input or output error.
 pub(crate) const EIO: i32 = 5;
+/// Permission denied.
+pub(crate) const EACCES: i32 = 13;
 
 /// What is to go wrong; operations are counted from when it is armed.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +82,8 @@ struct Machine {
     stopped: bool,
     /// What was done since the fault was armed.
     journal: Vec<String>,
+    /// A directory that nothing can be looked up in, and what is said then.
+    closed: Option<(PathBuf, i32)>,
     /// The handle that has each locked file locked.
     locks: HashMap<u64, u64>,
     handles: u64,
@@ -138,6 +142,7 @@ impl Simulated {
                 fired: false,
                 stopped: false,
                 journal: Vec::new(),
+                closed: None,
                 locks: HashMap::new(),
                 handles: 0,
             }),
@@ -162,6 +167,10 @@ impl Simulated {
         let directory = image.find(&place)?;
         image.set_apart(directory);
         Ok(())
+    }
+    /// Has all fail that is asked of what is in a directory, with this number, or of none.
+    pub(crate) fn close(&self, closed: Option<(PathBuf, i32)>) {
+        self.machine.lock().closed = closed;
     }
     /// Lets something go wrong from now on, or nothing more.
     pub(crate) fn arm(&self, fault: Option<Fault>) {
@@ -252,6 +261,13 @@ impl Simulated {
         operation: impl FnOnce(&mut Image, &[&str]) -> io::Result<T>,
     ) -> io::Result<T> {
         let place = beneath(path)?;
+        let closed = self.machine.lock().closed.clone();
+        if let Some((closed, errno)) = closed
+            && path.starts_with(&closed)
+            && (path != closed || name != "stat")
+        {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
         self.run(
             sort,
             || format!("{name} {}", place.join("/")),
