@@ -29,7 +29,7 @@ pub use account::{
 };
 pub use devices::{DeviceLedger, DeviceVisit};
 pub use error::{Error, Result};
-pub use index::{inspect_index, is_open_elsewhere};
+pub use index::{inspect_index, is_open_elsewhere, remove_index};
 pub use kept_open::KeptOpen;
 pub use mailbox::{AsciiSize, TextCompletion, TextStep};
 pub use mailbox::{

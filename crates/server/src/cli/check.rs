@@ -16,12 +16,14 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use store::MailboxName;
 
+/// Why something is left as it is.
+const BUSY: &str = "a server has the mailbox open; stop it, or repair again later";
 /// How often the progress line is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n  pillarbox check --search anna\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway more than 36 hours ago; it never removes a message.\nWhat a server has open it does not open, and a message's second name it leaves there: stop\nthe server first, or repair again a minute later.\n--search finds texts that are damaged, or not those of the messages; --repair makes them\nanew: stop the server before, which keeps others out of what it has open.\nExit code 1 tells that something is wrong and was not repaired."
+    after_help = "Examples:\n  pillarbox check anna\n  pillarbox check --all --repair\n  pillarbox check --search anna\n\nWithout --repair nothing is changed, and the server may run meanwhile. --repair makes\nmissing directories, gives copies names of their own, has damaged lists rewritten and\nremoves what deliveries left halfway more than 36 hours ago; it never removes a message.\nWhat a server has open it does not open, and it leaves a message's second name and the\nindex there: stop the server first, or repair again a minute later.\n--search finds texts that are damaged, or not those of the messages; --repair makes them\nanew: stop the server before, which keeps others out of what it has open.\nExit code 1 tells that something is wrong and was not repaired."
 )]
 pub struct Arguments {
     /// The users to check; all if none is given
@@ -225,12 +227,13 @@ fn mend(fault: &Fault) -> anyhow::Result<Option<String>> {
             sync_parent(path)?;
             Ok(Some("made".to_owned()))
         }
-        Remedy::RemoveCache(path) => {
-            std::fs::remove_file(path)?;
-            Ok(Some(
+        Remedy::RemoveIndex(directory) => match store::remove_index(directory)? {
+            true => Ok(Some(
                 "removed, to be made again when it is opened".to_owned(),
-            ))
-        }
+            )),
+            // What that one has in memory is right, and it goes on writing to this file.
+            false => anyhow::bail!("{BUSY}"),
+        },
         Remedy::RemoveLink(second) => {
             rename::remove(second)?;
             Ok(Some("this name was removed".to_owned()))
@@ -309,6 +312,72 @@ mod tests {
         assert_eq!((after.messages, after.faults), (3, 0));
         let list = std::fs::read_to_string(root.join(".Sent/dovecot-uidlist")).expect("list");
         assert!(list.starts_with("3 V7 ") && list.contains("\n4 "), "{list}");
+    }
+
+    /// What a server tells meanwhile is written to the file that it has open.
+    #[test]
+    fn an_index_stays_where_the_mailbox_is_open() {
+        let directory = tempfile::tempdir().expect("directory");
+        let root = directory.path();
+        let layout = store::Layout {
+            delimiter: '/',
+            prefix: String::new(),
+        };
+        let account = store::Account::open(root, layout).expect("account");
+        std::fs::write(root.join("cur/1.a:2,S"), "first\n").expect("write");
+        let open = account.mailbox(&MailboxName::inbox()).expect("mailbox");
+        std::fs::write(root.join("cur/1.a:2,S"), "first, and longer now\n").expect("write");
+        let config = Config::default();
+        let told = check_all(&config, root, true);
+        assert_eq!((told.faults, told.repaired), (2, 0));
+        assert!(root.join("pillarbox.index").exists());
+        drop((open, account));
+        let told = check_all(&config, root, true);
+        assert_eq!((told.faults, told.repaired), (2, 1));
+        assert!(!root.join("pillarbox.index").exists());
+        // The list tells the other size, too.
+        assert_eq!(check_all(&config, root, false).faults, 1);
+    }
+
+    /// One mailbox that cannot be looked into is told of, and the others are looked at.
+    #[test]
+    fn a_mailbox_that_cannot_be_read_is_a_fault() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        let directory = tempfile::tempdir().expect("directory");
+        let root = directory.path();
+        for part in [
+            "cur",
+            "new",
+            "tmp",
+            ".Closed/cur",
+            ".Closed/new",
+            ".Closed/tmp",
+        ] {
+            std::fs::create_dir_all(root.join(part)).expect("part");
+        }
+        std::fs::write(root.join("cur/1.a:2,S"), "first\n").expect("write");
+        let closed = root.join(".Closed");
+        let mode = |mode| std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&closed, mode(0)).expect("closed");
+        let config = Config::default();
+        if nix::unistd::Uid::effective().is_root() {
+            // Who is root sees everything, but not whose mail it is.
+            for part in ["", "cur", "new", "tmp", "cur/1.a:2,S"] {
+                chown(root.join(part), Some(65_534), Some(65_534)).expect("given");
+            }
+            let told = check_all(&config, root, false);
+            assert_eq!((told.messages, told.faults), (1, 1));
+            // From here on this thread is not root to file systems.
+            nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
+        }
+        let told = check_all(&config, root, false);
+        assert_eq!(told.messages, 1);
+        assert!(told.faults >= 1);
+        let tree = inspection::mailboxes(root).expect("mailboxes");
+        assert!(tree.mailboxes.iter().any(|(name, _)| name == "Closed"));
+        assert!(inspection::inspect(&closed, &mut |_| {}).is_err());
+        nix::unistd::setfsuid(nix::unistd::Uid::effective());
+        std::fs::set_permissions(&closed, mode(0o700)).expect("opened");
     }
 
     /// Beside a server names change at any time; it makes sense of them itself.

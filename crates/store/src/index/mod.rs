@@ -43,7 +43,7 @@ mod tests;
 pub(crate) use checksum::crc32;
 pub(crate) use history::History;
 pub(crate) use inspect::look;
-pub use inspect::{inspect_index, is_open_elsewhere};
+pub use inspect::{inspect_index, is_open_elsewhere, remove_index};
 pub(crate) use record::Settled;
 pub(crate) use replay::Contents;
 

@@ -20,7 +20,7 @@ pub(super) fn remove(second: &SecondName) -> anyhow::Result<()> {
     let half = second.path.parent().context("the file has no directory")?;
     let mailbox = half.parent().context("the file has no mailbox")?;
     if store::is_open_elsewhere(mailbox)? {
-        bail!("a server has the mailbox open; stop it, or repair again later");
+        bail!("{}", super::BUSY);
     }
     let file = Some(second.file);
     if file_of(&second.path)? != file || file_of(&second.first)? != file {

@@ -221,7 +221,7 @@ fn an_index_that_contradicts_the_files_is_told() {
         .find(|fault| fault.text.contains("UID 1 has 20 octets, its file 28"))
         .expect("a fault of the index");
     let index = root.join("pillarbox.index");
-    assert_eq!(fault.remedy, Remedy::RemoveCache(index.clone()));
+    assert_eq!(fault.remedy, Remedy::RemoveIndex(root.to_owned()));
     std::fs::write(&index, "junk").expect("written");
     let unreadable = |fault: &Fault| fault.text.contains("cannot be read");
     assert!(faults(root).iter().any(unreadable));

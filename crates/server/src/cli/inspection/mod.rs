@@ -29,8 +29,9 @@ pub(super) enum Remedy {
     OwnName(PathBuf),
     /// Remove a second name of the same file.
     RemoveLink(SecondName),
-    /// Remove this file, which is made again when the mailbox is opened.
-    RemoveCache(PathBuf),
+    /// Remove the index of the mailbox in this directory, unless a server has it open; it is
+    /// made again when the mailbox is opened.
+    RemoveIndex(PathBuf),
     /// Open the mailbox: the store then mends its list.
     Open,
 }
@@ -187,16 +188,15 @@ pub(super) fn mailboxes(root: &Path) -> io::Result<Tree> {
     }
     let mut mailboxes = vec![("INBOX".to_owned(), root.to_owned())];
     mailboxes.extend(found);
-    Ok(Tree {
     if nix::unistd::Uid::effective().is_root() {
         inspect_access(root, &mailboxes, &mut findings)?;
     }
+    Ok(Tree {
         mailboxes,
         faults: findings.faults,
     })
 }
 
-/// A directory's name as people read it.
 /// Whether something of that kind is there; what cannot be looked at counts.
 fn is_there(path: &Path, is_it: fn(&Metadata) -> bool) -> bool {
     match path.metadata() {
@@ -233,6 +233,7 @@ fn inspect_access(
     Ok(())
 }
 
+/// A directory's name as people read it.
 fn shown_name(levels: &str) -> String {
     let levels: Vec<String> = levels
         .split('.')
@@ -276,9 +277,9 @@ pub(super) fn inspect(directory: &Path, tick: &mut dyn FnMut(usize)) -> io::Resu
     }
     let list = Uidlist::look(directory, |name| files.contains_key(name), &mut findings);
     match store::inspect_index(directory) {
-        Ok(Some(text)) => findings.add(Remedy::RemoveCache(index), text),
+        Ok(Some(text)) => findings.add(Remedy::RemoveIndex(directory.to_owned()), text),
         Ok(None) => {}
-        Err(error) => findings.add(Remedy::RemoveCache(index), error.to_string()),
+        Err(error) => findings.add(Remedy::RemoveIndex(directory.to_owned()), error.to_string()),
     }
     let mut letters: BTreeMap<char, usize> = BTreeMap::new();
     for (number, (unique, copies)) in files.into_iter().enumerate() {
