@@ -45,6 +45,9 @@ trait Disk {
     fn remove_tree(&self, path: &Path) -> io::Result<()>;
     /// All names in a directory, in no order.
     fn list(&self, path: &Path) -> io::Result<Vec<Listed>>;
+    /// The same of a directory that is no link: whatever else is there is
+    /// [`ErrorKind::NotADirectory`].
+    fn list_itself(&self, path: &Path) -> io::Result<Vec<Listed>>;
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 }
@@ -373,11 +376,12 @@ pub(crate) fn list(path: &Path) -> io::Result<Vec<Listed>> {
 /// ends, none that is not text, no directories. A link to a directory is refused: messages
 /// there are not this mailbox's.
 pub(crate) fn list_messages(path: &Path) -> io::Result<Vec<String>> {
-    if metadata(path)?.kind != Kind::Directory {
-        return Err(not_a_part());
-    }
+    let all = match disk(path).list_itself(path) {
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return Err(not_a_part()),
+        all => all?,
+    };
     let mut names = Vec::new();
-    for listed in list(path)? {
+    for listed in all {
         let Ok(name) = listed.name.into_string() else {
             tracing::warn!(directory = %path.display(), "a file name that is not text was ignored");
             continue;

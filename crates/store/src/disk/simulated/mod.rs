@@ -377,6 +377,10 @@ impl Disk for Arc<Simulated> {
             image.list(image.find(place)?)
         })
     }
+    fn list_itself(&self, path: &Path) -> io::Result<Vec<Listed>> {
+        // There are no links.
+        self.list(path)
+    }
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.simply(Sort::Change, "sync directory", path, |image, place| {
             let inode = image.find(place)?;
