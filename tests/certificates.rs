@@ -64,6 +64,14 @@ fn a_certificate_logs_in_to_both() {
         BASE64.encode("ben")
     ));
     talk.expect("a NO [AUTHORIZATIONFAILED] ");
+    // An exchange that was given up has nothing to do with the next.
+    for (user, answer) in [("ben", "*"), ("anna", "?"), ("nobody", "AAAA")] {
+        let first = BASE64.encode(format!("p=tls-exporter,,n={user},r=abcdefgh"));
+        talk.send(&format!("s AUTHENTICATE SCRAM-SHA-256-PLUS {first}\r\n"));
+        talk.expect("+ ");
+        talk.send(&format!("{answer}\r\n"));
+        talk.expect("s BAD ");
+    }
     talk.send("b AUTHENTICATE EXTERNAL =\r\nc STATUS INBOX (MESSAGES)\r\n");
     talk.expect("b OK ");
     talk.expect("* STATUS INBOX (MESSAGES 1)");
@@ -100,11 +108,13 @@ fn no_certificate_and_a_strangers_log_nobody_in() {
     talk.expect("a NO [CANNOT] ");
     talk.expect("b OK ");
     // Of nobody there is.
-    let nobody = authority.certify("nobody");
-    let mut talk = Talk::open(server.imaps).begin_tls_as(&server, Some(nobody));
-    talk.expect("* OK ");
-    talk.send("a AUTHENTICATE EXTERNAL =\r\n");
-    talk.expect("a NO [AUTHENTICATIONFAILED] ");
+    for name in ["nobody", "ANNA"] {
+        let own = authority.certify(name);
+        let mut talk = Talk::open(server.imaps).begin_tls_as(&server, Some(own));
+        talk.expect("* OK ");
+        talk.send("a AUTHENTICATE EXTERNAL =\r\n");
+        talk.expect("a NO [AUTHENTICATIONFAILED] ");
+    }
     // Of another authority: no connection at all.
     let forged = Authority::new().certify("anna");
     let mut talk = Talk::open(server.imaps).begin_tls_as(&server, Some(forged));

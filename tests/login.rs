@@ -514,6 +514,7 @@ fn who_is_taken_out_of_the_users_file_is_sent_away() {
 async fn who_is_kept_out_by_a_passwd_file_is_as_unknown_as_nobody() {
     use pillarbox::accounts::Accounts;
     use pillarbox::config::Config;
+    use wire::sasl::{Identity, Mechanism};
     use wire::{Denial, Secret};
     let directory = tempfile::tempdir().expect("directory");
     let users_file = directory.path().join("passwd");
@@ -543,10 +544,19 @@ async fn who_is_kept_out_by_a_passwd_file_is_as_unknown_as_nobody() {
             expected,
             "{name} from {peer}"
         );
-        let entered = accounts.enter(name, None, peer).map(|entrant| entrant.user);
+        let certified = Identity {
+            mechanism: Mechanism::External,
+            user: name.to_owned(),
+            acts_as: None,
+            device: None,
+        };
+        let entered = accounts.enter(&certified, &[], peer);
         assert_eq!(entered.is_ok(), is_let_in, "{name} from {peer}");
     }
-    let anna = accounts.enter("anna", None, here).expect("let in");
+    let anna = accounts
+        .verify("anna", secret(), here)
+        .await
+        .expect("let in");
     assert!(accounts.admits(&anna, here) && !accounts.admits(&anna, elsewhere));
     assert_eq!(
         accounts.why_refused("ben", here),

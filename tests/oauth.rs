@@ -268,9 +268,10 @@ fn good_tokens_log_in_to_both_and_bad_ones_to_neither() {
     );
     talk.send("\r\n");
     talk.expect("-ERR [AUTH] ");
+    // What a client asks for is typed.
     talk.send(&format!(
         "AUTH OAUTHBEARER {}\r\nSTAT\r\n",
-        oauthbearer("anna", &good)
+        oauthbearer("Anna", &good)
     ));
     talk.expect("+OK ");
     assert_eq!(talk.line(), "+OK 1 181");
@@ -292,6 +293,8 @@ fn good_tokens_log_in_to_both_and_bad_ones_to_neither() {
         first.token("one", &claims_but("exp", json!(1_000_000_000))),
         first.token("one", &claims_but("preferred_username", json!("ben"))),
         first.token("one", &claims_but("preferred_username", json!("nobody"))),
+        // Whose the case of letters tells apart.
+        first.token("one", &claims_but("preferred_username", json!("Anna"))),
         // Signed with the other key than the one named.
         Key::p256().token("one", &claims()),
         unsigned,

@@ -53,7 +53,7 @@ fn play<Login>(
                 )));
             }
             Action::CheckToken(_) => session.resume(Event::TokenRefused(b"{}".to_vec())),
-            Action::Enter { .. } | Action::Refuse { .. } => {
+            Action::Enter(_) | Action::Refuse { .. } => {
                 session.resume(Event::Denied(wire::Denial::BadCredentials));
             }
             Action::AskLoad => session.resume(Event::Load(wire::Load::Busy)),
@@ -165,7 +165,7 @@ pub fn pop3_session(input: &[u8]) {
 
 /// Every mechanism: the input's lines are a client's messages, one after the other.
 pub fn sasl(input: &[u8]) {
-    use wire::sasl::{Exchange, Mechanism, ScramKeys, Step};
+    use wire::sasl::{Exchange, Identity, Mechanism, ScramKeys, Step};
     for mechanism in Mechanism::ALL {
         let exchange = Exchange::start(mechanism.name(), &offer(), Security::Tls);
         let mut exchange = exchange.expect("it is offered");
@@ -177,7 +177,7 @@ pub fn sasl(input: &[u8]) {
             }
             match step {
                 Step::Challenge(_) => {}
-                Step::CheckPassword { user, .. } | Step::Enter { user } => {
+                Step::CheckPassword { user, .. } | Step::Enter(Identity { user, .. }) => {
                     assert!(!user.is_empty());
                     break;
                 }
@@ -188,10 +188,7 @@ pub fn sasl(input: &[u8]) {
                     assert!(token.iter().all(u8::is_ascii_graphic));
                     break;
                 }
-                Step::FindScramKeys { .. }
-                | Step::Refused { .. }
-                | Step::Malformed(_)
-                | Step::OtherIdentity => break,
+                Step::FindScramKeys { .. } | Step::Refused { .. } | Step::Malformed(_) => break,
             }
         }
     }

@@ -4,7 +4,8 @@ use crate::commands::Outcome;
 use crate::rules::Told;
 use crate::session::{ImapSession, StartTls, Work};
 use wire::sasl::{
-    Exchange, ScramKeys, Step, UNKNOWN_MECHANISM, WITHOUT_TLS, decode_base64, encode_base64,
+    Exchange, Identity, ScramKeys, Step, UNKNOWN_MECHANISM, WITHOUT_TLS, decode_base64,
+    encode_base64,
 };
 use wire::{Action, Secret, Security};
 
@@ -32,7 +33,9 @@ impl ImapSession {
             return self.end_login(&tag, &Outcome::no(PRIVACY_REQUIRED));
         }
         match String::from_utf8(user) {
-            Ok(user) if !user.is_empty() => self.check_password(tag, user, password),
+            Ok(user) if !user.is_empty() => {
+                self.check_password(tag, (user, None), password);
+            }
             _ => {
                 let text = "[AUTHENTICATIONFAILED] Authentication failed";
                 self.end_login(&tag, &Outcome::no(text));
@@ -49,8 +52,21 @@ impl ImapSession {
         }
     }
 
-    fn check_password(&mut self, tag: String, user: String, password: Secret) {
-        self.conclude(tag, Action::CheckPassword { user, password });
+    /// Has a user's password checked, who may want to act as another.
+    fn check_password(
+        &mut self,
+        tag: String,
+        (user, acts_as): (String, Option<String>),
+        password: Secret,
+    ) {
+        self.conclude(
+            tag,
+            Action::CheckPassword {
+                user,
+                password,
+                acts_as,
+            },
+        );
     }
 
     pub(crate) fn authenticate(&mut self, tag: String, mechanism: &str, initial: Option<&[u8]>) {
@@ -101,27 +117,36 @@ impl ImapSession {
                 self.challenge(&octets);
                 self.work = Work::Challenged { tag, exchange };
             }
-            Step::CheckPassword { user, password } => self.check_password(tag, user, password),
+            Step::CheckPassword {
+                user,
+                password,
+                acts_as,
+            } => self.check_password(tag, (user, acts_as), password),
             Step::FindScramKeys { user, digest } => {
                 self.work = Work::FindingKeys { tag, exchange };
                 self.enqueue(Action::FindScramKeys { user, digest });
             }
             Step::Proven {
-                user,
-                device,
+                identity,
                 server_final,
             } => {
                 self.challenge(&server_final);
-                self.work = Work::Proven { tag, user, device };
+                self.work = Work::Proven { tag, identity };
             }
-            Step::Enter { user } => self.conclude(tag, Action::Enter { user, device: None }),
+            Step::Enter(identity) => self.conclude(tag, Action::Enter(identity)),
             Step::CheckToken(bearer) => self.conclude(tag, Action::CheckToken(bearer)),
-            Step::Refused { user, denial } => self.conclude(tag, Action::Refuse { user, denial }),
-            Step::OtherIdentity => {
-                let text = "[AUTHORIZATIONFAILED] You may act for yourself only";
-                self.end_login(&tag, &Outcome::no(text));
-                self.count_bad();
-            }
+            Step::Refused {
+                user,
+                mechanism,
+                denial,
+            } => self.conclude(
+                tag,
+                Action::Refuse {
+                    user,
+                    mechanism,
+                    denial,
+                },
+            ),
             Step::Malformed(why) => {
                 self.end_login(&tag, &Outcome::bad(why));
             }
@@ -135,14 +160,9 @@ impl ImapSession {
     }
 
     /// Takes the empty response to the server's last SCRAM message.
-    pub(crate) fn take_acknowledgement(
-        &mut self,
-        tag: String,
-        (user, device): (String, Option<String>),
-        line: &[u8],
-    ) {
+    pub(crate) fn take_acknowledgement(&mut self, tag: String, identity: Identity, line: &[u8]) {
         if line.is_empty() {
-            self.conclude(tag, Action::Enter { user, device });
+            self.conclude(tag, Action::Enter(identity));
         } else {
             self.end_login(&tag, &Outcome::bad("Authentication cancelled"));
         }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 use store::Account;
-use wire::sasl::Exchange;
+use wire::sasl::{Exchange, Identity};
 use wire::{Action, Denial, Event, Meanwhile, Security, Session};
 
 /// So many bad commands in a row before login end the connection.
@@ -113,12 +113,7 @@ pub(crate) enum Work {
         exchange: Box<Exchange>,
     },
     /// The client is to acknowledge the server's last SCRAM message.
-    Proven {
-        tag: String,
-        user: String,
-        /// The device whose password it is.
-        device: Option<String>,
-    },
+    Proven { tag: String, identity: Identity },
     /// The client is to acknowledge that its access token was refused.
     Refused { tag: String },
     /// The server does the TLS handshake.
@@ -508,8 +503,8 @@ impl ImapSession {
             (Line::Whole(line), Work::Challenged { tag, exchange }) => {
                 self.take_response(tag, exchange, &line);
             }
-            (Line::Whole(line), Work::Proven { tag, user, device }) => {
-                self.take_acknowledgement(tag, (user, device), &line);
+            (Line::Whole(line), Work::Proven { tag, identity }) => {
+                self.take_acknowledgement(tag, identity, &line);
             }
             (Line::Whole(_), Work::Refused { tag }) => self.end_refused(&tag),
             // Not reached: no other work takes lines.
@@ -542,6 +537,7 @@ impl ImapSession {
             Denial::OtherChannel => {
                 "[AUTHENTICATIONFAILED] The channel binding is of another connection"
             }
+            Denial::OtherIdentity => "[AUTHORIZATIONFAILED] You may act for yourself only",
             Denial::TooManyConnections => "[LIMIT] Too many connections",
             Denial::TooSoon(_) => "[UNAVAILABLE] Too soon after the last login",
             Denial::Unavailable => "[UNAVAILABLE] Authentication is not possible now",

@@ -86,7 +86,7 @@ impl Client {
                 }
                 Action::StartTls => self.session.resume(Event::TlsStarted(Default::default())),
                 Action::FindScramKeys { .. }
-                | Action::Enter { .. }
+                | Action::Enter(_)
                 | Action::Refuse { .. }
                 | Action::CheckToken(_) => {
                     self.session.resume(Event::Denied(Denial::BadCredentials));

@@ -4,7 +4,7 @@ use crate::command::Command;
 use crate::reply::{Code, Reply};
 use crate::session::Options;
 use crate::transaction;
-use wire::sasl::{self, Exchange, Offer, ScramKeys, Step};
+use wire::sasl::{self, Exchange, Identity, Offer, ScramKeys, Step};
 use wire::{Action, Denial, Secret, Security};
 
 /// What the session is to do after a command or response.
@@ -35,12 +35,7 @@ enum Dialogue {
     /// The client's response goes to the mechanism.
     Mechanism(Exchange),
     /// The server proved itself; an empty response ends the exchange.
-    Proven {
-        /// Who logs in.
-        user: String,
-        /// The device whose password it is.
-        device: Option<String>,
-    },
+    Proven(Identity),
     /// The access token was refused; any response ends the exchange.
     Refused,
 }
@@ -113,7 +108,11 @@ impl Authorization {
                 Request::Line(Reply::err("passwords are in UTF-8"))
             }
             Command::Pass(password) => match self.user.take() {
-                Some(user) => Request::Conclude(Action::CheckPassword { user, password }),
+                Some(user) => Request::Conclude(Action::CheckPassword {
+                    user,
+                    password,
+                    acts_as: None,
+                }),
                 None => Request::Line(Reply::err("send USER first")),
             },
             Command::Capa
@@ -165,10 +164,10 @@ impl Authorization {
             None | Some(Dialogue::Refused) => {
                 Request::Line(Reply::err("no authentication is under way"))
             }
-            Some(Dialogue::Proven { user, device }) if decoded.expose().is_empty() => {
-                Request::Conclude(Action::Enter { user, device })
+            Some(Dialogue::Proven(identity)) if decoded.expose().is_empty() => {
+                Request::Conclude(Action::Enter(identity))
             }
-            Some(Dialogue::Proven { .. }) => {
+            Some(Dialogue::Proven(_)) => {
                 Request::Line(Reply::err("an empty response was expected"))
             }
             Some(Dialogue::Mechanism(mut exchange)) => {
@@ -191,7 +190,7 @@ impl Authorization {
                 let step = exchange.scram_keys(keys);
                 self.follow(exchange, step)
             }
-            Some(Dialogue::Proven { .. } | Dialogue::Refused) | None => {
+            Some(Dialogue::Proven(_) | Dialogue::Refused) | None => {
                 Request::Line(Reply::err("no authentication is under way"))
             }
         }
@@ -215,6 +214,7 @@ impl Authorization {
             Denial::OtherChannel => {
                 Reply::err_with(Code::Auth, "the channel binding is of another connection")
             }
+            Denial::OtherIdentity => Reply::err("you may act for yourself only"),
             Denial::TooManyConnections => {
                 Reply::err_with(Code::InUse, "too many connections of this user")
             }
@@ -235,25 +235,37 @@ impl Authorization {
                 self.exchange = Some(Dialogue::Mechanism(exchange));
                 Request::Line(Reply::Challenge(sasl::encode_base64(&challenge)))
             }
-            Step::CheckPassword { user, password } => {
-                Request::Conclude(Action::CheckPassword { user, password })
-            }
+            Step::CheckPassword {
+                user,
+                password,
+                acts_as,
+            } => Request::Conclude(Action::CheckPassword {
+                user,
+                password,
+                acts_as,
+            }),
             Step::FindScramKeys { user, digest } => {
                 self.exchange = Some(Dialogue::Mechanism(exchange));
                 Request::Find(Action::FindScramKeys { user, digest })
             }
             Step::Proven {
-                user,
-                device,
+                identity,
                 server_final,
             } => {
-                self.exchange = Some(Dialogue::Proven { user, device });
+                self.exchange = Some(Dialogue::Proven(identity));
                 Request::Line(Reply::Challenge(sasl::encode_base64(&server_final)))
             }
-            Step::Enter { user } => Request::Conclude(Action::Enter { user, device: None }),
+            Step::Enter(identity) => Request::Conclude(Action::Enter(identity)),
             Step::CheckToken(bearer) => Request::Conclude(Action::CheckToken(bearer)),
-            Step::Refused { user, denial } => Request::Conclude(Action::Refuse { user, denial }),
-            Step::OtherIdentity => Request::Line(Reply::err("you may act for yourself only")),
+            Step::Refused {
+                user,
+                mechanism,
+                denial,
+            } => Request::Conclude(Action::Refuse {
+                user,
+                mechanism,
+                denial,
+            }),
             Step::Malformed(problem) => Request::Line(Reply::err(problem)),
         }
     }

@@ -77,7 +77,7 @@ impl Client {
                     self.session.receive(b"QUIT\r\n");
                     self.session.resume(Event::TlsStarted(Default::default()));
                 }
-                Action::CheckPassword { user, password } => {
+                Action::CheckPassword { user, password, .. } => {
                     let good = user == "anna" && password.expose() == b"secret";
                     let event = self.decide(good);
                     self.session.resume(event);
@@ -86,8 +86,8 @@ impl Client {
                     let keys = ScramKeys::derive(digest, b"secret", b"salt", 4096);
                     self.session.resume(Event::ScramKeys(keys));
                 }
-                Action::Enter { user, .. } => {
-                    let event = self.decide(user == "anna");
+                Action::Enter(identity) => {
+                    let event = self.decide(identity.user == "anna");
                     self.session.resume(event);
                 }
                 Action::Refuse { denial, .. } => self.session.resume(Event::Denied(denial)),

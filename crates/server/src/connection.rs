@@ -38,13 +38,6 @@ impl Wake for Alarm {
     }
 }
 
-/// Who a client says it is, and the mechanism it proves it by.
-#[derive(Debug)]
-struct Claimed {
-    user: Option<String>,
-    mechanism: &'static str,
-}
-
 /// One connection under way.
 pub struct Connection {
     server: Arc<Server>,
@@ -66,8 +59,8 @@ pub struct Connection {
     protocol: Protocol,
     /// Who logged in.
     entrant: Option<Entrant>,
-    /// Who is to prove it by SCRAM, or did.
-    claimed: Option<Claimed>,
+    /// Whom the SCRAM keys that were looked up last let in.
+    claimed: Vec<Entrant>,
     /// Told when it may be that they no longer could.
     changes: watch::Receiver<()>,
 }
@@ -206,7 +199,7 @@ pub async fn carry(
         user: None,
         protocol,
         entrant: None,
-        claimed: None,
+        claimed: Vec::new(),
         changes,
     };
     let ended = match connection.run().await {
@@ -296,43 +289,38 @@ impl Connection {
                 }
                 Action::Unauthenticate => self.unauthenticate(),
                 Action::EndCompression => self.end_compression().await?,
-                Action::CheckPassword { user, password } => {
+                Action::CheckPassword {
+                    user,
+                    password,
+                    acts_as,
+                } => {
                     let began = Instant::now();
-                    let verdict = self
-                        .server
-                        .accounts
-                        .verify(&user, password, self.peer.ip())
-                        .await;
-                    self.conclude(&user, "password", verdict.map_err(Refusal::from), began)
-                        .await;
+                    let accounts = &self.server.accounts;
+                    let verdict = accounts.verify(&user, password, self.peer.ip()).await;
+                    let verdict = verdict
+                        .map_err(Refusal::from)
+                        .and_then(|entrant| accounts.acting(entrant, acts_as.as_deref()));
+                    self.conclude(&user, "password", verdict, began).await;
                 }
                 Action::FindScramKeys { user, digest } => {
                     let claim = self.server.accounts.claim(&user, digest);
-                    self.claimed = Some(Claimed {
-                        user: claim.user,
-                        mechanism: Mechanism::Scram(digest).name(),
-                    });
+                    self.claimed = claim.entrants;
                     self.kind.resume(Happening::ScramKeys(claim.keys));
                 }
-                Action::Enter { user, device } => {
-                    let verdict = self.server.accounts.enter(&user, device, self.peer.ip());
-                    let claimed = self.claimed.take();
-                    let mechanism = mechanism_of(claimed.as_ref());
-                    // The users file may have been read since the keys were looked up, and
-                    // the name mean somebody else.
-                    let is_same = |entrant: &Entrant| {
-                        claimed.is_none_or(|it| it.user.as_ref() == Some(&entrant.user))
-                    };
-                    let verdict = match verdict {
-                        Ok(entrant) if !is_same(&entrant) => Err(Denial::BadCredentials.into()),
-                        verdict => verdict.map_err(Refusal::from),
-                    };
-                    self.conclude(&user, mechanism, verdict, Instant::now())
+                Action::Enter(identity) => {
+                    let began = Instant::now();
+                    let accounts = &self.server.accounts;
+                    let verdict = accounts.enter(&identity, &self.claimed, self.peer.ip());
+                    self.conclude(&identity.user, identity.mechanism.name(), verdict, began)
                         .await;
                 }
-                Action::Refuse { user, denial } => {
-                    let mechanism = mechanism_of(self.claimed.take().as_ref());
-                    self.conclude(&user, mechanism, Err(denial.into()), Instant::now())
+                Action::Refuse {
+                    user,
+                    mechanism,
+                    denial,
+                } => {
+                    let began = Instant::now();
+                    self.conclude(&user, mechanism.name(), Err(denial.into()), began)
                         .await;
                 }
                 Action::CheckToken(bearer) => {
@@ -531,7 +519,7 @@ impl Connection {
         verdict: Result<Entrant, Refusal>,
         began: Instant,
     ) {
-        self.claimed = None;
+        self.claimed = Vec::new();
         let server = Arc::clone(&self.server);
         let tls = self.outlet.lock().await.stream.is_tls();
         let entered = verdict.and_then(|entrant| {
@@ -614,12 +602,6 @@ impl Connection {
         self.user = Some(place);
         Ok(account)
     }
-}
-
-/// The mechanism by which somebody proved who it is.
-fn mechanism_of(claimed: Option<&Claimed>) -> &'static str {
-    let external = Mechanism::External.name();
-    claimed.map_or(external, |claimed| claimed.mechanism)
 }
 
 /// What to do where a handshake failed because of a client's certificate.

@@ -1,7 +1,7 @@
 //! The seam: [`Session`], [`Action`] and [`Event`].
 
 use crate::Secret;
-use crate::sasl::{Bearer, Channel, Digest};
+use crate::sasl::{Bearer, Channel, Digest, Identity, Mechanism};
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -76,6 +76,8 @@ pub enum Action {
         user: String,
         /// The password as the client gave it.
         password: Secret,
+        /// As whom it wants to act; none where as that user.
+        acts_as: Option<String>,
     },
     /// Find a user's SCRAM keys; resume with [`Event::ScramKeys`] (invented but stable
     /// ones for a user who has none).
@@ -86,17 +88,14 @@ pub enum Action {
         digest: Digest,
     },
     /// The client proved who it is. Resume with `Authenticated` or `Denied`.
-    Enter {
-        /// The user name as the client gave it.
-        user: String,
-        /// The device whose password it knows; none for the user's own.
-        device: Option<String>,
-    },
+    Enter(Identity),
     /// The exchange failed: the server notes it, lets it wait as any failed login, and
     /// resumes with `Denied` and this denial.
     Refuse {
         /// The user name as the client gave it.
         user: String,
+        /// By which mechanism it wanted to prove it.
+        mechanism: Mechanism,
         /// Why.
         denial: Denial,
     },
@@ -160,6 +159,9 @@ pub enum Denial {
     /// The client's end of the TLS connection is another than this one's (RFC 5802
     /// section 6).
     OtherChannel,
+    /// The client proved to be one user and wants to act for another, which nobody may (RFC
+    /// 4422 section 3.4.1).
+    OtherIdentity,
     /// Too many connections of this user.
     TooManyConnections,
     /// The user logged in less than so many seconds ago (RFC 2449 section 8.1.1).
@@ -181,6 +183,7 @@ impl std::fmt::Display for Denial {
             Self::OtherChannel => {
                 to.write_str("the client ends TLS elsewhere: somebody is in between")
             }
+            Self::OtherIdentity => to.write_str("the client wants to act for another user"),
             Self::TooManyConnections => {
                 to.write_str("the user has as many connections as limits.connections_per_user")
             }

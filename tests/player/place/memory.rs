@@ -161,6 +161,8 @@ struct Talk<S, L> {
     enter: fn(&World, Entrant, Arc<store::Account>) -> L,
     said: std::collections::VecDeque<u8>,
     closed: bool,
+    /// Whom the SCRAM keys that were looked up last let in.
+    claimed: Vec<Entrant>,
     patience: Duration,
 }
 
@@ -180,6 +182,7 @@ impl<L, S: Session<L>> Talk<S, L> {
             enter,
             said: std::collections::VecDeque::new(),
             closed: false,
+            claimed: Vec::new(),
             patience: Duration::ZERO,
         }
     }
@@ -198,19 +201,28 @@ impl<L, S: Session<L>> Talk<S, L> {
                     self.said.extend(octets);
                 }
                 Action::StartTls => self.session.resume(Event::TlsStarted(Channel::default())),
-                Action::CheckPassword { user, password } => {
+                Action::CheckPassword {
+                    user,
+                    password,
+                    acts_as,
+                } => {
                     let world = &self.world;
-                    let verdict = world
+                    let verified = world
                         .runtime
                         .block_on(world.accounts.verify(&user, password, HERE));
-                    self.conclude(verdict);
+                    self.conclude(verified.and_then(|entrant| {
+                        let acting = world.accounts.acting(entrant, acts_as.as_deref());
+                        acting.map_err(|refusal| refusal.denial)
+                    }));
                 }
                 Action::FindScramKeys { user, digest } => {
-                    let keys = self.world.accounts.scram_keys(&user, digest);
-                    self.session.resume(Event::ScramKeys(keys));
+                    let claim = self.world.accounts.claim(&user, digest);
+                    self.claimed = claim.entrants;
+                    self.session.resume(Event::ScramKeys(claim.keys));
                 }
-                Action::Enter { user, device } => {
-                    self.conclude(self.world.accounts.enter(&user, device, HERE));
+                Action::Enter(identity) => {
+                    let entered = self.world.accounts.enter(&identity, &self.claimed, HERE);
+                    self.conclude(entered.map_err(|refusal| refusal.denial));
                 }
                 Action::Refuse { denial, .. } => self.conclude(Err(denial)),
                 Action::CheckToken(bearer) => {

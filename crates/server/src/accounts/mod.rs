@@ -20,7 +20,7 @@ use cache::{Cache, Known};
 use dashmap::DashMap;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::RwLock;
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use users::{User, Users};
-use wire::sasl::{Bearer, Digest, Mechanism, Mechanisms, ScramKeyPair, ScramKeys};
+use wire::sasl::{Bearer, Digest, Identity, Mechanism, Mechanisms, ScramKeyPair, ScramKeys};
 use wire::{Denial, Secret};
 
 /// How long a password may be, in octets.
@@ -44,18 +44,19 @@ pub struct Entrant {
     /// The device whose password was used; none for the user's own and where there was
     /// no password.
     pub device: Option<String>,
-    /// A digest of the hash of that password, which tells when it is another; none where
-    /// there was no password.
+    /// The mark of that password, which tells when it is another; none where there was no
+    /// password.
     pub mark: Option<[u8; 32]>,
 }
 
 impl Entrant {
-    fn new(user: User, device: Option<String>) -> Self {
+    /// By a password of the user's own or of this device, as they are now.
+    fn new(user: &User, device: Option<String>) -> Self {
         let mut passwords = user.passwords().into_iter();
         let used = passwords.find(|password| password.device == device);
         Self {
-            mark: used.map(|password| mark(&password.hash)),
-            user: user.name,
+            mark: used.map(|password| password.mark()),
+            user: user.name.clone(),
             device,
         }
     }
@@ -64,14 +65,11 @@ impl Entrant {
 /// Who somebody says to be who is to prove it by SCRAM.
 #[derive(Clone)]
 pub struct Claim {
-    /// The user's name as the users file has it; none where there is no such user.
-    pub user: Option<String>,
+    /// Whom each of the keys lets in, as of when they were looked up: nobody where they are
+    /// invented.
+    pub entrants: Vec<Entrant>,
     /// What the proof is verified with, invented for who has none.
     pub keys: ScramKeys,
-}
-
-fn mark(hash: &str) -> [u8; 32] {
-    Sha256::digest(hash).into()
 }
 
 /// Why somebody is not let in.
@@ -297,7 +295,7 @@ impl Accounts {
             return false;
         };
         entrant.mark.is_none_or(|mark| {
-            let now = Entrant::new(user, entrant.device.clone());
+            let now = Entrant::new(&user, entrant.device.clone());
             now.mark == Some(mark)
         })
     }
@@ -323,7 +321,7 @@ impl Accounts {
         if let Some(user) = &user
             && let Some(known) = self.cache.find(&user.name, octets)
         {
-            let entrant = Entrant::new(user.clone(), known.device);
+            let entrant = Entrant::new(user, known.device);
             // Between the reading of new users and the forgetting of old passwords one that
             // was changed is known still.
             if entrant.mark == Some(known.mark) {
@@ -367,7 +365,7 @@ impl Accounts {
         let found = found.await.map_err(|_| Denial::Unavailable)?;
         match user.zip(found) {
             Some((user, found)) => {
-                let mark = mark(&found.hash);
+                let mark = found.mark();
                 let device = found.device;
                 let known = Known {
                     device: device.clone(),
@@ -425,9 +423,11 @@ impl Accounts {
         };
         let _place = self.tokens.try_acquire().map_err(|_| Denial::Unavailable)?;
         let verdict = oauth.user_of(&bearer.token).await.and_then(|named| {
-            let user = self
-                .find_admitted(&named, peer)
-                .filter(|user| self.acts_as(bearer, user));
+            // What a token says is no matter of typing: a `sub` has a case (RFC 7519 section
+            // 4.1.2).
+            let user = self.find(&named).filter(|user| {
+                user.access.bar(peer).is_none() && self.is_named(bearer.user.as_deref(), &user.name)
+            });
             user.ok_or(oauth::Failure::Refused(oauth::jwt::Refusal::OtherUser))
         });
         match verdict {
@@ -445,12 +445,23 @@ impl Accounts {
         }
     }
 
-    /// Whether the client wants to be this user, or names nobody.
-    fn acts_as(&self, bearer: &Bearer, user: &User) -> bool {
-        bearer.user.as_deref().is_none_or(|named| {
+    /// Whether this user is the one a client wants to act as, or it names nobody.
+    fn is_named(&self, acts_as: Option<&str>, user: &str) -> bool {
+        acts_as.is_none_or(|named| {
             let named = self.find_typed(named);
-            named.is_some_and(|named| named.name == user.name)
+            named.is_some_and(|named| named.name == user)
         })
+    }
+
+    /// Lets somebody in who wants to act as somebody.
+    ///
+    /// # Errors
+    /// `OtherIdentity` if as somebody else.
+    pub fn acting(&self, entrant: Entrant, acts_as: Option<&str>) -> Result<Entrant, Refusal> {
+        match self.is_named(acts_as, &entrant.user) {
+            true => Ok(entrant),
+            false => Err(Denial::OtherIdentity.into()),
+        }
     }
 
     /// A user's SCRAM keys; for a user without, invented ones that are the same each
@@ -460,12 +471,17 @@ impl Accounts {
         self.claim(name, digest).keys
     }
 
-    /// As [`Accounts::scram_keys`], with whose they are.
+    /// As [`Accounts::scram_keys`], with whom they let in.
     pub fn claim(&self, name: &str, digest: Digest) -> Claim {
         let user = self.find_typed(name);
         let keys = user.as_ref().and_then(|user| user.scram_keys(digest));
+        let pairs = keys.as_ref().map_or(&[][..], |keys| &keys.pairs[..]);
+        let let_in = user.iter().flat_map(|user| {
+            let devices = pairs.iter().map(|pair| pair.device.clone());
+            devices.map(move |device| Entrant::new(user, device))
+        });
         Claim {
-            user: user.map(|user| user.name),
+            entrants: let_in.collect(),
             keys: keys.unwrap_or_else(|| self.invented_keys(name, digest)),
         }
     }
@@ -495,25 +511,50 @@ impl Accounts {
         }
     }
 
-    /// Lets somebody in who proved who it is, by a password of that device.
+    /// Lets somebody in who proved who it is; by SCRAM, with keys that let in these.
     ///
     /// # Errors
-    /// `BadCredentials` where there is no such user or device any more, or none who may
-    /// log in from there.
+    /// `BadCredentials` where nobody of that name may log in from there, or the password or
+    /// its device is not the one any more that the keys were of; `OtherIdentity` as
+    /// [`Accounts::acting`].
     pub fn enter(
         &self,
-        name: &str,
-        device: Option<String>,
+        identity: &Identity,
+        claimed: &[Entrant],
         peer: IpAddr,
-    ) -> Result<Entrant, Denial> {
-        let user = self
-            .find_admitted(name, peer)
-            .ok_or(Denial::BadCredentials)?;
-        let is_there = |name: &String| user.devices.iter().any(|device| device.name == *name);
-        if device.as_ref().is_some_and(|device| !is_there(device)) {
-            return Err(Denial::BadCredentials);
-        }
-        Ok(Entrant::new(user, device))
+    ) -> Result<Entrant, Refusal> {
+        let refused = |why: &str| Refusal {
+            why: Some(why.to_owned()),
+            ..Refusal::from(Denial::BadCredentials)
+        };
+        let entrant = match identity.mechanism {
+            Mechanism::External => {
+                // A certificate is read as it is written.
+                let user = self.find(&identity.user);
+                let user = user.ok_or_else(|| refused("no user is called exactly that"))?;
+                if let Some(bar) = user.access.bar(peer) {
+                    return Err(refused(bar));
+                }
+                Entrant {
+                    user: user.name,
+                    device: None,
+                    mark: None,
+                }
+            }
+            _ => {
+                let mut claimed = claimed.iter();
+                let entrant = claimed.find(|entrant| entrant.device == identity.device);
+                let entrant = entrant.ok_or(Denial::BadCredentials)?;
+                if !self.admits(entrant, peer) {
+                    return Err(match self.find_admitted(&entrant.user, peer) {
+                        Some(_) => refused("the password was changed meanwhile"),
+                        None => Denial::BadCredentials.into(),
+                    });
+                }
+                entrant.clone()
+            }
+        };
+        self.acting(entrant, identity.acts_as.as_deref())
     }
 
     /// The POP3 device that logged in, if its password was a device's.

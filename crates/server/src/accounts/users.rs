@@ -78,6 +78,21 @@ pub struct Password {
     pub hash: String,
     /// The device whose it is; none for the user's own.
     pub device: Option<String>,
+    /// The name of the device's POP3 ledger.
+    pub ledger: Option<String>,
+}
+
+impl Password {
+    /// What tells when it is another, or of a device that was added anew: a digest of its
+    /// hash, and of the ledger's name.
+    pub fn mark(&self) -> [u8; 32] {
+        let mut digest = Sha256::new_with_prefix(&self.hash);
+        if let Some(ledger) = &self.ledger {
+            digest.update([0]);
+            digest.update(ledger);
+        }
+        digest.finalize().into()
+    }
 }
 
 /// All users.
@@ -208,10 +223,12 @@ impl User {
         let own = Password {
             hash: self.password.clone(),
             device: None,
+            ledger: None,
         };
         let devices = self.devices.iter().map(|device| Password {
             hash: device.password.clone(),
             device: Some(device.name.clone()),
+            ledger: Some(device.ledger_name()),
         });
         std::iter::once(own).chain(devices).collect()
     }

@@ -15,6 +15,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use scram::Binding;
 
+/// Who a client proved to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// By which mechanism.
+    pub mechanism: Mechanism,
+    /// The user name as the client gave it, or its certificate.
+    pub user: String,
+    /// As whom it wants to act (RFC 4422 section 3.4.1); none where as that user.
+    pub acts_as: Option<String>,
+    /// The device whose password it knows; none for the user's own and where there was no
+    /// password.
+    pub device: Option<String>,
+}
+
 /// What an exchange wants after a message of the client.
 #[derive(Debug)]
 pub enum Step {
@@ -26,6 +40,8 @@ pub enum Step {
         user: String,
         /// With which password.
         password: Secret,
+        /// As whom the client wants to act; none where as that user.
+        acts_as: Option<String>,
     },
     /// Look the user's keys up and give them to [`Exchange::scram_keys`].
     FindScramKeys {
@@ -38,31 +54,25 @@ pub enum Step {
     /// empty response before the login succeeds.
     Proven {
         /// Who logs in.
-        user: String,
-        /// The device whose password it is; none for the user's own.
-        device: Option<String>,
+        identity: Identity,
         /// The server's last message, not yet encoded.
         server_final: Vec<u8>,
     },
     /// The connection itself proves who logs in; the exchange is over.
-    Enter {
-        /// Who logs in.
-        user: String,
-    },
+    Enter(Identity),
     /// Have an access token checked; the exchange is over, unless it is refused.
     CheckToken(Bearer),
     /// The login is refused; the exchange is over.
     Refused {
         /// Who wanted to log in.
         user: String,
+        /// By which mechanism.
+        mechanism: Mechanism,
         /// Why not.
         denial: Denial,
     },
     /// The client broke the mechanism's rules; the exchange is over.
     Malformed(&'static str),
-    /// The client wants to act for another user, which nobody may (RFC 4422
-    /// section 3.4.1); the exchange is over.
-    OtherIdentity,
 }
 
 /// An exchange under way.
@@ -173,29 +183,41 @@ fn step_plain(input: &[u8]) -> Step {
     else {
         return Step::Malformed("PLAIN needs two NUL octets");
     };
-    if !authzid.is_empty() && authzid != authcid {
-        return Step::OtherIdentity;
+    match acts_as(authzid) {
+        Ok(acts_as) => check_password(authcid, password, acts_as),
+        Err(problem) => Step::Malformed(problem),
     }
-    check_password(authcid, password)
+}
+
+/// Whom an authorization identity names; empty is who logs in. Whether that is another
+/// user is for those to tell who know how names are compared.
+fn acts_as(authzid: &[u8]) -> Result<Option<String>, &'static str> {
+    let name = std::str::from_utf8(authzid);
+    let name = name.map_err(|_| "the authorization identity is not UTF-8")?;
+    Ok((!name.is_empty()).then(|| name.to_owned()))
 }
 
 /// The message is whom the client wants to act as; empty is the user of its certificate
 /// (RFC 4422 appendix A).
 fn step_external(user: &str, input: &[u8]) -> Step {
-    if !input.is_empty() && input != user.as_bytes() {
-        return Step::OtherIdentity;
-    }
-    Step::Enter {
-        user: user.to_owned(),
+    match acts_as(input) {
+        Ok(acts_as) => Step::Enter(Identity {
+            mechanism: Mechanism::External,
+            user: user.to_owned(),
+            acts_as,
+            device: None,
+        }),
+        Err(problem) => Step::Malformed(problem),
     }
 }
 
-fn check_password(user: &[u8], password: &[u8]) -> Step {
+fn check_password(user: &[u8], password: &[u8], acts_as: Option<String>) -> Step {
     match std::str::from_utf8(user) {
         Ok("") => Step::Malformed("the user name is empty"),
         Ok(user) => Step::CheckPassword {
             user: user.to_owned(),
             password: Secret::new(password.to_vec()),
+            acts_as,
         },
         Err(_) => Step::Malformed("the user name is not UTF-8"),
     }
@@ -204,7 +226,7 @@ fn check_password(user: &[u8], password: &[u8]) -> Step {
 impl Prompts {
     fn step(&mut self, input: &[u8]) -> Step {
         match self.user.take() {
-            Some(user) => check_password(user.as_bytes(), input),
+            Some(user) => check_password(user.as_bytes(), input, None),
             None => match std::str::from_utf8(input) {
                 Ok("") => Step::Malformed("the user name is empty"),
                 Ok(user) => {
@@ -248,35 +270,43 @@ mod tests {
 
     /// RFC 4422 appendix A.
     #[test]
-    fn external_acts_for_the_certificates_user_only() {
-        for (input, accepted) in [("", true), ("anna", true), ("ben", false), ("ann", false)] {
+    fn external_is_of_the_certificates_user_who_may_name_another() {
+        for (input, acts_as) in [("", None), ("Anna", Some("Anna"))] {
             let exchange = Exchange::start("EXTERNAL", &offer(), Security::Tls);
             match exchange.unwrap().step(input.as_bytes()) {
-                Step::Enter { user } => assert!(accepted && user == "anna", "{input}"),
-                Step::OtherIdentity => assert!(!accepted, "{input}"),
+                Step::Enter(identity) => {
+                    let named = identity.acts_as.as_deref();
+                    assert_eq!((identity.user.as_str(), named), ("anna", acts_as));
+                    assert_eq!(identity.mechanism, Mechanism::External);
+                }
                 other => panic!("{other:?}"),
             }
         }
     }
 
     #[test]
-    fn plain_takes_empty_and_equal_authzid_only() {
+    fn plain_names_who_logs_in_and_as_whom() {
         for (input, accepted) in [
-            (&b"\0u\0p"[..], true),
-            (b"u\0u\0p", true),
-            (b"v\0u\0p", false),
-            (b"\0\0p", false),
-            (b"\0u", false),
-            (b"\0u\0p\0", false),
-            (b"\0\xff\0p", false),
+            (&b"\0u\0p"[..], Some(None)),
+            (b"u\0u\0p", Some(Some("u"))),
+            (b"v\0u\0p", Some(Some("v"))),
+            (b"\0\0p", None),
+            (b"\0u", None),
+            (b"\0u\0p\0", None),
+            (b"\0\xff\0p", None),
+            (b"\xff\0u\0p", None),
         ] {
             let step = Exchange::Plain.step(input);
             match step {
-                Step::CheckPassword { user, password } => {
-                    assert!(accepted, "{input:?}");
+                Step::CheckPassword {
+                    user,
+                    password,
+                    acts_as,
+                } => {
+                    assert_eq!(accepted, Some(acts_as.as_deref()), "{input:?}");
                     assert_eq!((user.as_str(), password.expose()), ("u", &b"p"[..]));
                 }
-                _ => assert!(!accepted, "{input:?}"),
+                _ => assert_eq!(accepted, None, "{input:?}"),
             }
         }
     }

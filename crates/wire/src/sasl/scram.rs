@@ -1,6 +1,6 @@
 //! SCRAM (RFC 5802, RFC 7677), with and without channel binding (RFC 5929, RFC 9266).
 
-use super::{Channel, Digest, Step};
+use super::{Channel, Digest, Identity, Mechanism, Step};
 use crate::Denial;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -100,6 +100,7 @@ enum Phase {
 /// What the client's first message said.
 struct First {
     user: String,
+    acts_as: Option<String>,
     gs2_header: String,
     /// What it is bound to, to come after the header.
     bound_to: Vec<u8>,
@@ -132,6 +133,13 @@ impl Proof {
         }
     }
 
+    fn mechanism(&self) -> Mechanism {
+        match self.binding {
+            Binding::Needed(_) => Mechanism::ScramPlus(self.digest),
+            Binding::Impossible | Binding::PassedOver => Mechanism::Scram(self.digest),
+        }
+    }
+
     pub(super) fn step(&mut self, input: &[u8]) -> Step {
         let Ok(text) = std::str::from_utf8(input) else {
             self.phase = Phase::Over;
@@ -150,6 +158,7 @@ impl Proof {
                 Err(Problem::Malformed(problem)) => Step::Malformed(problem),
                 Err(Problem::Downgraded { user }) => Step::Refused {
                     user,
+                    mechanism: self.mechanism(),
                     denial: Denial::Downgraded,
                 },
             },
@@ -213,6 +222,7 @@ impl Proof {
             return match self.binding {
                 Binding::Needed(_) => Ok(Step::Refused {
                     user: first.user.clone(),
+                    mechanism: self.mechanism(),
                     denial: Denial::OtherChannel,
                 }),
                 Binding::Impossible | Binding::PassedOver => {
@@ -228,13 +238,18 @@ impl Proof {
             Some(pair) => {
                 let verifier = self.digest.mac(&pair.server_key, message.as_bytes());
                 Step::Proven {
-                    user,
-                    device: pair.device.clone(),
+                    identity: Identity {
+                        mechanism: self.mechanism(),
+                        user,
+                        acts_as: first.acts_as.clone(),
+                        device: pair.device.clone(),
+                    },
                     server_final: format!("v={}", BASE64.encode(verifier)).into_bytes(),
                 }
             }
             None => Step::Refused {
                 user,
+                mechanism: self.mechanism(),
                 denial: Denial::BadCredentials,
             },
         })
@@ -261,14 +276,14 @@ impl First {
         if nonce.is_empty() || !nonce.bytes().all(|octet| octet.is_ascii_graphic()) {
             return Err("the nonce is broken".into());
         }
-        if !authzid.is_empty() {
-            let name = authzid
-                .strip_prefix("a=")
-                .ok_or("the GS2 header is broken")?;
-            if decode_name(name)? != user {
-                return Err("acting for another user is not supported".into());
+        let acts_as = match authzid {
+            "" => None,
+            authzid => {
+                let name = authzid.strip_prefix("a=");
+                let name = decode_name(name.ok_or("the GS2 header is broken")?)?;
+                (!name.is_empty()).then_some(name)
             }
-        }
+        };
         let bound_to = match (flag, binding) {
             ("y", Binding::PassedOver) => return Err(Problem::Downgraded { user }),
             ("y", Binding::Impossible) => Vec::new(),
@@ -286,6 +301,7 @@ impl First {
         };
         Ok(Self {
             user,
+            acts_as,
             gs2_header: format!("{flag},{authzid},"),
             bound_to,
             bare: bare.to_owned(),
@@ -387,12 +403,14 @@ mod tests {
     fn the_examples_of_the_rfcs_are_followed() {
         for example in [OF_RFC_5802, OF_RFC_7677] {
             let Step::Proven {
-                user, server_final, ..
+                identity,
+                server_final,
             } = play(&example, example.client_final)
             else {
                 panic!("not proven");
             };
-            assert_eq!(user, "user");
+            assert_eq!(identity.user, "user");
+            assert_eq!(identity.acts_as, None);
             assert_eq!(server_final, example.server_final.as_bytes());
         }
     }
@@ -468,7 +486,7 @@ mod tests {
         assert!(proven(bound("p=tls-exporter", needed(), &[7; 32])));
         assert!(proven(bound("p=tls-server-end-point", needed(), &[8; 48])));
         let denial = |step| match step {
-            Step::Refused { user, denial } => {
+            Step::Refused { user, denial, .. } => {
                 assert_eq!(user, "user");
                 denial
             }
@@ -507,9 +525,10 @@ mod tests {
     }
 
     #[test]
-    fn broken_first_messages_and_other_identities_are_refused() {
+    fn broken_first_messages_are_refused() {
         for first in [
-            "n,a=v,n=u,r=x",
+            "n,v,n=u,r=x",
+            "n,a=v=2,n=u,r=x",
             "n,,r=x",
             "n,,n=u=2,r=x",
             "n",
@@ -539,9 +558,11 @@ mod tests {
         let mut exchange = exchange(&OF_RFC_7677, Binding::Impossible);
         exchange.step(OF_RFC_7677.client_first.as_bytes());
         exchange.take_keys(keys);
-        let Step::Proven { device, .. } = exchange.step(OF_RFC_7677.client_final.as_bytes()) else {
+        let Step::Proven { identity, .. } = exchange.step(OF_RFC_7677.client_final.as_bytes())
+        else {
             panic!("not proven");
         };
-        assert_eq!(device.as_deref(), Some("phone"));
+        assert_eq!(identity.device.as_deref(), Some("phone"));
+        assert_eq!(identity.mechanism, Mechanism::Scram(Digest::Sha256));
     }
 }
