@@ -129,6 +129,7 @@ fn imap_session(
         progress_every: std::time::Duration::from_secs(10),
         server_metadata: imapd::ServerMetadata::default(),
         session_id: "s".into(),
+        peer: String::new(),
         waker: Waker::noop().clone(),
     };
     imapd::ImapSession::new(options, Instant::now())
@@ -173,6 +174,7 @@ fn pop3_announces(security: Security, on: pop3d::Capabilities) -> BTreeSet<Strin
         login_seconds: 60,
         idle_seconds: 600,
         session_id: "s".into(),
+        peer: String::new(),
     };
     let login = || pop3d::Login {
         user: "anna".into(),

@@ -103,6 +103,7 @@ pub fn imap_session(input: &[u8]) {
         progress_every: std::time::Duration::from_secs(10),
         server_metadata: imapd::ServerMetadata::default(),
         session_id: "fuzz".into(),
+        peer: String::new(),
         waker: Waker::noop().clone(),
     };
     let mut session = imapd::ImapSession::new(options, Instant::now());
@@ -149,6 +150,7 @@ pub fn pop3_session(input: &[u8]) {
         login_seconds: 60,
         idle_seconds: 600,
         session_id: "fuzz".into(),
+        peer: String::new(),
     };
     let mut session = pop3d::Pop3Session::new(options, Instant::now());
     let mut script = b"USER anna\r\nPASS secret\r\n".to_vec();

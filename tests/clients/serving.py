@@ -373,6 +373,9 @@ def test_the_log_can_be_read_by_programs(_, scratch):
             talk(serving.connect(serving.ports[0]), b"a LOGIN anna wrong\r\n", b"a NO")
             talk(serving.connect(serving.ports[0]), b'a LOGIN "ben peer=192.0.2.1 x" wrong\r\n', b"a NO")
             serving.wait_for_log("login failed")
+            # Who is refused whoever it is: an address and the protocol tell which program to look at.
+            talk(serving.connect(serving.ports[0]), b"a AUTHENTICATE NTLM\r\n", b"a NO")
+            talk(serving.connect(serving.ports[2]), b"AUTH NTLM\r\n", b"-ERR")
         lines = serving.log.read_text().splitlines()
         serving.log.unlink()
         if log == "text":
@@ -380,6 +383,9 @@ def test_the_log_can_be_read_by_programs(_, scratch):
             found = [match["host"] for match in map(re.compile(pattern).search, plain) if match]
             assert plain == lines, "colours in a file"
             assert found == ["127.0.0.1"] * 2, lines
+            refused = [line for line in lines if "login refused" in line]
+            told = [re.search(' peer=(\\S+) protocol="(\\w+)"', line).groups() for line in refused]
+            assert told == [("127.0.0.1", "imap"), ("127.0.0.1", "pop3")], lines
         else:
             failed = next(entry for entry in map(json.loads, lines) if "login failed" in entry["message"])
             assert failed["user"] == "anna" and failed["peer"] == "127.0.0.1" and failed["session"]

@@ -48,7 +48,7 @@ impl ImapSession {
     /// fills no disk.
     fn log_refused(&mut self, why: &str) {
         if !std::mem::replace(&mut self.told_refused, true) {
-            tracing::warn!(session = %self.options.session_id, "login refused: {why}");
+            tracing::warn!(session = %self.options.session_id, peer = %self.options.peer, protocol = "imap", "login refused: {why}");
         }
     }
 

@@ -92,6 +92,8 @@ pub struct Options {
     pub server_metadata: ServerMetadata,
     /// What the log calls this session.
     pub session_id: String,
+    /// The client's address, for the log.
+    pub peer: String,
     /// Woken when the selected mailbox changes.
     pub waker: Waker,
 }

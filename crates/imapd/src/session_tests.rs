@@ -27,6 +27,7 @@ fn options(security: Security) -> Options {
         progress_every: Duration::from_secs(10),
         server_metadata: crate::session::ServerMetadata::default(),
         session_id: "s1".to_owned(),
+        peer: String::new(),
         waker: Waker::noop().clone(),
     }
 }

@@ -67,7 +67,7 @@ impl Authorization {
             return;
         };
         if !std::mem::replace(&mut self.told_refused, true) {
-            tracing::warn!(session = %options.session_id, "login refused: {why}");
+            tracing::warn!(session = %options.session_id, peer = %options.peer, protocol = "pop3", "login refused: {why}");
         }
     }
 

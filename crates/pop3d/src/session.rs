@@ -50,6 +50,8 @@ pub struct Options {
     pub idle_seconds: u64,
     /// What the log calls this session; told with temporary failures.
     pub session_id: String,
+    /// The client's address, for the log.
+    pub peer: String,
 }
 
 /// Whether STLS can be had.
@@ -668,6 +670,7 @@ mod tests {
             login_seconds: 60,
             idle_seconds: 600,
             session_id: String::new(),
+            peer: String::new(),
         };
         let now = Instant::now();
         let mut session = Pop3Session::new(options, now);

@@ -39,6 +39,7 @@ impl Client {
             login_seconds: 60,
             idle_seconds: 600,
             session_id: String::new(),
+            peer: String::new(),
         };
         Self {
             session: Pop3Session::new(options, now),

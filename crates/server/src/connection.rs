@@ -157,6 +157,7 @@ pub async fn carry(
                 progress_every: config.clients.progress_every(),
                 server_metadata: config.server_metadata(),
                 session_id: id.clone(),
+                peer: peer.ip().to_string(),
                 waker: Waker::from(Arc::clone(&alarm)),
             },
             now,
@@ -177,6 +178,7 @@ pub async fn carry(
                     login_seconds: limits.login_seconds,
                     idle_seconds: limits.pop3_idle_seconds,
                     session_id: id.clone(),
+                    peer: peer.ip().to_string(),
                 },
                 now,
             );

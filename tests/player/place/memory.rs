@@ -107,6 +107,7 @@ impl Place for Memory {
                     progress_every: world.config.clients.progress_every(),
                     server_metadata: world.config.server_metadata(),
                     session_id: "memory".to_owned(),
+                    peer: String::new(),
                     waker: Waker::from(Arc::clone(&alarm)),
                 };
                 let session = imapd::ImapSession::new(options, now);
@@ -128,6 +129,7 @@ impl Place for Memory {
                     login_seconds: limits.login_seconds,
                     idle_seconds: limits.pop3_idle_seconds,
                     session_id: "memory".to_owned(),
+                    peer: String::new(),
                 };
                 let session = pop3d::Pop3Session::new(options, now);
                 let session = session.with_expiry(world.config.inbox_days());

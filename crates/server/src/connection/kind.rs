@@ -166,6 +166,7 @@ mod tests {
             login_seconds: 60,
             idle_seconds: 600,
             session_id: "s".into(),
+            peer: String::new(),
         };
         let session = pop3d::Pop3Session::new(options, Instant::now());
         let mut kind = Kind::Pop3(Box::new(session));
