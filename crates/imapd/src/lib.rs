@@ -9,6 +9,7 @@ pub mod capability;
 mod client_id;
 pub(crate) mod commands;
 mod contexts;
+mod cost;
 pub mod dialect;
 mod dispatch;
 mod filters;

@@ -25,7 +25,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 use store::Account;
 use wire::sasl::{Exchange, Identity};
-use wire::{Action, Denial, Event, Meanwhile, Security, Session};
+use wire::{Action, Cost, Denial, Event, Meanwhile, Security, Session};
 
 /// So many bad commands in a row before login end the connection.
 const BAD_COMMANDS_BEFORE_LOGIN: u32 = 10;
@@ -162,7 +162,7 @@ pub(crate) enum Work {
 
 /// Whether the server goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Service {
+pub(crate) enum Service {
     Running,
     Stopping,
     /// To this client no more: the login was taken back.
@@ -178,7 +178,7 @@ pub struct ImapSession {
     pub(crate) options: Options,
     pub(crate) buffer: CommandBuffer,
     pub(crate) out: Writer,
-    queue: VecDeque<Action>,
+    pub(crate) queue: VecDeque<Action>,
     pub(crate) login: Option<Login>,
     pub(crate) view: Option<View>,
     pub(crate) enabled: Enabled,
@@ -197,7 +197,7 @@ pub struct ImapSession {
     pub(crate) bad_commands: u32,
     /// The log was told that a login is refused whoever it is.
     pub(crate) told_refused: bool,
-    service: Service,
+    pub(crate) service: Service,
     /// When commands under way end before their time, because the server stops.
     pub(crate) ends_by: Option<Instant>,
     pub(crate) login_deadline: Instant,
@@ -209,7 +209,7 @@ pub struct ImapSession {
     pub(crate) only_notes: bool,
     pub(crate) now: Instant,
     /// Something came since `next` was called last.
-    received: bool,
+    pub(crate) received: bool,
     /// The selected mailbox changed since it was looked at.
     pub(crate) changed: bool,
 }
@@ -623,49 +623,10 @@ impl Session<Login> for ImapSession {
         self.login.is_some()
     }
 
-    /// Output that waits is given out first, and a session that only waits looks at
-    /// nothing: neither is worth a thread of its own, the less if hundreds idle on one
-    /// mailbox and all wake at once.
-    fn may_block(&self, now: Instant) -> bool {
-        if self.login.is_none() || !self.queue.is_empty() || !self.out.is_empty() {
-            return false;
-        }
-        let comes = self.received || !self.buffer.is_empty();
-        if comes || self.appends.wait() || self.service != Service::Running {
-            return true;
-        }
-        let is_behind = |view: &View| view.contexts().is_behind() || view.has_announced();
-        if self.view.as_ref().is_some_and(is_behind) {
-            return true;
-        }
-        match self.work {
-            Work::Over
-            | Work::LoggingIn { .. }
-            | Work::FindingKeys { .. }
-            | Work::AskingLoad { .. }
-            | Work::StartingTls => false,
-            Work::Ready => {
-                let tells = self.notify.is_some() && (self.changed || self.has_news(now));
-                tells || now >= self.deadline() || self.unmoved().is_some()
-            }
-            Work::Idling { .. } => {
-                // What comes to a search that is kept up to date may have to be read.
-                let must_read = |view: &View| view.must_touch_disk() || !view.contexts().is_empty();
-                let news_on_disk = || self.view.as_ref().is_some_and(must_read);
-                let due = now >= self.deadline() || self.unmoved().is_some();
-                due || self.has_news(now) || self.changed && news_on_disk()
-            }
-            Work::Fetching { .. }
-            | Work::Changing { .. }
-            | Work::Searching { .. }
-            | Work::MultiSearching { .. }
-            | Work::Notifying { .. }
-            | Work::Announcing { .. }
-            | Work::Challenged { .. }
-            | Work::Proven { .. }
-            | Work::Refused { .. } => true,
-        }
+    fn cost(&self, now: Instant) -> Cost {
+        self.next_cost(now)
     }
+
     /// Where all that was written was taken the client has whole responses, each step
     /// ends with one.
     fn meanwhile(&self, now: Instant) -> Option<Meanwhile> {

@@ -147,14 +147,33 @@ impl Command {
     }
 }
 
-/// Whether a line of a client that has a maildrop open is answered out of memory, whatever
-/// its arguments are.
-pub fn is_of_memory(line: &[u8]) -> bool {
-    const VERBS: [&[u8]; 8] = [
-        b"STAT", b"LIST", b"UIDL", b"DELE", b"NOOP", b"RSET", b"CAPA", b"LANG",
-    ];
-    let verb = line.get(..4).unwrap_or_default();
-    VERBS.iter().any(|known| known.eq_ignore_ascii_case(verb))
+/// What the answer to a client that has a maildrop open needs, whatever the arguments are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// What is in memory.
+    Memory,
+    /// A message.
+    Message,
+    /// That the session's changes are made.
+    Update,
+    /// Anything.
+    Any,
+}
+
+impl Need {
+    /// Of a line, which need be no command.
+    pub fn of(line: &[u8]) -> Self {
+        let verb = line.get(..4).unwrap_or(line).to_ascii_uppercase();
+        match &*verb {
+            b"STAT" | b"LIST" | b"UIDL" | b"DELE" | b"NOOP" | b"RSET" | b"CAPA" | b"LANG" => {
+                Self::Memory
+            }
+            b"RETR" => Self::Message,
+            verb if verb.starts_with(b"TOP") => Self::Message,
+            b"QUIT" => Self::Update,
+            _ => Self::Any,
+        }
+    }
 }
 
 fn needed_number(argument: Option<&[u8]>) -> Result<MessageNumber, Problem> {

@@ -9,6 +9,7 @@ pub mod access;
 pub mod authorization;
 pub mod capability;
 pub mod command;
+mod cost;
 pub mod language;
 pub mod maildrop;
 pub mod policy;

@@ -157,6 +157,11 @@ impl Maildrop {
         }
     }
 
+    /// Whether a message is marked deleted.
+    pub fn has_deleted(&self) -> bool {
+        self.count < self.messages.len()
+    }
+
     /// The UIDs of messages marked deleted, ascending.
     pub fn deleted(&self) -> Vec<Uid> {
         let mut uids: Vec<Uid> = self

@@ -2,7 +2,7 @@
 
 use crate::authorization::{Authorization, Request};
 use crate::capability::{self, Capabilities, Capability};
-use crate::command::{self, Command, Problem};
+use crate::command::{Command, Problem};
 use crate::language::Language;
 use crate::maildrop::Listing;
 use crate::policy::Login;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use store::Mailbox;
 use wire::capability::Capability as _;
 use wire::line::{Line, LineBuffer};
-use wire::{Action, Event, Security, Session};
+use wire::{Action, Cost, Event, Security, Session};
 
 /// The longest command line in octets. RFC 2449 section 4 asks for 255.
 const COMMAND_OCTETS: usize = 1024;
@@ -73,7 +73,7 @@ pub enum HeaderForm {
     Utf8,
 }
 
-enum State {
+pub(crate) enum State {
     Authorization(Authorization),
     Transaction(Box<Transaction>),
     /// The last reply is on its way.
@@ -93,7 +93,7 @@ enum Awaiting {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Service {
+pub(crate) enum Service {
     Running,
     Stopping,
     /// To this client no more: the login was taken back.
@@ -105,20 +105,20 @@ pub struct Pop3Session {
     options: Options,
     /// What is on now.
     on: Capabilities,
-    lines: LineBuffer,
-    state: State,
+    pub(crate) lines: LineBuffer,
+    pub(crate) state: State,
     awaiting: Awaiting,
-    queue: VecDeque<Action>,
-    listing: Option<Listing>,
+    pub(crate) queue: VecDeque<Action>,
+    pub(crate) listing: Option<Listing>,
     /// A login that is yet to open its maildrop.
-    login: Option<Login>,
+    pub(crate) login: Option<Login>,
     /// Its mailbox while messages in it are looked at: what is known of them so far stays
     /// with it.
     looked_at: Option<Arc<Mailbox>>,
-    bad_commands: u32,
+    pub(crate) bad_commands: u32,
     /// After how many days messages may be removed, told before login.
     expiry_days: Option<u32>,
-    service: Service,
+    pub(crate) service: Service,
     language: Language,
     header_form: HeaderForm,
     login_deadline: Instant,
@@ -478,7 +478,7 @@ impl Pop3Session {
         }
     }
 
-    fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         let idle = self.active + Duration::from_secs(self.options.idle_seconds);
         match self.state {
             State::Authorization(_) => idle.min(self.login_deadline),
@@ -620,21 +620,8 @@ impl Session<Login> for Pop3Session {
         }
     }
 
-    /// What is ready is given out first, and most commands need nothing of the disk; who
-    /// is at its end leaves the maildrop.
-    fn may_block(&self, now: Instant) -> bool {
-        if !self.queue.is_empty() || self.listing.is_some() {
-            return false;
-        }
-        let State::Transaction(transaction) = &self.state else {
-            return self.login.is_some();
-        };
-        let is_at_end = self.service != Service::Running || now >= self.deadline();
-        let is_of_disk = |line: &[u8]| !command::is_of_memory(line);
-        transaction.notes_what_was_sent()
-            || is_at_end
-            || self.bad_commands > 0
-            || self.lines.peek().is_some_and(is_of_disk)
+    fn cost(&self, now: Instant) -> Cost {
+        self.next_cost(now)
     }
 
     fn has_mailbox(&self) -> bool {

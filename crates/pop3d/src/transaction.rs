@@ -289,6 +289,11 @@ impl Transaction {
         self.retrieved.is_some() && self.policy.mark_seen == SeenPolicy::Mark
     }
 
+    /// Whether QUIT has anything to do.
+    pub fn has_update(&self) -> bool {
+        self.device.is_some() || self.maildrop.has_deleted()
+    }
+
     /// Takes note that all output was sent: a retrieved message is now fetched by the
     /// device, which QUIT notes, and seen, if the policy says so. Failing to store that
     /// is no failure of RETR.

@@ -7,6 +7,7 @@ use crate::accounts::{Entrant, Refusal};
 use crate::compression::{self, Decompressor};
 use crate::config::{Plaintext, Protocol, TlsMode};
 use crate::outlet::Outlet;
+use crate::relief::Pace;
 use crate::serve::Server;
 use crate::steps::SharedOutlet;
 use crate::stream::{Incoming, Stream};
@@ -63,6 +64,8 @@ pub struct Connection {
     claimed: Vec<Entrant>,
     /// Told when it may be that they no longer could.
     changes: watch::Receiver<()>,
+    /// How long its steps take.
+    pace: Pace,
 }
 
 /// Refuses a connection in the words of its protocol, over TLS where that is what
@@ -203,6 +206,7 @@ pub async fn carry(
         entrant: None,
         claimed: Vec::new(),
         changes,
+        pace: Pace::default(),
     };
     let ended = match connection.run().await {
         // TLS without its closing alert: many clients do so.
@@ -249,7 +253,7 @@ impl Connection {
             if self.changes.has_changed().unwrap_or(false) {
                 self.look_at_login();
             }
-            let steps = &self.server.steps;
+            let steps = (&*self.server.steps, &mut self.pace);
             let action = self.kind.next(Instant::now(), steps, &self.outlet);
             if !matches!(action, Action::Send(_) | Action::SendFrom(_)) {
                 // Whatever takes its time now, the client has what was said before it.
@@ -259,8 +263,9 @@ impl Connection {
                 Action::Send(octets) => self.send(&octets).await?,
                 Action::SendFrom(mut reader) => loop {
                     let mut piece = Vec::new();
+                    let (relief, pace) = (&self.server.steps.relief, &mut self.pace);
                     let read = self.kind.guarded(|_| {
-                        tokio::task::block_in_place(|| {
+                        relief.run(pace, || {
                             reader
                                 .as_mut()
                                 .take(SEND_OCTETS as u64)
@@ -378,7 +383,11 @@ impl Connection {
     fn leave(&mut self) {
         let session = std::mem::replace(&mut self.kind, Kind::Broken(None));
         match session.has_mailbox() {
-            true => tokio::task::block_in_place(|| drop(session)),
+            true => self
+                .server
+                .steps
+                .relief
+                .run(&mut self.pace, || drop(session)),
             false => drop(session),
         }
         self.user = None;
@@ -403,6 +412,7 @@ impl Connection {
         until: Option<Instant>,
         told_shutdown: &mut bool,
     ) -> std::io::Result<bool> {
+        self.pace.wait();
         let deadline = async {
             match until {
                 Some(until) => tokio::time::sleep_until(until.into()).await,
@@ -583,7 +593,7 @@ impl Connection {
             let delay = config.pop3.login_delay_seconds;
             accounts.visit(user, Duration::from_secs(delay), Instant::now())?;
         }
-        let account = tokio::task::block_in_place(|| {
+        let account = self.server.steps.relief.run(&mut self.pace, || {
             let account = accounts.account(user, &config)?;
             accounts.expunge_aged(user, &account, &config);
             Ok(account)

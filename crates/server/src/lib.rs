@@ -12,6 +12,7 @@ pub mod mail_root;
 pub mod oauth;
 pub mod outlet;
 pub mod proxy;
+pub mod relief;
 pub mod search_texts;
 pub mod self_signed;
 pub mod serve;

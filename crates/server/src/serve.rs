@@ -8,6 +8,7 @@ use crate::connection;
 use crate::limits::{AtWork, Connections, Counter};
 use crate::mail_root::{MailRoots, Owner};
 use crate::proxy::{self, Network};
+use crate::relief::Relief;
 use crate::search_texts;
 use crate::self_signed;
 use crate::standstill::Standstill;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use wire::sasl::Channel;
@@ -336,7 +338,7 @@ async fn serve_after(
         tls: RwLock::new(tls),
         connections: Connections::default(),
         at_work: Arc::default(),
-        steps: Arc::default(),
+        steps: Arc::new(Steps::with(Relief::start(&Handle::current())?)),
     });
     let steps = Arc::clone(&server.steps);
     tokio::spawn(async move { steps.tell().await });

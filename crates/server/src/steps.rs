@@ -5,6 +5,7 @@
 //! them is due: a step costs an entry in a table, and no timer.
 
 use crate::outlet::Outlet;
+use crate::relief::Relief;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Steps {
     under_way: Mutex<UnderWay>,
     /// One is due sooner than all others were.
     sooner: Notify,
+    /// Where they have their turns.
+    pub relief: Relief,
 }
 
 #[derive(Default)]
@@ -44,6 +47,14 @@ pub struct Step<'a> {
 }
 
 impl Steps {
+    /// Steps that have their turns there.
+    pub fn with(relief: Relief) -> Self {
+        Self {
+            relief,
+            ..Self::default()
+        }
+    }
+
     /// A step begins. All its client was sent is whole responses.
     pub fn begin(&self, outlet: &SharedOutlet, meanwhile: Meanwhile) -> Step<'_> {
         let mut under_way = self.under_way.lock();

@@ -11,4 +11,4 @@ pub mod secret;
 pub mod session;
 
 pub use secret::Secret;
-pub use session::{Action, Denial, Event, Load, Meanwhile, Security, Session};
+pub use session::{Action, Cost, Denial, Event, Load, Meanwhile, Security, Session};

@@ -23,9 +23,8 @@ pub trait Session<Login>: Send {
     /// `Close`.
     fn next(&mut self, now: Instant) -> Action;
 
-    /// Whether `next`, called now, may touch the disk. Where it does not the server
-    /// may call it on a network thread.
-    fn may_block(&self, now: Instant) -> bool;
+    /// What `next`, called now, may cost: where the server is to call it.
+    fn cost(&self, now: Instant) -> Cost;
 
     /// Whether it has a mailbox open: who is the last to leave one may have to close it,
     /// which takes the disk.
@@ -37,6 +36,17 @@ pub trait Session<Login>: Send {
     fn meanwhile(&self, _now: Instant) -> Option<Meanwhile> {
         None
     }
+}
+
+/// What a step of a session may have to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// Nothing: a network thread may take it.
+    Memory,
+    /// The disk, for what the system mostly has in memory, and not for much of it.
+    Disk,
+    /// The disk, until it has what is written; or it is a part of work that takes long.
+    Long,
 }
 
 /// What a client is told while `next` does not come back.

@@ -280,6 +280,39 @@ impl CommandBuffer {
         is_read.then(|| read_tag(line)).flatten()
     }
 
+    /// Whether `poll` goes on with the first line of a command that is mostly over soon: it
+    /// reads what the system mostly has in memory, or changes a little that need not be on
+    /// the disk when it is answered.
+    pub fn is_brief(&self) -> bool {
+        const BRIEF: [&[u8]; 14] = [
+            b"NOOP",
+            b"CHECK",
+            b"FETCH",
+            b"STORE",
+            b"SELECT",
+            b"EXAMINE",
+            b"UNSELECT",
+            b"STATUS",
+            b"LIST",
+            b"LSUB",
+            b"IDLE",
+            b"NAMESPACE",
+            b"CAPABILITY",
+            b"LOGOUT",
+        ];
+        let line = self.rest();
+        if self.in_command() || memchr::memchr(b'\n', line).is_none() {
+            return false;
+        }
+        let number = if command_word(line, 1).eq_ignore_ascii_case(b"UID") {
+            2
+        } else {
+            1
+        };
+        let verb = command_word(line, number);
+        BRIEF.iter().any(|brief| brief.eq_ignore_ascii_case(verb))
+    }
+
     /// The next event.
     pub fn poll(&mut self) -> Need {
         loop {

@@ -1,11 +1,12 @@
 //! A session of either protocol.
 
 use crate::accounts::Entrant;
+use crate::relief::{Pace, Relief};
 use crate::serve::Server;
 use crate::steps::{SharedOutlet, Step, Steps};
 use std::sync::Arc;
 use std::time::Instant;
-use wire::{Action, Denial, Event, Load, Meanwhile, Session};
+use wire::{Action, Cost, Denial, Event, Load, Meanwhile, Session};
 
 /// What is spoken.
 pub(super) enum Kind {
@@ -32,17 +33,27 @@ impl Kind {
     }
 
     /// What to do now; a client that waits for it is told so.
-    pub(super) fn next(&mut self, now: Instant, steps: &Steps, outlet: &SharedOutlet) -> Action {
+    pub(super) fn next(
+        &mut self,
+        now: Instant,
+        (steps, pace): (&Steps, &mut Pace),
+        outlet: &SharedOutlet,
+    ) -> Action {
         fn step<'a, L>(
             session: &mut impl Session<L>,
             now: Instant,
+            (relief, pace): (&Relief, &mut Pace),
             begin: impl FnOnce(Meanwhile) -> Step<'a>,
         ) -> Action {
-            if !session.may_block(now) {
+            let cost = session.cost(now);
+            if cost == Cost::Memory {
                 return session.next(now);
             }
             let step = session.meanwhile(now).map(begin);
-            let action = tokio::task::block_in_place(|| session.next(now));
+            let action = match cost {
+                Cost::Memory | Cost::Disk => relief.run(pace, || session.next(now)),
+                Cost::Long => tokio::task::block_in_place(|| session.next(now)),
+            };
             if let Some(told) = step.and_then(Step::end) {
                 session.resume(Event::ToldMeanwhile(told));
             }
@@ -50,8 +61,8 @@ impl Kind {
         }
         let begin = |meanwhile| steps.begin(outlet, meanwhile);
         let action = self.guarded(|kind| match kind {
-            Self::Imap(session) => step(&mut **session, now, begin),
-            Self::Pop3(session) => step(&mut **session, now, begin),
+            Self::Imap(session) => step(&mut **session, now, (&steps.relief, pace), begin),
+            Self::Pop3(session) => step(&mut **session, now, (&steps.relief, pace), begin),
             Self::Broken(farewell) => match farewell.take() {
                 Some(farewell) => Action::Send(farewell.as_bytes().to_vec()),
                 None => Action::Close,
@@ -172,13 +183,14 @@ mod tests {
         let mut kind = Kind::Pop3(Box::new(session));
         assert!(kind.guarded(|_| -> u8 { panic!("a mistake") }).is_none());
         kind.receive(b"QUIT\r\n");
-        let (steps, outlet) = (Steps::default(), Outlet::new(Stream::Gone));
+        let (steps, mut pace) = (Steps::default(), Pace::default());
+        let outlet = Outlet::new(Stream::Gone);
         let outlet = Arc::new(tokio::sync::Mutex::new(outlet));
-        let Action::Send(octets) = kind.next(Instant::now(), &steps, &outlet) else {
+        let Action::Send(octets) = kind.next(Instant::now(), (&steps, &mut pace), &outlet) else {
             panic!("no farewell");
         };
         assert!(octets.starts_with(b"-ERR [SYS/PERM] Internal error"));
-        let end = kind.next(Instant::now(), &steps, &outlet);
+        let end = kind.next(Instant::now(), (&steps, &mut pace), &outlet);
         assert!(matches!(end, Action::Close));
     }
 }

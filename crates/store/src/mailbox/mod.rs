@@ -282,7 +282,9 @@ impl Mailbox {
         })
     }
     /// Wakes this waker at each change, whoever made it, until the guard drops.
-    /// While there is a subscription the directories are watched.
+    /// While there is a subscription the directories are watched, and after the last until
+    /// the mailbox is settled or closed: clients come back at once, and to end a watch and
+    /// to begin one takes longer than all else that selecting an open mailbox does.
     pub fn subscribe(self: &Arc<Self>, waker: Waker) -> Subscription {
         let mut wakers = self.wakers.lock();
         wakers.next += 1;
@@ -503,6 +505,7 @@ impl Mailbox {
         }
         // Who settles mailboxes has others to settle.
         state.with_patience(Duration::ZERO, State::compact_list);
+        self.end_unheard_watch(&mut state);
         state.close();
         self.indexed.store(state.index.is_some(), Ordering::Release);
         let cleaned = state.cleaned;
@@ -512,6 +515,14 @@ impl Mailbox {
             // Nobody waits for that.
             drop(state);
             open::remove_old_temporaries(&temporaries);
+        }
+    }
+    /// Ends the watch if nobody is told what it sees.
+    fn end_unheard_watch(&self, state: &mut State) {
+        let mut wakers = self.wakers.lock();
+        if wakers.wakers.is_empty() && std::mem::take(&mut wakers.is_watched) {
+            drop(wakers);
+            state.end_watch();
         }
     }
     /// POP3 unique-ids and order: for each message of the snapshot, in the order
@@ -600,21 +611,7 @@ impl Drop for Subscription {
         let Some(mailbox) = self.mailbox.upgrade() else {
             return;
         };
-        let mut wakers = mailbox.wakers.lock();
-        wakers.wakers.remove(&self.number);
-        let is_last = wakers.wakers.is_empty();
-        // Who works on the mailbox, and is waited for here, may want to wake others.
-        drop(wakers);
-        if !is_last {
-            return;
-        }
-        let mut state = mailbox.state.lock();
-        let mut wakers = mailbox.wakers.lock();
-        // Another may have come meanwhile.
-        if wakers.wakers.is_empty() && std::mem::take(&mut wakers.is_watched) {
-            drop(wakers);
-            state.end_watch();
-        }
+        mailbox.wakers.lock().wakers.remove(&self.number);
     }
 }
 

@@ -206,7 +206,7 @@ fn after_a_panic_new_mail_is_found() {
 }
 
 #[test]
-fn who_ends_a_subscription_keeps_nobody_from_waking() {
+fn a_watch_stands_until_nobody_is_told_and_the_mailbox_is_settled() {
     struct Nobody;
     impl Wake for Nobody {
         fn wake(self: Arc<Self>) {}
@@ -214,35 +214,48 @@ fn who_ends_a_subscription_keeps_nobody_from_waking() {
     let directory = tempfile::tempdir().unwrap();
     let mailbox = open(directory.path());
     let waker = || Waker::from(Arc::new(Nobody));
+    let is_watched = || mailbox.wakers.lock().is_watched;
     let last = mailbox.subscribe(waker());
     let state = mailbox.state.lock();
     std::thread::scope(|scope| {
+        // Who leaves waits for nobody who works on it.
         let ending = scope.spawn(|| drop(last));
-        let look = || {
-            let wakers = mailbox.wakers.try_lock_for(Duration::from_secs(10));
-            wakers.map(|wakers| wakers.wakers.is_empty())
-        };
-        while look() == Some(false) {}
-        // Who ends it waits for the state; time for it to come so far.
-        std::thread::sleep(Duration::from_millis(50));
-        let could_wake = look().is_some();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !ending.is_finished() && Instant::now() < deadline {}
+        let waited = !ending.is_finished();
         drop(state);
-        assert!(could_wake && ending.join().is_ok());
+        assert!(!waited && ending.join().is_ok());
     });
-    assert!(!mailbox.wakers.lock().is_watched);
-    // Subscriptions that come and go at once leave a watch while there is one.
+    assert!(is_watched());
+    // What comes is known to who comes next.
+    mailbox.sync().unwrap();
+    drop(disk::create_new(&directory.path().join("new/1.a")).unwrap());
+    let again = mailbox.subscribe(waker());
+    assert_eq!(mailbox.sync().unwrap().len(), 1);
+    mailbox.settle();
+    assert!(is_watched());
+    drop(again);
+    mailbox.settle();
+    assert!(!is_watched());
+    drop(disk::create_new(&directory.path().join("new/2.a")).unwrap());
+    assert_eq!(mailbox.sync().unwrap().len(), 2);
+    // Subscriptions that come and go while it is settled leave a watch while there is one.
     for _ in 0..50 {
         std::thread::scope(|scope| {
-            let come_and_go = || drop(mailbox.subscribe(waker()));
+            let come_and_go = || {
+                drop(mailbox.subscribe(waker()));
+                mailbox.settle();
+            };
             scope.spawn(come_and_go);
             scope.spawn(come_and_go);
             let stays = mailbox.subscribe(waker());
-            assert!(mailbox.wakers.lock().is_watched);
+            assert!(is_watched());
             come_and_go();
-            assert!(mailbox.wakers.lock().is_watched);
+            assert!(is_watched());
             drop(stays);
         });
-        assert!(!mailbox.wakers.lock().is_watched);
+        mailbox.settle();
+        assert!(!is_watched());
     }
 }
 
