@@ -14,8 +14,9 @@ use store::{Account, Incoming, Mailbox, Uid, UidValidity};
 
 /// Why a command is given up (RFC 3502 section 6.3.11).
 const EMPTY: &str = "[CANNOT] An empty message aborts APPEND";
-/// So many messages hold a descriptor until they are synced, all at the same time.
-pub const SYNCED_TOGETHER: usize = 16;
+/// So many messages hold a descriptor until they are synced, all at the same time: the disk
+/// is waited for once, as all of them are on their way to it when the first is asked for.
+pub const SYNCED_TOGETHER: usize = 64;
 
 /// An APPEND or REPLACE under way.
 pub struct Appending {

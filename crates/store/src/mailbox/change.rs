@@ -68,9 +68,9 @@ enum Placed {
 impl State {
     /// Makes appends of what is durable in `tmp/`, each all or none: what one of them
     /// cannot have, or a file that is gone, fails that one, what the disk refuses at the
-    /// end fails all. A crash before the directory is synced leaves nothing but files in
-    /// `tmp/`, or messages without UID; one before the uidlist is synced leaves messages
-    /// that the next look takes for newly delivered. Neither was acknowledged.
+    /// end fails all. A crash before the directories and the uidlist are synced, which
+    /// happens at the same time, leaves files in `tmp/`, messages that the next look takes
+    /// for newly delivered, or UIDs of no message. None was acknowledged.
     pub(super) fn append(&mut self, appends: Vec<Vec<Incoming>>) -> Vec<Result<Vec<Uid>>> {
         let before = self.is_settled();
         let (mut rows, mut placed) = (Vec::new(), Vec::new());
@@ -173,17 +173,25 @@ impl State {
             (false, info.suffix().into_boxed_str())
         }
     }
-    /// Syncs the directories, lists the UIDs durably, shows the messages, and those that
+    /// Syncs the directories and lists the UIDs durably, shows the messages, and those that
     /// others listed before.
     fn commit_new(&mut self, mut rows: Vec<OwnedRow>) -> Result<Vec<Uid>> {
-        self.sync_halves([true, false].map(|in_new| rows.iter().any(|row| row.in_new == in_new)))?;
+        let halves = [true, false].map(|in_new| rows.iter().any(|row| row.in_new == in_new));
         self.keywords.save(&self.directory)?;
         let names: Vec<Arc<str>> = rows
             .iter()
             .map(|row| Arc::from(&*row.unique_name))
             .collect();
         let own = names.iter().cloned().collect();
-        let Given { uids, others } = self.give_uids(&names, &HashMap::new(), &own)?;
+        let given = self.give_uids(&names, &HashMap::new(), &own, halves);
+        let Given { uids, others } = given.inspect_err(|_| {
+            // Their files are taken back.
+            for name in &names {
+                if let Some(uid) = self.uidlist.uid_of(name) {
+                    self.uidlist.forget(uid);
+                }
+            }
+        })?;
         let modseq = self.tick();
         let mut given = Vec::with_capacity(uids.len());
         for (row, uid) in rows.iter_mut().zip(uids) {

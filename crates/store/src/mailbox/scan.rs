@@ -258,7 +258,7 @@ impl State {
         true
     }
     /// New files: measured, given UIDs where they have none, and shown. Their names
-    /// are made durable first: who delivered them, or a process of ours that died,
+    /// are made durable before: who delivered them, or a process of ours that died,
     /// may not have done so, and a UID once told stays with its message.
     pub(super) fn take_in(&mut self, fresh: Vec<Fresh>) -> Result<bool> {
         let mut found = self.measure(fresh);
@@ -270,12 +270,12 @@ impl State {
             self.uidlist.foresee(&names, known_next);
         } else if !names.is_empty() || self.uidlist.has_unsought() {
             let lie_in = |in_new| unlisted().any(|file| file.in_new == in_new);
-            self.sync_halves([true, false].map(lie_in))?;
+            let halves = [true, false].map(lie_in);
             let sizes = unlisted().filter(|file| file.is_counted);
             let sizes = sizes.map(|file| (Arc::clone(&file.unique), file.size.octets));
             let sizes = sizes.collect();
             let own = found.iter().map(|file| Arc::clone(&file.unique)).collect();
-            let given = self.give_uids(&names, &sizes, &own)?;
+            let given = self.give_uids(&names, &sizes, &own, halves)?;
             found.extend(given.others);
         }
         if found.is_empty() {

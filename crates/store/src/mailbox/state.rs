@@ -77,6 +77,19 @@ pub(super) struct State {
 /// The directories' names: `new` first.
 pub(super) const NAMES: [&str; 2] = ["new", "cur"];
 
+/// Makes the names in directories durable, one after another until one cannot be; gives
+/// which could.
+pub(super) fn sync_each(halves: &[(usize, PathBuf)]) -> (Vec<usize>, Result<()>) {
+    let mut synced = Vec::with_capacity(halves.len());
+    for (half, path) in halves {
+        if let Err(error) = disk::sync_directory(path) {
+            return (synced, Err(failed("sync", path, error)));
+        }
+        synced.push(*half);
+    }
+    (synced, Ok(()))
+}
+
 impl State {
     /// A mailbox of which nothing is known but its control files.
     pub(super) fn new(
@@ -235,14 +248,21 @@ impl State {
     /// renamed from `new` to `cur` must not be gone from the one before it is durable
     /// in the other.
     pub(super) fn sync_halves(&mut self, asked: [bool; 2]) -> Result<()> {
-        for half in [1, 0] {
-            if asked[half] || (half == 1 && asked[0] && self.unsynced[1]) {
-                let path = self.half(half == 0);
-                disk::sync_directory(&path).map_err(|error| failed("sync", &path, error))?;
-                self.unsynced[half] = false;
-            }
+        let halves = self.halves_to_sync(asked);
+        self.note_synced(sync_each(&halves))
+    }
+    /// The halves whose names [`State::sync_halves`] makes durable, in its order.
+    pub(super) fn halves_to_sync(&self, asked: [bool; 2]) -> Vec<(usize, PathBuf)> {
+        let is_due = |half: &usize| asked[*half] || (*half == 1 && asked[0] && self.unsynced[1]);
+        let halves = [1, 0].into_iter().filter(is_due);
+        halves.map(|half| (half, self.half(half == 0))).collect()
+    }
+    /// What came of [`sync_each`].
+    pub(super) fn note_synced(&mut self, (synced, result): (Vec<usize>, Result<()>)) -> Result<()> {
+        for half in synced {
+            self.unsynced[half] = false;
         }
-        Ok(())
+        result
     }
     /// Takes the next UID and keyword names over into the snapshot.
     pub(super) fn settle_header(&mut self) {

@@ -3,12 +3,13 @@
 //! came later with a lower UID than one that was told would be out of order for ever.
 
 use super::scan::{Found, Fresh};
-use super::state::{NAMES, State, failed};
+use super::state::{NAMES, State, failed, sync_each};
 use crate::Result;
 use crate::disk;
 use crate::maildir::filename;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::thread;
 
 /// What came of giving UIDs.
 pub(super) struct Given {
@@ -29,12 +30,16 @@ impl State {
     /// Gives UIDs to names, in order, durably, with the sizes of those that had to be
     /// measured ([`crate::maildir::uidlist::Uidlist::assign`] says what a crash leaves).
     /// Gives also what others listed meanwhile and that is not among `own`, the names that
-    /// are about to be admitted; the names of their files are durable, too.
+    /// are about to be admitted. The names of the files are made durable, too, in `new`
+    /// (first) and `cur` where asked: at the same time as the list, which a disk does in
+    /// hardly more than it takes for one of both. A crash leaves any part of that: files
+    /// without UID, or UIDs without a file. None of them was told to anyone.
     pub(super) fn give_uids(
         &mut self,
         names: &[Arc<str>],
         sizes: &HashMap<Arc<str>, u64>,
         own: &HashSet<Arc<str>>,
+        asked: [bool; 2],
     ) -> Result<Given> {
         let rows = &mut self.snapshot.rows;
         let lock = self
@@ -43,12 +48,28 @@ impl State {
         let Sought { found, missing } = self.seek(own)?;
         let others = self.measure(found);
         let lie_in = |in_new| others.iter().any(|other| other.in_new == in_new);
-        self.sync_halves([true, false].map(lie_in))?;
+        let halves = [true, false].map(lie_in);
+        let halves = self.halves_to_sync([0, 1].map(|half| asked[half] || halves[half]));
         let known_next = self.snapshot.uid_next.get();
         let rows = &self.snapshot.rows;
-        let uids = self
-            .uidlist
-            .assign(&self.directory, names, sizes, rows, known_next, &lock)?;
+        let (uidlist, directory) = (&mut self.uidlist, &self.directory);
+        let (uids, synced) = thread::scope(|scope| {
+            let sync = || sync_each(&halves);
+            let syncing = match halves.is_empty() {
+                true => None,
+                // Where there can be no thread it is done here.
+                false => thread::Builder::new().spawn_scoped(scope, sync).ok(),
+            };
+            let uids = uidlist.assign(directory, names, sizes, rows, known_next, &lock);
+            let synced = match syncing.map(thread::ScopedJoinHandle::join) {
+                Some(Ok(synced)) => synced,
+                Some(Err(panic)) => std::panic::resume_unwind(panic),
+                None => sync(),
+            };
+            (uids, synced)
+        });
+        self.note_synced(synced)?;
+        let uids = uids?;
         for uid in missing {
             self.uidlist.forget(uid);
         }
