@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How often a file that keeps changing its name is looked for.
 const ATTEMPTS: usize = 10;
@@ -75,9 +76,17 @@ impl State {
         let before = self.is_settled();
         let (mut rows, mut placed) = (Vec::new(), Vec::new());
         let mut shares = Vec::with_capacity(appends.len());
+        let mut patience = self.lock_patience;
         for mut messages in appends {
             let kept = placed.len();
-            shares.push(self.place_append(&mut messages, &mut placed).map(|own| {
+            let own = self.with_patience(patience, |state| {
+                state.place_append(&mut messages, &mut placed)
+            });
+            if matches!(own, Err(Error::Locked(_))) {
+                // The others wait with it, not after it.
+                patience = Duration::ZERO;
+            }
+            shares.push(own.map(|own| {
                 let count = own.len();
                 rows.extend(own);
                 count
@@ -86,6 +95,7 @@ impl State {
                 self.take_back(placed.split_off(kept));
             }
         }
+        self.settle(before, halves_of(&rows));
         let committed = match rows.is_empty() {
             true => Ok(Vec::new()),
             false => self.commit_new(rows),
@@ -93,7 +103,6 @@ impl State {
         if committed.is_err() {
             self.take_back(placed);
         }
-        self.settle(before);
         let mut committed = committed.map(Vec::into_iter);
         let share = |share: Result<usize>| match (share, &mut committed) {
             (Ok(count), Ok(uids)) => Ok(uids.by_ref().take(count).collect()),
@@ -176,7 +185,7 @@ impl State {
     /// Syncs the directories and lists the UIDs durably, shows the messages, and those that
     /// others listed before.
     fn commit_new(&mut self, mut rows: Vec<OwnedRow>) -> Result<Vec<Uid>> {
-        let halves = [true, false].map(|in_new| rows.iter().any(|row| row.in_new == in_new));
+        let halves = halves_of(&rows);
         self.keywords.save(&self.directory)?;
         let names: Vec<Arc<str>> = rows
             .iter()
@@ -390,7 +399,7 @@ impl State {
                 }
             }
         }
-        self.settle(before);
+        self.settle(before, touched);
         // What came to `cur` from `new` must not come back there, where the file system
         // has no journal either.
         touched[0] |= touched[1] && self.unsynced[0];
@@ -495,6 +504,7 @@ impl State {
                 ..message.row.clone()
             });
         }
+        self.settle(before, halves_of(&rows));
         let committed = match result {
             Ok(()) if rows.is_empty() => Ok(Vec::new()),
             Ok(()) => self.commit_new(rows),
@@ -508,7 +518,6 @@ impl State {
             );
             self.must_scan = true;
         }
-        self.settle(before);
         let pairs = sources.into_iter().zip(committed?).collect();
         Ok(Received {
             pairs,
@@ -556,12 +565,20 @@ impl State {
     }
     /// After a move: syncs the source's directories and forgets what was renamed.
     pub(super) fn release(&mut self, uids: &[Uid], before: [bool; 2]) -> Result<()> {
-        self.settle(before);
+        let half_of = |uid: &Uid| self.find(*uid).map(|row| row.in_new);
+        let lay_in = |in_new| uids.iter().any(|uid| half_of(uid) == Some(in_new));
+        let touched = [true, false].map(lay_in);
+        self.settle(before, touched);
         let gone: HashSet<Uid> = uids.iter().copied().collect();
         let synced = self.sync_halves([true; 2]);
         self.forget(&gone);
         synced
     }
+}
+
+/// Whether some lie in `new` (first) and in `cur`.
+fn halves_of(rows: &[OwnedRow]) -> [bool; 2] {
+    [true, false].map(|in_new| rows.iter().any(|row| row.in_new == in_new))
 }
 
 /// Takes files that were placed away again, or back to where they were, durably: after

@@ -117,10 +117,7 @@ impl Mailbox {
         outcomes
     }
     fn commit(&self, group: &[Arc<Append>]) {
-        let committed = self.change(|state| {
-            commit(state, group);
-            Ok(())
-        });
+        let committed = self.change(|state| commit(state, group));
         if let Err(error) = committed {
             let waiting = group.iter().filter(|append| !append.is_done());
             waiting.for_each(|append| append.end(Err(error.share())));
@@ -188,14 +185,22 @@ fn sync_messages(messages: Vec<(usize, &mut Incoming)>) -> Vec<(usize, Error)> {
 }
 
 /// Commits a group.
-fn commit(state: &mut State, group: &[Arc<Append>]) {
+///
+/// # Errors
+/// [`Error::Locked`] if that is why one of it, which is told so, failed.
+fn commit(state: &mut State, group: &[Arc<Append>]) -> Result<()> {
+    let mut result = Ok(());
     let waiting = group
         .iter()
         .filter_map(|append| Some((append, append.take()?)));
     let (ends, messages): (Vec<_>, Vec<_>) = waiting.unzip();
     for (append, outcome) in ends.into_iter().zip(state.append(messages)) {
+        if let Err(error @ Error::Locked(_)) = &outcome {
+            result = Err(error.share());
+        }
         append.end(outcome);
     }
+    result
 }
 
 #[cfg(test)]

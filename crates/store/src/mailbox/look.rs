@@ -31,6 +31,10 @@ impl Mailbox {
     /// gives the state after it; of a mailbox that is gone, the last that was known. While
     /// another program has the UID list locked, what came lately is not in it.
     pub fn sync(&self) -> Result<Snapshot> {
+        if self.is_locked_out() {
+            // Another waited in vain.
+            return Ok(self.snapshot());
+        }
         match self.sync_locked(self.state.lock(), LOOK_PATIENCE) {
             Err(Error::Locked(_)) => {
                 self.behind.store(true, Ordering::Release);
@@ -43,6 +47,11 @@ impl Mailbox {
             }
             synced => synced,
         }
+    }
+    /// Whether another program still has the UID list locked for which somebody waited in
+    /// vain.
+    pub(super) fn is_locked_out(&self) -> bool {
+        self.is_behind() && Dotlock::is_taken(&self.state.lock().directory, dotlock::UIDLIST)
     }
     fn sync_locked(
         &self,

@@ -47,6 +47,7 @@ pub use texts::{TextCompletion, TextStep};
 pub use transfer::Copied;
 
 use crate::disk;
+use crate::maildir::dotlock::{self, Dotlock};
 use crate::maildir::filename;
 use crate::maildir::uidlist::default_unique_id;
 use crate::maildir::watch::sentry::Sentry;
@@ -85,6 +86,8 @@ pub struct Mailbox {
     claiming: AtomicBool,
     /// A change that was noticed could not be read.
     behind: AtomicBool,
+    /// Somebody waited in vain for another program's lock of the UID list.
+    locked_out: AtomicBool,
     /// Whether claimed messages lie in `new/` and can be moved.
     unmoved: AtomicBool,
     state: Mutex<State>,
@@ -204,14 +207,34 @@ impl Mailbox {
     /// Runs a change, shows what came of it even if it failed midway, and wakes.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
         let mut state = self.lock()?;
+        let patience = self.patience(&state);
         let result = match state.look_for_another() {
-            Ok(()) => change(&mut state),
+            Ok(()) => state.with_patience(patience, change),
             Err(error) => Err(error),
         };
+        self.note_patience(&result);
         if self.publish(state) {
             self.wake();
         }
         result
+    }
+    /// How long a change waits for another program's lock of the UID list: not at all where
+    /// somebody waited in vain, as long as it is there. Whoever changes the mailbox waits for
+    /// who changes it now, and their waits would add up.
+    fn patience(&self, state: &State) -> Duration {
+        let is_locked_out = self.locked_out.load(Ordering::Acquire)
+            && Dotlock::is_taken(&state.directory, dotlock::UIDLIST);
+        match is_locked_out {
+            true => Duration::ZERO,
+            false => dotlock::PATIENCE,
+        }
+    }
+    fn note_patience<T>(&self, result: &Result<T>) {
+        match result {
+            Err(Error::Locked(_)) => self.locked_out.store(true, Ordering::Release),
+            Ok(_) => self.locked_out.store(false, Ordering::Release),
+            Err(_) => {}
+        }
     }
     /// Wakes all subscribers; no lock is held while they run.
     fn wake(&self) {
@@ -362,10 +385,20 @@ impl Mailbox {
         change: impl FnOnce(&mut State, Option<&mut State>) -> Result<T>,
     ) -> Result<T> {
         let (mut source, mut target) = self.lock_with(destination)?;
+        let patience = match &target {
+            Some(target) => destination.patience(target),
+            None => self.patience(&source),
+        };
         let present = source.look_for_another();
         let others = target.as_deref_mut();
         let present = present.and_then(|()| others.map_or(Ok(()), State::look_for_another));
-        let result = present.and_then(|()| change(&mut source, target.as_deref_mut()));
+        let result = present.and_then(|()| match target.as_deref_mut() {
+            Some(target) => {
+                target.with_patience(patience, |target| change(&mut source, Some(target)))
+            }
+            None => source.with_patience(patience, |source| change(source, None)),
+        });
+        destination.note_patience(&result);
         let target_changed = target.is_some_and(|target| destination.publish(target));
         let source_changed = self.publish(source);
         if target_changed {

@@ -114,6 +114,7 @@ impl Mailbox {
             unmoved: AtomicBool::new(unmoved),
             published: Mutex::new(state.snapshot.clone()),
             state: Mutex::new(state),
+            locked_out: AtomicBool::new(false),
             wakers: Mutex::new(Wakers::default()),
             sentry: Mutex::default(),
             summaries: Mutex::new(Summaries::default()),

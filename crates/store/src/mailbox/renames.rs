@@ -60,7 +60,7 @@ impl State {
     /// The directories that were settled before are again.
     pub(super) fn end_renames(&mut self, renames: Renames) {
         if renames.touched != [false; 2] {
-            self.settle([0, 1].map(|half| renames.settled[half] && renames.touched[half]));
+            self.settle(renames.settled, renames.touched);
         }
     }
     /// Gives a message's file another suffix, in `cur/`; the row is still to be changed.

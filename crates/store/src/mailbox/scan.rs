@@ -91,6 +91,10 @@ impl State {
                 return Ok(changed);
             }
         } else if !self.needs_scan()? {
+            // No event tells of what hides behind an own change from before the watch.
+            if self.coverage == Coverage::Begun && self.own_changes {
+                return self.read_directories();
+            }
             if self.coverage == Coverage::Begun {
                 self.coverage = Coverage::Full;
             }
@@ -398,7 +402,7 @@ pub(super) type Fresh = (Arc<str>, bool, Box<str>);
 
 /// A file that was measured.
 pub(super) struct Found {
-    unique: Arc<str>,
+    pub(super) unique: Arc<str>,
     pub(super) in_new: bool,
     suffix: Box<str>,
     size: Size,

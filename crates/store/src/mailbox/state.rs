@@ -281,11 +281,16 @@ impl State {
             matches!(disk::stamp(&path), Ok(Some(stamp)) if same(stamp))
         })
     }
-    /// After an own change: the directories that were settled before it are again.
-    pub(super) fn settle(&mut self, before: [bool; 2]) {
-        for (half, settled) in before.into_iter().enumerate() {
+    /// After own changes of names, and at once: what others do in a directory between them
+    /// and this is hidden until all is read. Of the directories that were touched those that
+    /// were settled before are again.
+    pub(super) fn settle(&mut self, before: [bool; 2], touched: [bool; 2]) {
+        for half in [0, 1] {
             let path = self.directory.join(NAMES[half]);
-            if let (true, Ok(Some(stamp))) = (settled, disk::stamp(&path)) {
+            if before[half]
+                && touched[half]
+                && let Ok(Some(stamp)) = disk::stamp(&path)
+            {
                 self.seen[half].stamp = stamp;
             }
         }

@@ -2,6 +2,7 @@
 //! gave, and is taken in together with what gets its UID here, or before it. A message that
 //! came later with a lower UID than one that was told would be out of order for ever.
 
+use super::ATTEMPTS;
 use super::scan::{Found, Fresh};
 use super::state::{NAMES, State, failed, sync_each};
 use crate::Result;
@@ -45,8 +46,7 @@ impl State {
         let lock = self
             .uidlist
             .lock(&self.directory, rows, self.lock_patience)?;
-        let Sought { found, missing } = self.seek(own)?;
-        let others = self.measure(found);
+        let (others, missing) = self.find_others(own)?;
         let lie_in = |in_new| others.iter().any(|other| other.in_new == in_new);
         let halves = [true, false].map(lie_in);
         let halves = self.halves_to_sync([0, 1].map(|half| asked[half] || halves[half]));
@@ -76,11 +76,32 @@ impl State {
         self.uidlist.end_search();
         Ok(Given { uids, others })
     }
+    /// The messages that others listed and nobody looked for, measured, and the UIDs of those
+    /// that are not there any more. A flag that is changed meanwhile gives a file another
+    /// name: what was found and is not there is looked for again, as it would get another
+    /// UID otherwise.
+    fn find_others(&mut self, own: &HashSet<Arc<str>>) -> Result<(Vec<Found>, Vec<u32>)> {
+        let mut others: Vec<Found> = Vec::new();
+        let mut known = own.clone();
+        for _ in 0..ATTEMPTS {
+            let Sought { found, missing } = self.seek(&known)?;
+            let count = found.len();
+            let measured = self.measure(found);
+            let all = measured.len() == count;
+            known.extend(measured.iter().map(|other| Arc::clone(&other.unique)));
+            others.extend(measured);
+            if all {
+                return Ok((others, missing));
+            }
+        }
+        // What cannot be read, or goes from name to name all the time.
+        Ok((others, Vec::new()))
+    }
     /// Looks for the files of messages that others listed and nobody looked for.
-    fn seek(&mut self, own: &HashSet<Arc<str>>) -> Result<Sought> {
+    fn seek(&mut self, known: &HashSet<Arc<str>>) -> Result<Sought> {
         let unsought = self.uidlist.unsought().into_iter();
         let mut wanted: HashMap<Arc<str>, u32> = unsought
-            .filter(|(_, name)| !own.contains(name) && self.named(name).is_none())
+            .filter(|(_, name)| !known.contains(name) && self.named(name).is_none())
             .map(|(uid, name)| (name, uid))
             .collect();
         let mut found = Vec::with_capacity(wanted.len());
@@ -112,12 +133,16 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use crate::disk::simulated::{Fault, Simulated};
     use crate::maildir::{dotlock, uidlist};
-    use crate::{Account, Flags, Layout, Mailbox, Uid};
+    use crate::{Account, Error, Flags, Layout, Mailbox, Uid};
     use std::fs;
     use std::io::Write;
     use std::path::Path;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Waker;
+    use std::time::Duration;
 
     fn inbox(root: &Path) -> (Arc<Account>, Arc<Mailbox>) {
         let layout = Layout {
@@ -193,6 +218,141 @@ mod tests {
             .flags;
         assert_eq!(flags, Flags::SEEN);
         assert_eq!(lines(root), 5);
+    }
+
+    /// A file whose flags others change goes from name to name.
+    #[test]
+    fn what_others_listed_keeps_its_uid_while_its_flags_change() {
+        const COUNT: u32 = 300;
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let (_account, mailbox) = inbox(root);
+        assert_eq!(append(&mailbox), 1);
+        let name = |number: u32| format!("{number}.M1P1.o{number}");
+        for number in 2..2 + COUNT {
+            deliver(root, number, &format!("cur/{}:2,", name(number)));
+        }
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut flags = ["", "S"];
+                while !is_over.load(Ordering::SeqCst) {
+                    for number in 2..2 + COUNT {
+                        let [from, to] =
+                            flags.map(|flag| root.join(format!("cur/{}:2,{flag}", name(number))));
+                        fs::rename(from, to).unwrap();
+                    }
+                    flags.reverse();
+                }
+            });
+            let own = append(&mailbox);
+            is_over.store(true, Ordering::SeqCst);
+            assert_eq!(own, 2 + COUNT);
+        });
+        let told = uids(&mailbox);
+        let expected = (2..2 + COUNT).map(|number| (number, format!("o{number}")));
+        assert!(
+            expected.eq(told[1..told.len() - 1].iter().cloned()),
+            "{told:?}"
+        );
+    }
+
+    /// What hides behind an own change: it came between that and the look after it.
+    #[test]
+    fn what_came_beside_an_own_change_is_found_when_somebody_comes_to_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let (_account, mailbox) = inbox(root);
+        assert_eq!(append(&mailbox), 1);
+        uids(&mailbox);
+        {
+            let mut state = mailbox.state.lock();
+            let before = state.is_settled();
+            deliver(root, 2, "new/1.M1P1.hidden");
+            // Nothing of our own came there.
+            state.settle(before, [false, true]);
+            assert_eq!(state.is_settled(), [false, true]);
+            state.settle([true; 2], [true; 2]);
+            assert_eq!(state.is_settled(), [true; 2]);
+        }
+        assert_eq!(uids(&mailbox).len(), 1);
+        let waits = mailbox.subscribe(Waker::noop().clone());
+        assert_eq!(uids(&mailbox)[1], (2, "hidden".to_owned()));
+        drop(waits);
+    }
+
+    /// Where somebody waited in vain those who come after it do not.
+    #[test]
+    fn waits_for_a_lock_do_not_add_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let (_account, mailbox) = inbox(root);
+        assert_eq!(append(&mailbox), 1);
+        let patience = || mailbox.patience(&mailbox.state.lock());
+        let lock = root.join(dotlock::UIDLIST);
+        fs::write(&lock, "1:elsewhere.example").unwrap();
+        assert_eq!(patience(), dotlock::PATIENCE);
+        let group = mailbox.change(|state| {
+            state.with_patience(Duration::ZERO, |state| {
+                let mut message = crate::Incoming::begin(root).unwrap();
+                message.sync().unwrap();
+                let outcome = state.append(vec![vec![message]]).pop().unwrap();
+                outcome.map(drop)
+            })
+        });
+        assert!(matches!(group, Err(Error::Locked(_))));
+        assert_eq!(patience(), Duration::ZERO);
+        let mut message = mailbox.begin_append().unwrap();
+        message.write(b"x").unwrap();
+        assert!(matches!(
+            mailbox.append(vec![message]),
+            Err(Error::Locked(_))
+        ));
+        mailbox.behind.store(true, Ordering::SeqCst);
+        assert!(mailbox.is_locked_out());
+        fs::remove_file(&lock).unwrap();
+        assert!(!mailbox.is_locked_out());
+        assert_eq!(patience(), dotlock::PATIENCE);
+        assert_eq!(append(&mailbox), 2);
+    }
+
+    /// A list that cannot be written anew lists nothing: others may give those UIDs.
+    #[test]
+    fn what_is_refused_has_no_uid() {
+        let disk = Simulated::new();
+        let root = disk.root().join("mail");
+        crate::disk::make_directory(&root).unwrap();
+        let (_account, mailbox) = inbox(&root);
+        assert_eq!(append(&mailbox), 1);
+        mailbox.state.lock().uidlist.needs_rewrite = true;
+        for operation in 0.. {
+            let mut message = mailbox.begin_append().unwrap();
+            message.write(b"x").unwrap();
+            message.sync().unwrap();
+            disk.arm(Some(Fault::Fail {
+                operation,
+                errno: 28,
+                lasting: false,
+            }));
+            let outcome = mailbox.append(vec![message]);
+            let fired = disk.fired();
+            disk.arm(None);
+            if !fired {
+                assert!(outcome.is_ok());
+                break;
+            }
+            if outcome.is_ok() {
+                mailbox.state.lock().uidlist.needs_rewrite = true;
+                continue;
+            }
+            let state = mailbox.state.lock();
+            let uidlist = &state.uidlist;
+            let highest = uidlist.records.keys().max().copied().unwrap_or_default();
+            assert!(
+                highest <= state.snapshot.last_uid().map_or(0, Uid::get),
+                "{operation}"
+            );
+        }
     }
 
     /// A message that is found while another, listed before it, is not yet: both come.

@@ -208,7 +208,7 @@ impl Uidlist {
         self.fields.remove(&uid);
         self.take_record(uid);
     }
-    fn take_record(&mut self, uid: u32) -> Option<Record> {
+    pub(in crate::maildir::uidlist) fn take_record(&mut self, uid: u32) -> Option<Record> {
         let record = self.records.remove(&uid)?;
         if self.by_name.get(&record.name) == Some(&uid) {
             self.by_name.remove(&record.name);

@@ -83,11 +83,24 @@ impl Uidlist {
             return Ok(uids);
         }
         if self.stamp.is_none() || self.needs_rewrite {
+            let before = self.uid_next;
+            let given: Vec<u32> = fresh.iter().map(|(uid, _)| *uid).collect();
             for (uid, record) in fresh {
                 self.insert(uid, record);
             }
-            self.rewrite_locked(directory, rows)?;
-            return Ok(uids);
+            return match self.rewrite_locked(directory, rows) {
+                Ok(()) => Ok(uids),
+                Err(error) => {
+                    // Others may give these UIDs. Where they are on the disk all the same
+                    // they are taken over from there.
+                    for uid in given {
+                        self.take_record(uid);
+                    }
+                    self.uid_next = before;
+                    self.needs_rewrite = true;
+                    Err(error)
+                }
+            };
         }
         let path = directory.join(NAME);
         if !ends_with_line_end(&path)? {
