@@ -69,6 +69,10 @@ impl Mailbox {
             let unmoved = snapshot.unmoved_uids().next().is_some();
             self.unmoved.store(unmoved, Ordering::Release);
         }
+        if refreshed.is_ok() {
+            // Before anybody is woken, who would look for it.
+            self.behind.store(false, Ordering::Release);
+        }
         let changed = self.publish(state);
         if self.is_gone() {
             self.wake();
@@ -78,7 +82,6 @@ impl Mailbox {
             self.wake();
         }
         refreshed?;
-        self.behind.store(false, Ordering::Release);
         if changed {
             self.summarise_new(before, snapshot.uid_next());
         }

@@ -267,8 +267,11 @@ mod tests {
         uids(&mailbox);
         {
             let mut state = mailbox.state.lock();
+            for seen in &mut state.seen {
+                seen.doubtful = false;
+            }
             let before = state.is_settled();
-            deliver(root, 2, "new/1.M1P1.hidden");
+            fs::write(root.join("new/1.M1P1.hidden"), "Subject: x\n\n").unwrap();
             // Nothing of our own came there.
             state.settle(before, [false, true]);
             assert_eq!(state.is_settled(), [false, true]);
