@@ -192,15 +192,7 @@ impl State {
             .map(|row| Arc::from(&*row.unique_name))
             .collect();
         let own = names.iter().cloned().collect();
-        let given = self.give_uids(&names, &HashMap::new(), &own, halves);
-        let Given { uids, others } = given.inspect_err(|_| {
-            // Their files are taken back.
-            for name in &names {
-                if let Some(uid) = self.uidlist.uid_of(name) {
-                    self.uidlist.forget(uid);
-                }
-            }
-        })?;
+        let Given { uids, others } = self.give_uids(&names, &HashMap::new(), &own, halves)?;
         let modseq = self.tick();
         let mut given = Vec::with_capacity(uids.len());
         for (row, uid) in rows.iter_mut().zip(uids) {

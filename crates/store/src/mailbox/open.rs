@@ -228,9 +228,10 @@ fn begin(directory: PathBuf, known: Known, queue: Arc<Queue>) -> Result<State> {
     state.home = home;
     state.lock_patience = OPENING_PATIENCE;
     if state.unsynced == [true; 2] {
-        // Whoever wrote the list or gave keywords letters last may have died before
-        // that was durable.
+        // Whoever placed files, wrote the list or gave keywords letters last may have died
+        // before that was durable.
         state.uidlist.sync(&state.directory)?;
+        state.sync_halves([true; 2])?;
         control_file::sync_directory(&state.directory)?;
     }
     state.refresh()?;

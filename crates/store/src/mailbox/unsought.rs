@@ -52,6 +52,7 @@ impl State {
         let halves = self.halves_to_sync([0, 1].map(|half| asked[half] || halves[half]));
         let known_next = self.snapshot.uid_next.get();
         let rows = &self.snapshot.rows;
+        let next = self.uidlist.uid_next.max(known_next);
         let (uidlist, directory) = (&mut self.uidlist, &self.directory);
         let (uids, synced) = thread::scope(|scope| {
             let sync = || sync_each(&halves);
@@ -68,8 +69,18 @@ impl State {
             };
             (uids, synced)
         });
-        self.note_synced(synced)?;
-        let uids = uids?;
+        let uids = match (uids, self.note_synced(synced)) {
+            (Ok(uids), Err(error)) => {
+                // What is listed is taken for durable by who finds it.
+                let fresh = uids.into_iter().filter(|uid| *uid >= next);
+                fresh.for_each(|uid| self.uidlist.forget(uid));
+                return Err(error);
+            }
+            (uids, synced) => {
+                synced?;
+                uids?
+            }
+        };
         for uid in missing {
             self.uidlist.forget(uid);
         }
@@ -355,6 +366,9 @@ mod tests {
                 highest <= state.snapshot.last_uid().map_or(0, Uid::get),
                 "{operation}"
             );
+            // Unless it is on the disk all the same.
+            let on_disk = uidlist::Uidlist::read(&root, None).unwrap().unwrap();
+            assert!(uidlist.uid_next <= on_disk.uid_next, "{operation}");
         }
     }
 
