@@ -129,10 +129,6 @@ const TEXTS: &[(&str, &str)] = &[
         "this type of channel binding is not supported",
         "不支持这种通道绑定",
     ),
-    (
-        "acting for another user is not supported",
-        "不支持代表其他用户登录",
-    ),
     ("the access token is broken", "访问令牌有误"),
     ("the access token is missing", "缺少访问令牌"),
     ("the access token is there twice", "访问令牌重复"),
