@@ -1,5 +1,6 @@
 //! What a session's next step may cost.
 
+use crate::grammar::framing::Brief;
 use crate::session::{ImapSession, Service, Work};
 use crate::view::View;
 use std::time::Instant;
@@ -18,13 +19,34 @@ impl ImapSession {
         }
         let comes = self.received || !self.buffer.is_empty();
         match self.work {
-            Work::Ready if comes && self.buffer.is_brief() => Cost::Disk,
-            Work::Idling { .. } if comes => Cost::Disk,
+            Work::Ready if comes && self.is_brief() => Cost::Disk,
+            Work::Idling { .. } if comes && self.is_free() => Cost::Disk,
             // So many messages as make a piece of output.
-            Work::Fetching { .. } => Cost::Disk,
+            Work::Fetching { .. } if self.is_free() => Cost::Disk,
             _ if comes => Cost::Long,
             _ => self.cost_of_waiting(now),
         }
+    }
+
+    /// Whether what comes is a command that is mostly over soon, and waits for nobody who
+    /// works on the mailbox, or for one that is opened.
+    fn is_brief(&self) -> bool {
+        let opens = match self.buffer.brief() {
+            None => return false,
+            Some(Brief::Here) => return self.is_free(),
+            Some(Brief::Opens(name)) => std::str::from_utf8(name),
+        };
+        let (Ok(opens), Some(login)) = (opens, &self.login) else {
+            return false;
+        };
+        let name = login.account.parse_name(opens);
+        self.is_free() && name.is_ok_and(|name| login.account.has_free(&name))
+    }
+
+    /// Whether nobody works on the selected mailbox.
+    fn is_free(&self) -> bool {
+        let view = self.view.as_ref();
+        view.is_none_or(|view| !view.mailbox().is_busy())
     }
 
     /// Whether something is to be told first that may have to be read.

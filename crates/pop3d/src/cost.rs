@@ -3,6 +3,7 @@
 use crate::command::Need;
 use crate::session::{Pop3Session, Service, State};
 use std::time::Instant;
+use store::MailboxName;
 use wire::Cost;
 
 impl Pop3Session {
@@ -13,9 +14,10 @@ impl Pop3Session {
             return Cost::Memory;
         }
         let State::Transaction(transaction) = &self.state else {
-            // A maildrop is opened.
-            return match self.login {
-                Some(_) => Cost::Disk,
+            return match &self.login {
+                Some(login) if login.account.has_free(&MailboxName::inbox()) => Cost::Disk,
+                // A maildrop is opened.
+                Some(_) => Cost::Long,
                 None => Cost::Memory,
             };
         };
@@ -31,8 +33,9 @@ impl Pop3Session {
         };
         let notes = transaction.notes_what_was_sent() || self.bad_commands > 0;
         match cost {
-            Cost::Memory if notes => Cost::Disk,
-            cost => cost,
+            Cost::Memory if !notes => Cost::Memory,
+            Cost::Memory | Cost::Disk if transaction.is_free() => Cost::Disk,
+            _ => Cost::Long,
         }
     }
 }

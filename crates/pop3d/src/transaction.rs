@@ -289,6 +289,11 @@ impl Transaction {
         self.retrieved.is_some() && self.policy.mark_seen == SeenPolicy::Mark
     }
 
+    /// Whether nobody works on the mailbox.
+    pub fn is_free(&self) -> bool {
+        !self.mailbox.is_busy()
+    }
+
     /// Whether QUIT has anything to do.
     pub fn has_update(&self) -> bool {
         self.device.is_some() || self.maildrop.has_deleted()

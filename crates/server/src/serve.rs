@@ -340,8 +340,10 @@ async fn serve_after(
         at_work: Arc::default(),
         steps: Arc::new(Steps::with(Relief::start(&Handle::current())?)),
     });
-    let steps = Arc::clone(&server.steps);
-    tokio::spawn(async move { steps.tell().await });
+    let (steps, runtime) = (Arc::clone(&server.steps), Handle::current());
+    std::thread::Builder::new()
+        .name("progress".to_owned())
+        .spawn(move || steps.tell(&runtime))?;
     let search_texts = search_texts::start(Arc::clone(&server.accounts.search_texts))?;
     let (stop, stopping) = watch::channel(false);
     let mut addresses = Vec::new();
@@ -391,6 +393,7 @@ async fn serve_after(
         }
     }
     tracing::info!("stopping");
+    server.steps.end();
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(true);
     let last = tokio::time::Instant::now() + GRACE;

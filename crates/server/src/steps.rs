@@ -1,16 +1,18 @@
 //! [`Steps`]: steps of sessions under way, whose clients are told that they are.
 //!
 //! A step of a session occupies its connection's task until it comes back, and most come
-//! back in a moment. So one task looks after those of all connections, when the first of
-//! them is due: a step costs an entry in a table, and no timer.
+//! back in a moment. So one thread looks after those of all connections, when the first of
+//! them is due: a step costs an entry in a table, and no timer. It is no task, which the
+//! thread that takes a step could be the one to run.
 
 use crate::outlet::Outlet;
 use crate::relief::Relief;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::runtime::Handle;
+use tokio::sync::OwnedMutexGuard;
 use wire::Meanwhile;
 
 /// Where a connection's octets go, for whoever's turn it is.
@@ -21,7 +23,7 @@ pub type SharedOutlet = Arc<tokio::sync::Mutex<Outlet>>;
 pub struct Steps {
     under_way: Mutex<UnderWay>,
     /// One is due sooner than all others were.
-    sooner: Notify,
+    sooner: Condvar,
     /// Where they have their turns.
     pub relief: Relief,
 }
@@ -32,6 +34,7 @@ struct UnderWay {
     next: u64,
     /// When they are looked at again; `None` where there was nothing to wait for.
     looks_at: Option<Instant>,
+    is_over: bool,
 }
 
 struct Entry {
@@ -74,20 +77,31 @@ impl Steps {
         Step { steps, number }
     }
 
-    /// Tells clients of the steps that take their time, for ever.
-    pub async fn tell(&self) {
+    /// Tells clients of the steps that take their time, until [`Steps::end`].
+    pub fn tell(&self, runtime: &Handle) {
         loop {
-            match self.tell_due(Instant::now()) {
+            self.tell_due(Instant::now(), runtime);
+            let mut under_way = self.under_way.lock();
+            match under_way.looks_at {
+                _ if under_way.is_over => return,
                 Some(at) => {
-                    let _ = tokio::time::timeout_at(at.into(), self.sooner.notified()).await;
+                    let _ = self.sooner.wait_until(&mut under_way, at);
                 }
-                None => self.sooner.notified().await,
+                None => self.sooner.wait(&mut under_way),
             }
         }
     }
 
-    /// Tells those for whom it is time; gives when it is for the next.
-    fn tell_due(&self, now: Instant) -> Option<Instant> {
+    /// Nobody is told any more.
+    pub fn end(&self) {
+        self.under_way.lock().is_over = true;
+        self.sooner.notify_all();
+    }
+
+    /// Tells those for whom it is time; gives when it is for the next. Where there is none it
+    /// is looked at then that was said before: most steps are over by then, and who begins one
+    /// need wake nobody.
+    fn tell_due(&self, now: Instant, runtime: &Handle) -> Option<Instant> {
         let mut under_way = self.under_way.lock();
         for entry in under_way.steps.values_mut() {
             if entry.meanwhile.due > now {
@@ -98,11 +112,12 @@ impl Steps {
             // locked here, where the step is still under way, stands before what it says.
             if let Ok(outlet) = Arc::clone(&entry.outlet).try_lock_owned() {
                 entry.told = Some(now);
-                tokio::spawn(say(outlet, entry.meanwhile.octets.clone()));
+                runtime.spawn(say(outlet, entry.meanwhile.octets.clone()));
             }
         }
         let dues = under_way.steps.values().map(|entry| entry.meanwhile.due);
-        under_way.looks_at = dues.min();
+        let before = under_way.looks_at.filter(|at| *at > now);
+        under_way.looks_at = dues.min().or(before);
         under_way.looks_at
     }
 
@@ -168,13 +183,19 @@ mod tests {
         let (other, mut quick) = connection().await;
         let now = Instant::now();
         let after = |seconds| now + Duration::from_secs(seconds);
-        assert_eq!(steps.tell_due(now), None);
+        assert_eq!(steps.tell_due(now, &Handle::current()), None);
         let step = steps.begin(&outlet, meanwhile(after(10), b"working\r\n"));
         let short = steps.begin(&other, meanwhile(after(9), b"no\r\n"));
-        assert_eq!(steps.tell_due(now), Some(after(9)));
+        assert_eq!(steps.tell_due(now, &Handle::current()), Some(after(9)));
         assert_eq!(short.end(), None);
-        assert_eq!(steps.tell_due(after(9)), Some(after(10)));
-        assert_eq!(steps.tell_due(after(11)), Some(after(21)));
+        assert_eq!(
+            steps.tell_due(after(9), &Handle::current()),
+            Some(after(10))
+        );
+        assert_eq!(
+            steps.tell_due(after(11), &Handle::current()),
+            Some(after(21))
+        );
         // What is told stands before what is said when the step is over.
         outlet
             .lock()
@@ -182,9 +203,12 @@ mod tests {
             .send(b"between\r\n")
             .await
             .expect("sent");
-        assert_eq!(steps.tell_due(after(21)), Some(after(31)));
+        assert_eq!(
+            steps.tell_due(after(21), &Handle::current()),
+            Some(after(31))
+        );
         assert_eq!(step.end(), Some(after(21)));
-        assert_eq!(steps.tell_due(after(40)), None);
+        assert_eq!(steps.tell_due(after(40), &Handle::current()), None);
         outlet.lock().await.send(b"done\r\n").await.expect("sent");
         drop((outlet, other));
         let mut told = String::new();
@@ -198,20 +222,21 @@ mod tests {
     #[tokio::test]
     async fn a_step_that_is_due_first_is_told_of_first() {
         let steps = Arc::new(Steps::default());
-        let telling = Arc::clone(&steps);
-        let telling = tokio::spawn(async move { telling.tell().await });
+        let (telling, runtime) = (Arc::clone(&steps), Handle::current());
+        let telling = std::thread::spawn(move || telling.tell(&runtime));
         let (outlet, mut client) = connection().await;
         let (other, mut soon) = connection().await;
         let due = |milliseconds| Instant::now() + Duration::from_millis(milliseconds);
         let _late = steps.begin(&outlet, meanwhile(due(3_600_000), b"late\r\n"));
-        // The task waits for that one by now.
+        // It waits for that one by now.
         tokio::time::sleep(Duration::from_millis(50)).await;
         let _early = steps.begin(&other, meanwhile(due(20), b"early\r\n"));
         let mut told = [0; 7];
         let read = tokio::time::timeout(Duration::from_secs(20), soon.read_exact(&mut told));
         read.await.expect("told in time").expect("told");
         assert_eq!(&told, b"early\r\n");
-        telling.abort();
+        steps.end();
+        assert!(telling.join().is_ok());
         drop(outlet);
         drop(steps.under_way.lock().steps.drain());
         assert_eq!(client.read(&mut told).await.expect("closed"), 0);
@@ -224,10 +249,10 @@ mod tests {
         let now = Instant::now();
         let much = vec![b'x'; 32 << 20];
         let step = steps.begin(&outlet, meanwhile(now, &much));
-        assert!(steps.tell_due(now).is_some());
+        assert!(steps.tell_due(now, &Handle::current()).is_some());
         let later = now + Duration::from_secs(60);
         // Nothing is told again before it was read.
-        assert!(steps.tell_due(later).is_some());
+        assert!(steps.tell_due(later, &Handle::current()).is_some());
         assert_eq!(step.end(), Some(now));
         let saying = async {
             let mut outlet = outlet.lock().await;

@@ -421,6 +421,12 @@ impl Account {
         Err(Error::NonExistent)
     }
 
+    /// Whether a mailbox is open and nobody works on it: who asks for it does not wait.
+    pub fn has_free(&self, name: &MailboxName) -> bool {
+        let open = self.open.get(name).and_then(|mailbox| mailbox.upgrade());
+        open.is_some_and(|mailbox| !mailbox.is_gone() && !mailbox.is_busy())
+    }
+
     /// What STATUS tells, without claiming new mail.
     pub fn status(&self, name: &MailboxName) -> Result<MailboxStatus> {
         let mailbox = self.mailbox(name)?;

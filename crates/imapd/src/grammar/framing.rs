@@ -280,37 +280,13 @@ impl CommandBuffer {
         is_read.then(|| read_tag(line)).flatten()
     }
 
-    /// Whether `poll` goes on with the first line of a command that is mostly over soon: it
-    /// reads what the system mostly has in memory, or changes a little that need not be on
-    /// the disk when it is answered.
-    pub fn is_brief(&self) -> bool {
-        const BRIEF: [&[u8]; 14] = [
-            b"NOOP",
-            b"CHECK",
-            b"FETCH",
-            b"STORE",
-            b"SELECT",
-            b"EXAMINE",
-            b"UNSELECT",
-            b"STATUS",
-            b"LIST",
-            b"LSUB",
-            b"IDLE",
-            b"NAMESPACE",
-            b"CAPABILITY",
-            b"LOGOUT",
-        ];
+    /// The command that `poll` goes on with, if it is mostly over soon: it reads what the
+    /// system mostly has in memory, or changes a little that need not be on the disk when it
+    /// is answered.
+    pub fn brief(&self) -> Option<Brief<'_>> {
         let line = self.rest();
-        if self.in_command() || memchr::memchr(b'\n', line).is_none() {
-            return false;
-        }
-        let number = if command_word(line, 1).eq_ignore_ascii_case(b"UID") {
-            2
-        } else {
-            1
-        };
-        let verb = command_word(line, number);
-        BRIEF.iter().any(|brief| brief.eq_ignore_ascii_case(verb))
+        let is_first = !self.in_command() && memchr::memchr(b'\n', line).is_some();
+        is_first.then(|| Brief::of(line)).flatten()
     }
 
     /// The next event.
@@ -661,6 +637,33 @@ pub(super) fn read_tag(command: &[u8]) -> Option<String> {
         && tag.len() <= TAG_OCTETS
         && tag.iter().all(|octet| super::cursor::is_tag_char(*octet));
     readable.then(|| String::from_utf8_lossy(tag).into_owned())
+}
+
+/// A command that is mostly over soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brief<'a> {
+    /// Whatever is selected.
+    Here,
+    /// If this mailbox, as it was written, is open.
+    Opens(&'a [u8]),
+}
+
+impl<'a> Brief<'a> {
+    fn of(line: &'a [u8]) -> Option<Self> {
+        let is_uid = command_word(line, 1).eq_ignore_ascii_case(b"UID");
+        let number = if is_uid { 2 } else { 1 };
+        match &*command_word(line, number).to_ascii_uppercase() {
+            b"NOOP" | b"CHECK" | b"FETCH" | b"STORE" | b"UNSELECT" | b"IDLE" | b"NAMESPACE"
+            | b"CAPABILITY" | b"LOGOUT" => Some(Self::Here),
+            b"SELECT" | b"EXAMINE" | b"STATUS" => {
+                let name = command_word(line, 2);
+                let quoted = name.strip_prefix(b"\"");
+                let quoted = quoted.and_then(|name| name.strip_suffix(b"\""));
+                Some(Self::Opens(quoted.unwrap_or(name)))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A word of a command's first line; the tag is number 0.

@@ -237,3 +237,50 @@ fn takes_plain_lines() {
     buffer.push(&[b'x'; 9000]);
     assert_eq!(buffer.poll_line(), Line::TooLong);
 }
+
+#[test]
+fn brief_commands_are_known_by_their_first_line() {
+    let is = |octets: &[u8]| {
+        let mut buffer = CommandBuffer::new(Limits::after_login(100));
+        buffer.push(octets);
+        match buffer.brief() {
+            None => "no".to_owned(),
+            Some(Brief::Here) => "here".to_owned(),
+            Some(Brief::Opens(name)) => String::from_utf8_lossy(name).into_owned(),
+        }
+    };
+    for line in [
+        "a noop",
+        "a FETCH 1 FLAGS",
+        "a UID store 1 FLAGS ()",
+        "x IDLE",
+    ] {
+        assert_eq!(is(format!("{line}\r\n").as_bytes()), "here", "{line}");
+        // It may be another when all of it is here.
+        assert_eq!(is(line.as_bytes()), "no", "{line}");
+    }
+    for line in [
+        "a SELECT INBOX",
+        "a examine \"INBOX\"",
+        "a STATUS INBOX (MESSAGES)",
+    ] {
+        assert_eq!(is(format!("{line}\r\n").as_bytes()), "INBOX", "{line}");
+    }
+    assert_eq!(is(b"a SELECT {5}\r\n"), "{5}");
+    for line in [
+        "",
+        "a",
+        "a UID",
+        "a SEARCH ALL",
+        "a LIST \"\" *",
+        "a APPEND x {3}",
+        "DONE",
+    ] {
+        assert_eq!(is(format!("{line}\r\n").as_bytes()), "no", "{line}");
+    }
+    let mut buffer = CommandBuffer::new(Limits::after_login(100));
+    buffer.push(b"a LOGIN {3}\r\n");
+    assert_eq!(buffer.poll(), Need::Continuation);
+    buffer.push(b"a NOOP\r\n");
+    assert_eq!(buffer.brief(), None);
+}

@@ -2,6 +2,7 @@
 
 use super::tests::{account, append, name};
 use super::*;
+use std::io::Write;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::Wake;
 use std::time::Duration;
@@ -79,6 +80,96 @@ fn who_comes_meanwhile_is_told_afterwards() {
     assert!(inbox.snapshot().is_empty() && inbox.is_behind());
     std::fs::remove_file(&lock).unwrap();
     await_messages(&inbox, &told, 1);
+}
+
+/// Whoever asked before, and waited in vain.
+#[test]
+fn who_comes_after_one_who_waited_is_told_afterwards() {
+    let (directory, account) = account();
+    let root = directory.path().join("Maildir");
+    let open = account.mailbox(&name("INBOX")).unwrap();
+    let lock = root.join(dotlock::UIDLIST);
+    std::fs::write(&lock, "1:another-host").unwrap();
+    deliver(&root, "1.M1P1.h");
+    assert!(open.sync().unwrap().is_empty() && open.is_behind());
+    let (inbox, _watch, told) = watched(&account, "INBOX");
+    assert!(inbox.snapshot().is_empty());
+    std::fs::remove_file(&lock).unwrap();
+    await_messages(&inbox, &told, 1);
+}
+
+/// What others do to messages that have their UIDs needs no lock.
+#[test]
+fn what_needs_no_lock_is_seen_while_there_is_one() {
+    let (directory, account) = account();
+    let root = directory.path().join("Maildir");
+    let inbox = account.mailbox(&name("INBOX")).unwrap();
+    append(&inbox, "Subject: a\r\n\r\n");
+    append(&inbox, "Subject: b\r\n\r\n");
+    let lock = root.join(dotlock::UIDLIST);
+    std::fs::write(&lock, "1:another-host").unwrap();
+    deliver(&root, "1.M1P1.h");
+    inbox.waits_for_nobody();
+    assert!(inbox.sync().unwrap().len() == 2 && inbox.is_behind());
+    let uids: Vec<Uid> = inbox.snapshot().rows().map(|row| row.uid).collect();
+    let file = |uid: &Uid| {
+        let snapshot = inbox.snapshot();
+        let row = snapshot.of_uid(*uid).unwrap();
+        let half = if row.in_new { "new" } else { "cur" };
+        (
+            root.join(half).join(row.file_name()),
+            row.unique_name.to_owned(),
+        )
+    };
+    let (path, unique) = file(&uids[0]);
+    std::fs::rename(path, root.join(format!("cur/{unique}:2,F"))).unwrap();
+    assert!(inbox.open_message(uids[0]).is_ok());
+    let (path, _) = file(&uids[1]);
+    std::fs::remove_file(path).unwrap();
+    let snapshot = inbox.sync().unwrap();
+    assert_eq!(snapshot.len(), 1);
+    assert!(
+        snapshot
+            .row(0)
+            .unwrap()
+            .flags
+            .contains(crate::Flags::FLAGGED)
+    );
+}
+
+/// Another program is about to list a message: its UID is that message's.
+#[test]
+fn who_opens_a_mailbox_waits_for_the_end_of_a_line() {
+    let (directory, account) = account();
+    let root = directory.path().join("Maildir");
+    append(
+        &account.mailbox(&name("INBOX")).unwrap(),
+        "Subject: x\r\n\r\n",
+    );
+    let lock = root.join(dotlock::UIDLIST);
+    std::fs::write(&lock, "1:another-host").unwrap();
+    std::fs::write(root.join("cur/1.M1P1.other:2,S"), "Subject: other\n\n").unwrap();
+    let mut list = std::fs::OpenOptions::new()
+        .append(true)
+        .open(root.join("dovecot-uidlist"))
+        .unwrap();
+    list.write_all(b"7 :1.M1P1").unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Time for who opens it to read the list.
+            std::thread::sleep(Duration::from_millis(50));
+            list.write_all(b".other\n").unwrap();
+            std::fs::remove_file(&lock).unwrap();
+        });
+        let inbox = account.mailbox(&name("INBOX")).unwrap();
+        let uids: Vec<u32> = inbox
+            .sync()
+            .unwrap()
+            .rows()
+            .map(|row| row.uid.get())
+            .collect();
+        assert_eq!(uids, [1, 7]);
+    });
 }
 
 /// RENAME and DELETE of a mailbox in which something waits keep nobody from the others.

@@ -1,7 +1,7 @@
 //! Own changes to a mailbox: each commits to the disk, then shows in the snapshot.
 
 use super::renames::Renames;
-use super::state::{State, failed};
+use super::state::{Before, State, failed};
 use super::unsought::Given;
 use super::{FlagAction, FlagOutcome, Incoming, Stored};
 use crate::disk;
@@ -73,7 +73,7 @@ impl State {
     /// happens at the same time, leaves files in `tmp/`, messages that the next look takes
     /// for newly delivered, or UIDs of no message. None was acknowledged.
     pub(super) fn append(&mut self, appends: Vec<Vec<Incoming>>) -> Vec<Result<Vec<Uid>>> {
-        let before = self.is_settled();
+        let before = self.before_change();
         let (mut rows, mut placed) = (Vec::new(), Vec::new());
         let mut shares = Vec::with_capacity(appends.len());
         let mut patience = self.lock_patience;
@@ -95,10 +95,10 @@ impl State {
                 self.take_back(placed.split_off(kept));
             }
         }
-        self.settle(before, halves_of(&rows));
+        self.settle(&before, halves_of(&rows));
         let committed = match rows.is_empty() {
             true => Ok(Vec::new()),
-            false => self.commit_new(rows),
+            false => self.with_patience(patience, |state| state.commit_new(rows)),
         };
         if committed.is_err() {
             self.take_back(placed);
@@ -356,7 +356,7 @@ impl State {
         let mut removed = HashSet::new();
         let mut touched = [false; 2];
         let mut failure = None;
-        let before = self.is_settled();
+        let before = self.before_change();
         let halves = self.halves(uids.len());
         'messages: for &uid in uids {
             for attempt in 0..ATTEMPTS {
@@ -391,7 +391,7 @@ impl State {
                 }
             }
         }
-        self.settle(before, touched);
+        self.settle(&before, touched);
         // What came to `cur` from `new` must not come back there, where the file system
         // has no journal either.
         touched[0] |= touched[1] && self.unsynced[0];
@@ -438,7 +438,7 @@ impl State {
     /// without UID are newly delivered mail to the next look. What had to be copied, as
     /// the source is on another device, is in the source after it too.
     pub(super) fn receive(&mut self, taken: &[Taken], transfer: Transfer) -> Result<Received> {
-        let before = self.is_settled();
+        let before = self.before_change();
         let mut rows = Vec::with_capacity(taken.len());
         let mut sources = Vec::with_capacity(taken.len());
         let mut missing = Vec::new();
@@ -496,7 +496,7 @@ impl State {
                 ..message.row.clone()
             });
         }
-        self.settle(before, halves_of(&rows));
+        self.settle(&before, halves_of(&rows));
         let committed = match result {
             Ok(()) if rows.is_empty() => Ok(Vec::new()),
             Ok(()) => self.commit_new(rows),
@@ -556,7 +556,7 @@ impl State {
         Ok(Placed::Copied)
     }
     /// After a move: syncs the source's directories and forgets what was renamed.
-    pub(super) fn release(&mut self, uids: &[Uid], before: [bool; 2]) -> Result<()> {
+    pub(super) fn release(&mut self, uids: &[Uid], before: &Before) -> Result<()> {
         let half_of = |uid: &Uid| self.find(*uid).map(|row| row.in_new);
         let lay_in = |in_new| uids.iter().any(|uid| half_of(uid) == Some(in_new));
         let touched = [true, false].map(lay_in);

@@ -31,11 +31,13 @@ impl Mailbox {
     /// gives the state after it; of a mailbox that is gone, the last that was known. While
     /// another program has the UID list locked, what came lately is not in it.
     pub fn sync(&self) -> Result<Snapshot> {
-        if self.is_locked_out() {
-            // Another waited in vain.
-            return Ok(self.snapshot());
-        }
-        match self.sync_locked(self.state.lock(), LOOK_PATIENCE) {
+        let state = self.state.lock();
+        // What needs no lock is seen in any case; for that one another waited in vain.
+        let patience = match self.is_behind() && self.is_locked(&state) {
+            true => Duration::ZERO,
+            false => LOOK_PATIENCE,
+        };
+        match self.sync_locked(state, patience) {
             Err(Error::Locked(_)) => {
                 self.behind.store(true, Ordering::Release);
                 let state = self.state.lock();
@@ -48,10 +50,13 @@ impl Mailbox {
             synced => synced,
         }
     }
-    /// Whether another program still has the UID list locked for which somebody waited in
-    /// vain.
-    pub(super) fn is_locked_out(&self) -> bool {
-        self.is_behind() && Dotlock::is_taken(&self.state.lock().directory, dotlock::UIDLIST)
+    /// Whether another program has the UID list locked.
+    pub(super) fn is_locked(&self, state: &State) -> bool {
+        Dotlock::is_taken(&state.directory, dotlock::UIDLIST)
+    }
+    /// Whether somebody works on it: who wants to do so waits.
+    pub fn is_busy(&self) -> bool {
+        self.state.is_locked()
     }
     fn sync_locked(
         &self,
@@ -96,7 +101,7 @@ impl Mailbox {
         let Some(state) = self.state.try_lock_for(BUSY) else {
             return Noticed::Busy;
         };
-        if self.is_behind() && Dotlock::is_taken(&state.directory, dotlock::UIDLIST) {
+        if self.is_behind() && self.is_locked(&state) {
             // It would be read in vain.
             return Noticed::Locked;
         }

@@ -86,8 +86,8 @@ pub struct Mailbox {
     claiming: AtomicBool,
     /// A change that was noticed could not be read.
     behind: AtomicBool,
-    /// Somebody waited in vain for another program's lock of the UID list.
-    locked_out: AtomicBool,
+    /// Another program's lock of the UID list for which somebody waited in vain.
+    given_up: Mutex<Option<disk::Stamp>>,
     /// Whether claimed messages lie in `new/` and can be moved.
     unmoved: AtomicBool,
     state: Mutex<State>,
@@ -212,7 +212,7 @@ impl Mailbox {
             Ok(()) => state.with_patience(patience, change),
             Err(error) => Err(error),
         };
-        self.note_patience(&result);
+        self.note_patience(&state, &result);
         if self.publish(state) {
             self.wake();
         }
@@ -222,18 +222,18 @@ impl Mailbox {
     /// somebody waited in vain, as long as it is there. Whoever changes the mailbox waits for
     /// who changes it now, and their waits would add up.
     fn patience(&self, state: &State) -> Duration {
-        let is_locked_out = self.locked_out.load(Ordering::Acquire)
-            && Dotlock::is_taken(&state.directory, dotlock::UIDLIST);
-        match is_locked_out {
-            true => Duration::ZERO,
-            false => dotlock::PATIENCE,
+        let mut given_up = self.given_up.lock();
+        if given_up.is_some() && *given_up != Dotlock::stamp(&state.directory, dotlock::UIDLIST) {
+            *given_up = None;
+        }
+        match *given_up {
+            Some(_) => Duration::ZERO,
+            None => dotlock::PATIENCE,
         }
     }
-    fn note_patience<T>(&self, result: &Result<T>) {
-        match result {
-            Err(Error::Locked(_)) => self.locked_out.store(true, Ordering::Release),
-            Ok(_) => self.locked_out.store(false, Ordering::Release),
-            Err(_) => {}
+    fn note_patience<T>(&self, state: &State, result: &Result<T>) {
+        if matches!(result, Err(Error::Locked(_))) {
+            *self.given_up.lock() = Dotlock::stamp(&state.directory, dotlock::UIDLIST);
         }
     }
     /// Wakes all subscribers; no lock is held while they run.
@@ -398,7 +398,10 @@ impl Mailbox {
             }
             None => source.with_patience(patience, |source| change(source, None)),
         });
-        destination.note_patience(&result);
+        match &target {
+            Some(target) => destination.note_patience(target, &result),
+            None => self.note_patience(&source, &result),
+        }
         let target_changed = target.is_some_and(|target| destination.publish(target));
         let source_changed = self.publish(source);
         if target_changed {
@@ -616,7 +619,9 @@ impl Mailbox {
             }
         }
         if stored && !self.is_gone() {
-            let written = state.rewrite_list();
+            let patience = self.patience(&state);
+            let written = state.with_patience(patience, State::rewrite_list);
+            self.note_patience(&state, &written);
             if self.publish(state) {
                 self.wake();
             }

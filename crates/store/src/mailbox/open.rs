@@ -7,7 +7,7 @@ use crate::control_file;
 use crate::disk::{self, Stamp};
 use crate::index::{Found, Index};
 use crate::maildir::courier;
-use crate::maildir::dotlock;
+use crate::maildir::dotlock::{self, Dotlock};
 use crate::maildir::imported::Imported;
 use crate::maildir::keywords::KeywordTable;
 use crate::maildir::uidlist::{Record, Uidlist};
@@ -60,6 +60,13 @@ impl Mailbox {
             None => Uidlist::read(&directory, found.rows())?,
             settled => settled,
         };
+        if list.as_ref().is_some_and(|list| list.is_cut)
+            && Dotlock::is_taken(&directory, dotlock::UIDLIST)
+        {
+            // The UID at its end is given to a message.
+            let path = directory.join(dotlock::UIDLIST);
+            return Err(Error::Locked(path.display().to_string()));
+        }
         let found = own_index(found, list.as_ref());
         let mut imported_keywords = HashMap::new();
         let uidlist = match (list, &found) {
@@ -114,7 +121,7 @@ impl Mailbox {
             unmoved: AtomicBool::new(unmoved),
             published: Mutex::new(state.snapshot.clone()),
             state: Mutex::new(state),
-            locked_out: AtomicBool::new(false),
+            given_up: Mutex::new(None),
             wakers: Mutex::new(Wakers::default()),
             sentry: Mutex::default(),
             summaries: Mutex::new(Summaries::default()),

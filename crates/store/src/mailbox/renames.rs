@@ -2,7 +2,7 @@
 //! what lies in `new/`.
 
 use super::follow::Coverage;
-use super::state::{NAMES, State};
+use super::state::{Before, NAMES, State};
 use crate::Uid;
 use crate::disk::Directory;
 use crate::maildir::filename::Info;
@@ -22,8 +22,8 @@ const MOVED_AT_ONCE: usize = 256;
 pub(super) struct Renames {
     /// `new` and `cur`.
     halves: [Directory; 2],
-    /// Whether they were as last read.
-    settled: [bool; 2],
+    /// How they were before.
+    before: Before,
     /// Whether something was renamed in them.
     touched: [bool; 2],
 }
@@ -53,14 +53,14 @@ impl State {
     pub(super) fn begin_renames(&self, most: usize) -> Renames {
         Renames {
             halves: self.halves(most),
-            settled: self.is_settled(),
+            before: self.before_change(),
             touched: [false; 2],
         }
     }
     /// The directories that were settled before are again.
     pub(super) fn end_renames(&mut self, renames: Renames) {
         if renames.touched != [false; 2] {
-            self.settle(renames.settled, renames.touched);
+            self.settle(&renames.before, renames.touched);
         }
     }
     /// Gives a message's file another suffix, in `cur/`; the row is still to be changed.

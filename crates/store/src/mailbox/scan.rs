@@ -92,7 +92,7 @@ impl State {
             }
         } else if !self.needs_scan()? {
             // No event tells of what hides behind an own change from before the watch.
-            if self.coverage == Coverage::Begun && self.own_changes {
+            if self.coverage == Coverage::Begun && self.hides {
                 return self.read_directories();
             }
             if self.coverage == Coverage::Begun {
@@ -126,6 +126,7 @@ impl State {
         self.seen = seen;
         self.must_scan = false;
         self.own_changes = false;
+        self.hides = false;
         // Should it panic, which is a mistake of ours, the next look reads all of it again.
         self.scanned = None;
         let scanned = Instant::now();

@@ -63,6 +63,9 @@ pub(super) struct State {
     pub(super) seen: [Seen; 2],
     pub(super) scanned: Option<Instant>,
     pub(super) own_changes: bool,
+    /// Whether own changes took so long that it is likely: then who comes to wait for news,
+    /// which no event tells of it, does not take the directories for read.
+    pub(super) hides: bool,
     /// Whether the next look must read the directories.
     pub(super) must_scan: bool,
     /// What the watch saw.
@@ -76,6 +79,17 @@ pub(super) struct State {
 
 /// The directories' names: `new` first.
 pub(super) const NAMES: [&str; 2] = ["new", "cur"];
+
+/// How long own changes of names may take until others are likely to have come between them.
+const WINDOW: Duration = Duration::from_millis(1);
+
+/// How `new` and `cur` were before own changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
+    /// Whether they were as last read.
+    pub(super) settled: [bool; 2],
+    began: Instant,
+}
 
 /// Makes the names in directories durable, one after another until one cannot be; gives
 /// which could.
@@ -125,6 +139,7 @@ impl State {
             seen: [Seen::default(); 2],
             scanned: None,
             own_changes: false,
+            hides: false,
             must_scan: true,
             queue,
             coverage: Coverage::None,
@@ -273,21 +288,24 @@ impl State {
             .max(self.snapshot.uid_next);
         self.snapshot.keywords = Arc::clone(&self.keywords.names);
     }
-    /// Whether `new` and `cur` are as last read; asked before an own change.
-    pub(super) fn is_settled(&self) -> [bool; 2] {
-        [0, 1].map(|half| {
+    /// How `new` and `cur` are; asked before an own change.
+    pub(super) fn before_change(&self) -> Before {
+        let began = Instant::now();
+        let is_settled = |half: usize| {
             let path = self.directory.join(NAMES[half]);
             let same = |stamp: Stamp| stamp == self.seen[half].stamp;
             matches!(disk::stamp(&path), Ok(Some(stamp)) if same(stamp))
-        })
+        };
+        let settled = [0, 1].map(is_settled);
+        Before { settled, began }
     }
     /// After own changes of names, and at once: what others do in a directory between them
     /// and this is hidden until all is read. Of the directories that were touched those that
     /// were settled before are again.
-    pub(super) fn settle(&mut self, before: [bool; 2], touched: [bool; 2]) {
+    pub(super) fn settle(&mut self, before: &Before, touched: [bool; 2]) {
         for half in [0, 1] {
             let path = self.directory.join(NAMES[half]);
-            if before[half]
+            if before.settled[half]
                 && touched[half]
                 && let Ok(Some(stamp)) = disk::stamp(&path)
             {
@@ -296,6 +314,7 @@ impl State {
         }
         // With full coverage no foreign change hides behind it.
         self.own_changes |= self.coverage != Coverage::Full;
+        self.hides |= self.coverage != Coverage::Full && before.began.elapsed() > WINDOW;
     }
 }
 

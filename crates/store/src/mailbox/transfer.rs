@@ -87,7 +87,7 @@ fn transfer_all(
         if taken.is_empty() {
             break;
         }
-        let before = source.is_settled();
+        let before = source.before_change();
         let received = match target.as_deref_mut() {
             Some(target) => target.receive(&taken, transfer),
             None => source.receive(&taken, transfer),
@@ -102,7 +102,7 @@ fn transfer_all(
         let gone: Vec<Uid> = placed.iter().map(|(from, _)| *from).collect();
         pairs.extend(placed);
         if transfer == Transfer::Move {
-            let released = source.release(&gone, before);
+            let released = source.release(&gone, &before);
             let removed = remove_copied(source, target.as_deref_mut(), &copied, pairs);
             released.and(removed)?;
         }

@@ -5,9 +5,9 @@
 use super::ATTEMPTS;
 use super::scan::{Found, Fresh};
 use super::state::{NAMES, State, failed, sync_each};
-use crate::Result;
 use crate::disk;
 use crate::maildir::filename;
+use crate::{Result, Uid};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::thread;
@@ -94,8 +94,15 @@ impl State {
     fn find_others(&mut self, own: &HashSet<Arc<str>>) -> Result<(Vec<Found>, Vec<u32>)> {
         let mut others: Vec<Found> = Vec::new();
         let mut known = own.clone();
+        let mut tried: HashSet<Fresh> = HashSet::new();
         for _ in 0..ATTEMPTS {
             let Sought { found, missing } = self.seek(&known)?;
+            let fresh = found.iter().any(|file| !tried.contains(file));
+            if !fresh {
+                // What is left cannot be read.
+                return Ok((others, missing));
+            }
+            tried.extend(found.iter().cloned());
             let count = found.len();
             let measured = self.measure(found);
             let all = measured.len() == count;
@@ -105,11 +112,26 @@ impl State {
                 return Ok((others, missing));
             }
         }
-        // What cannot be read, or goes from name to name all the time.
+        // It goes from name to name all the time.
         Ok((others, Vec::new()))
+    }
+    /// Another program that did not see a file for a moment has listed its message anew: here
+    /// it goes and comes with that UID, too, as two of one message would be told by the two.
+    fn follow_relisted(&mut self, known: &HashSet<Arc<str>>) {
+        let listed = self.uidlist.unsought().into_iter();
+        let earlier = listed.filter_map(|(uid, name)| {
+            let row = self.named(&name).filter(|_| !known.contains(&name))?;
+            (row.uid.get() < uid).then_some(row.uid)
+        });
+        let earlier: HashSet<Uid> = earlier.collect();
+        if !earlier.is_empty() {
+            tracing::warn!(directory = %self.directory.display(), messages = earlier.len(), "another program gave messages new UIDs");
+            self.forget(&earlier);
+        }
     }
     /// Looks for the files of messages that others listed and nobody looked for.
     fn seek(&mut self, known: &HashSet<Arc<str>>) -> Result<Sought> {
+        self.follow_relisted(known);
         let unsought = self.uidlist.unsought().into_iter();
         let mut wanted: HashMap<Arc<str>, u32> = unsought
             .filter(|(_, name)| !known.contains(name) && self.named(name).is_none())
@@ -146,7 +168,7 @@ impl State {
 mod tests {
     use crate::disk::simulated::{Fault, Simulated};
     use crate::maildir::{dotlock, uidlist};
-    use crate::{Account, Error, Flags, Layout, Mailbox, Uid};
+    use crate::{Account, Error, FlagAction, Flags, Layout, Mailbox, Uid, Vanished};
     use std::fs;
     use std::io::Write;
     use std::path::Path;
@@ -281,13 +303,16 @@ mod tests {
             for seen in &mut state.seen {
                 seen.doubtful = false;
             }
-            let before = state.is_settled();
+            let before = state.before_change();
+            assert_eq!(before.settled, [true; 2]);
             fs::write(root.join("new/1.M1P1.hidden"), "Subject: x\n\n").unwrap();
             // Nothing of our own came there.
-            state.settle(before, [false, true]);
-            assert_eq!(state.is_settled(), [false, true]);
-            state.settle([true; 2], [true; 2]);
-            assert_eq!(state.is_settled(), [true; 2]);
+            state.settle(&before, [false, true]);
+            assert_eq!(state.before_change().settled, [false, true]);
+            // It came between two of our own.
+            std::thread::sleep(Duration::from_millis(2));
+            state.settle(&before, [true; 2]);
+            assert_eq!(state.before_change().settled, [true; 2]);
         }
         assert_eq!(uids(&mailbox).len(), 1);
         let waits = mailbox.subscribe(Waker::noop().clone());
@@ -316,16 +341,22 @@ mod tests {
         });
         assert!(matches!(group, Err(Error::Locked(_))));
         assert_eq!(patience(), Duration::ZERO);
+        // What needs no lock changes nothing of that.
+        let uids = [Uid::MIN];
+        let stored = mailbox.store_flags(&uids, FlagAction::Add, Flags::SEEN, &[], None);
+        assert_eq!(stored.unwrap().stored.len(), 1);
+        assert_eq!(patience(), Duration::ZERO);
         let mut message = mailbox.begin_append().unwrap();
         message.write(b"x").unwrap();
         assert!(matches!(
             mailbox.append(vec![message]),
             Err(Error::Locked(_))
         ));
-        mailbox.behind.store(true, Ordering::SeqCst);
-        assert!(mailbox.is_locked_out());
+        // Another lock is another's.
         fs::remove_file(&lock).unwrap();
-        assert!(!mailbox.is_locked_out());
+        fs::write(&lock, "12:elsewhere.example").unwrap();
+        assert_eq!(patience(), dotlock::PATIENCE);
+        fs::remove_file(&lock).unwrap();
         assert_eq!(patience(), dotlock::PATIENCE);
         assert_eq!(append(&mailbox), 2);
     }
@@ -370,6 +401,28 @@ mod tests {
             let on_disk = uidlist::Uidlist::read(&root, None).unwrap().unwrap();
             assert!(uidlist.uid_next <= on_disk.uid_next, "{operation}");
         }
+    }
+
+    /// Dovecot does so with a file that is renamed while it reads the directory.
+    #[test]
+    fn what_others_list_anew_has_their_uid() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let (_account, mailbox) = inbox(root);
+        assert_eq!(append(&mailbox), 1);
+        let before = mailbox.snapshot().highest_modseq();
+        let name = mailbox.snapshot().row(0).unwrap().unique_name.to_owned();
+        list(root, 9, &name);
+        assert_eq!(append(&mailbox), 10);
+        let told: Vec<u32> = uids(&mailbox).into_iter().map(|(uid, _)| uid).collect();
+        assert_eq!(told, [9, 10]);
+        assert!(
+            matches!(mailbox.vanished_since(before), Vanished::Exactly(gone) if gone == [Uid::MIN])
+        );
+        drop((_account, mailbox));
+        let (_account, mailbox) = inbox(root);
+        let told: Vec<u32> = uids(&mailbox).into_iter().map(|(uid, _)| uid).collect();
+        assert_eq!(told, [9, 10]);
     }
 
     /// A message that is found while another, listed before it, is not yet: both come.

@@ -1,7 +1,7 @@
 //! Lock files beside the files that other servers write too, `dovecot-uidlist.lock` and
 //! `dovecot-keywords.lock`.
 
-use crate::disk::{self, Directory, File, Metadata, host_name};
+use crate::disk::{self, Directory, File, Metadata, Stamp, host_name};
 use crate::{Error, Result};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
@@ -88,6 +88,11 @@ impl Dotlock {
             std::thread::sleep(Duration::from_millis(20));
         }
         true
+    }
+    /// What tells a lock of this directory from those before and after it; `None` where there
+    /// is none.
+    pub(crate) fn stamp(directory: &Path, name: &'static str) -> Option<Stamp> {
+        disk::stamp(&directory.join(name)).ok().flatten()
     }
     /// Whether another program has a lock of this directory.
     pub(crate) fn is_taken(directory: &Path, name: &'static str) -> bool {

@@ -52,6 +52,8 @@ pub(crate) struct Uidlist {
     /// The lowest UID among records that other programs wrote while the mailbox was open
     /// and whose messages nobody has looked for.
     unsought: Option<u32>,
+    /// Whether its last line had no end when it was read: somebody died there, or writes it.
+    pub(crate) is_cut: bool,
     /// How many records of the file are of messages that are gone.
     pub(crate) dead: usize,
     /// The file as last read or written.
@@ -152,6 +154,7 @@ impl Uidlist {
             fields: HashMap::new(),
             fields_changed: false,
             unsought: None,
+            is_cut: false,
             dead: 0,
             stamp: None,
             checked: None,

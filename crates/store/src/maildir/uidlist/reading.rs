@@ -19,6 +19,8 @@ const LINE_OCTETS: usize = 32 << 10;
 const LIST_OCTETS: u64 = 1 << 31;
 /// Of a list that is longer only the records of messages that are there are kept.
 const SIEVED_OCTETS: u64 = 16 << 20;
+/// If it is longer than theirs would be, at so many octets a record.
+const RECORD_OCTETS: u64 = 200;
 /// And so much of its end, where those are that others listed while the directories were
 /// read.
 const TAIL_OCTETS: usize = 1 << 20;
@@ -80,6 +82,7 @@ impl Uidlist {
             let line = std::str::from_utf8(&lines.line).unwrap_or_default();
             if end == End::Cut {
                 self.needs_rewrite = true;
+                self.is_cut = true;
                 let uid = line.split(' ').next().and_then(|uid| uid.parse().ok());
                 self.pass_over(uid.filter(|uid| *uid < LAST_UID));
                 continue;
@@ -155,7 +158,9 @@ impl ListFile {
         header: Header,
         indexed: Option<&Rows>,
     ) -> Result<Uidlist> {
-        let sieve = match self.stamp.size_octets > SIEVED_OCTETS {
+        let is_of_others = |rows: &Rows| self.stamp.size_octets / RECORD_OCTETS > rows.len() as u64;
+        let is_sieved = self.stamp.size_octets > SIEVED_OCTETS && indexed.is_none_or(is_of_others);
+        let sieve = match is_sieved {
             true => Some(Sieve::of(directory, indexed)?),
             false => None,
         };
