@@ -266,7 +266,7 @@ impl State {
     /// are made durable before: who delivered them, or a process of ours that died,
     /// may not have done so, and a UID once told stays with its message.
     pub(super) fn take_in(&mut self, fresh: Vec<Fresh>) -> Result<bool> {
-        let mut found = self.measure(fresh);
+        let (mut found, _) = self.measure(fresh);
         let unlisted = || found.iter().filter(|file| !file.listed);
         let mut names: Vec<_> = unlisted().map(|file| Arc::clone(&file.unique)).collect();
         names.sort_by(|a, b| filename::delivery_order(a).cmp(&filename::delivery_order(b)));
@@ -292,8 +292,8 @@ impl State {
         Ok(true)
     }
     /// Measures files; those that are not there any more are left out, and those that
-    /// cannot be read.
-    pub(super) fn measure(&mut self, fresh: Vec<Fresh>) -> Vec<Found> {
+    /// cannot be read, whose unique names are given besides.
+    pub(super) fn measure(&mut self, fresh: Vec<Fresh>) -> (Vec<Found>, Vec<Arc<str>>) {
         let known_next = self.snapshot.uid_next.get();
         let files: Vec<Unmeasured> = fresh
             .iter()
@@ -312,6 +312,7 @@ impl State {
             .collect();
         let results = measure_all(&files);
         let mut found = Vec::with_capacity(fresh.len());
+        let mut unreadable = Vec::new();
         for (((unique, in_new, suffix), file), result) in fresh.into_iter().zip(files).zip(results)
         {
             let Unmeasured {
@@ -331,6 +332,7 @@ impl State {
                     tracing::warn!(path = %path.display(), %error, "a message cannot be read");
                     // Whoever may not read it now may not in a minute.
                     self.must_scan |= error.kind() != ErrorKind::PermissionDenied;
+                    unreadable.push(unique);
                     continue;
                 }
             };
@@ -352,7 +354,7 @@ impl State {
                 is_counted,
             });
         }
-        found
+        (found, unreadable)
     }
     /// The rows of files that were measured and have UIDs.
     pub(super) fn rows_of(&self, found: Vec<Found>, modseq: ModSeq) -> Vec<OwnedRow> {

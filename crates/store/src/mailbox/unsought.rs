@@ -94,18 +94,12 @@ impl State {
     fn find_others(&mut self, own: &HashSet<Arc<str>>) -> Result<(Vec<Found>, Vec<u32>)> {
         let mut others: Vec<Found> = Vec::new();
         let mut known = own.clone();
-        let mut tried: HashSet<Fresh> = HashSet::new();
         for _ in 0..ATTEMPTS {
             let Sought { found, missing } = self.seek(&known)?;
-            let fresh = found.iter().any(|file| !tried.contains(file));
-            if !fresh {
-                // What is left cannot be read.
-                return Ok((others, missing));
-            }
-            tried.extend(found.iter().cloned());
             let count = found.len();
-            let measured = self.measure(found);
-            let all = measured.len() == count;
+            let (measured, unreadable) = self.measure(found);
+            let all = measured.len() + unreadable.len() == count;
+            known.extend(unreadable);
             known.extend(measured.iter().map(|other| Arc::clone(&other.unique)));
             others.extend(measured);
             if all {
@@ -276,6 +270,7 @@ mod tests {
                         fs::rename(from, to).unwrap();
                     }
                     flags.reverse();
+                    std::thread::sleep(Duration::from_millis(1));
                 }
             });
             let own = append(&mailbox);
